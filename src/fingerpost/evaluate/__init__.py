@@ -1,0 +1,1 @@
+"""Measures, significance, attribution of misses, reports."""

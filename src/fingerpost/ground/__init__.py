@@ -1,0 +1,1 @@
+"""Answers whose every statement cites verified evidence."""

@@ -1,0 +1,1 @@
+"""Index: opens the rooms and passes records between them."""

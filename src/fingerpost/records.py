@@ -1,0 +1,215 @@
+"""What the rooms pass to each other: frozen records without behaviour.
+
+Words (and no others): a *document* is the user's, named by ``doc_id``; a *chunk* is a piece of its
+text, named by ``chunk_id``; a *hit* is a chunk that was found; a *span* is evidence, text with offsets;
+a *pair* says that a query belongs to a document; a *plan* says where and how to look.
+
+Offsets count characters (code points) of ``Document.text``; ``start`` is inclusive, ``end`` exclusive, and
+``document.text[start:end]`` is the chunk's or span's text, always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Value = str | int | float | bool
+Address = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a document's outline: a heading, a code symbol, a page, a table."""
+
+    start: int
+    end: int
+    title: str
+    level: int
+    kind: str = "heading"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of the user's, read, normalized and (once compiled) masked.
+
+    ``labels`` are access labels: ``None`` means the document carries none, ``()`` that nobody may read it.
+    ``source_map`` holds breakpoints ``(offset in text, offset in the source's text)`` where the two differ.
+    ``flags`` name what a reader noticed, such as ``hidden_text`` or ``has_active_content``.
+    """
+
+    doc_id: str
+    text: str
+    title: str = ""
+    metadata: Mapping[str, Value] = field(default_factory=dict)
+    labels: tuple[str, ...] | None = None
+    media_type: str = "text/plain"
+    sections: tuple[Section, ...] = ()
+    source_map: tuple[tuple[int, int], ...] = ()
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An input that was left out, with the reason and what to do about it."""
+
+    source: str
+    code: str
+    reason: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document. ``heading`` is its path in the outline, outermost first."""
+
+    chunk_id: str
+    doc_id: str
+    ordinal: int
+    start: int
+    end: int
+    text: str
+    title: str = ""
+    heading: tuple[str, ...] = ()
+
+    @property
+    def context(self) -> str:
+        """Title › headings: what is put before the text for the indexes, and kept out of the evidence."""
+        path = [self.title, *self.heading]
+        return " › ".join(part for at, part in enumerate(path) if part and part not in path[:at])
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A query and a document that answers it; ``origin`` tells gold from clicks from generated ones."""
+
+    query: str
+    doc_id: str
+    chunk_id: str | None = None
+    weight: float = 1.0
+    origin: str = "gold"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where and how to look. ``leaves`` is empty when ``full`` is true: everything is scored.
+
+    ``reason`` says in a few words why the plan is what it is; every trace carries it.
+    """
+
+    legs: tuple[str, ...]
+    full: bool = True
+    leaves: tuple[int, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    rerank_depth: int = 100
+    rewrite: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Found chunks as columns: ``keys[i]`` is a chunk's key, ``docs[i]`` its document's key (int64).
+
+    ``scores[leg][i]`` is what a leg gave to chunk i (float32), NaN where that leg did not find or score it.
+    """
+
+    keys: NDArray[np.int64]
+    docs: NDArray[np.int64]
+    scores: Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One chunk in a ranking; ``parts`` explains the score factor by factor."""
+
+    key: int
+    chunk_id: str
+    doc_id: str
+    score: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Evidence: ``text`` stands at ``start:end`` of document ``doc_id`` as of ``generation``."""
+
+    doc_id: str
+    chunk_id: str
+    start: int
+    end: int
+    text: str
+    score: float
+    title: str = ""
+    heading: tuple[str, ...] = ()
+    parts: Mapping[str, float] = field(default_factory=dict)
+    metadata: Mapping[str, Value] = field(default_factory=dict)
+    highlights: tuple[tuple[int, int], ...] = ()
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a trace: its time in milliseconds, its counts and a note in words."""
+
+    name: str
+    ms: float
+    counts: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What was done for one query, stage by stage, under one generation of the index."""
+
+    query: str
+    generation: int
+    stages: tuple[Stage, ...] = ()
+    plan: Plan | None = None
+
+    @property
+    def ms(self) -> float:
+        """The sum of all stages, in milliseconds."""
+        return sum(stage.ms for stage in self.stages)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One sentence of an answer and the indices, into ``Answer.citations``, of the spans it rests on."""
+
+    text: str
+    citations: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer whose every statement cites verified spans, or a refusal that says why."""
+
+    question: str
+    statements: tuple[Statement, ...]
+    citations: tuple[Span, ...]
+    refused: bool = False
+    reason: str = ""
+    trace: Trace | None = None
+
+    @property
+    def text(self) -> str:
+        """The statements with ``[n]`` marks, n counting the citations from 1."""
+        if self.refused:
+            return self.reason
+        marks = [(s.text, "".join(f"[{n + 1}]" for n in s.citations)) for s in self.statements]
+        return " ".join(f"{text} {mark}".strip() for text, mark in marks)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a compile, update or learn did: counts, what was left out, and tables in words."""
+
+    counts: Mapping[str, float] = field(default_factory=dict)
+    rejections: tuple[Rejection, ...] = ()
+    notes: tuple[str, ...] = ()
+    generation: int = 0

@@ -1,0 +1,1 @@
+"""Looking again at the candidates: late interaction, features, learned ranking, spans."""

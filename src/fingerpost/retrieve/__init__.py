@@ -1,0 +1,1 @@
+"""The legs of retrieval and their fusion."""

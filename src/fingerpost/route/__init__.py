@@ -1,0 +1,1 @@
+"""The router: addresses, leaf scores, docid memory, plans."""

@@ -1,0 +1,1 @@
+"""The evidence store: ledger, lexical index, sorted vectors, generations."""

@@ -1,0 +1,1 @@
+"""Words, identifiers, sentences and offset arithmetic."""
