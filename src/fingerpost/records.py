@@ -206,6 +206,16 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """A tree that explains a result: a name, its value, a note in words, and what it is made of."""
+
+    name: str
+    value: str = ""
+    note: str = ""
+    children: tuple[Explanation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a compile, update or learn did: counts, what was left out, and tables in words."""
 
