@@ -1,0 +1,56 @@
+"""What every benchmark shares: where data lies, how a result is written, how a table is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "bench" / "results"
+CACHE = ROOT / "bench" / "cache"
+
+
+def data_folder() -> Path:
+    """The retrieval sets (BEIR layout): FINGERPOST_DATA, or ../shared/data beside the project."""
+    folder = Path(os.environ.get("FINGERPOST_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        sys.exit(f"no retrieval sets at {folder}: set FINGERPOST_DATA")
+    return folder
+
+
+def commit() -> str:
+    """The commit that was measured, marked when the tree differs from it."""
+    head = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return head.stdout.strip() or "unknown"
+
+
+def write(name: str, result: Mapping[str, object]) -> None:
+    """Write ``bench/results/<name>.json`` with commit, command and machine."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    about = {
+        "commit": commit(),
+        "command": " ".join(["python", "-m", f"bench.{name}", *sys.argv[1:]]),
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "cpu": platform.machine()},
+    }
+    text = json.dumps({**about, **result}, indent=1, sort_keys=False) + "\n"
+    (RESULTS / f"{name}.json").write_text(text)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table; floats with three decimals.
+
+    >>> print(table(["set", "nDCG@10"], [["scifact", 0.7161]]))
+    | set | nDCG@10 |
+    |---|---|
+    | scifact | 0.716 |
+    """
+    lines = [header, ["---"] * len(header), *rows]
+    cells = [[f"{c:.3f}" if isinstance(c, float) else str(c) for c in line] for line in lines]
+    return "\n".join("|" + "|".join(c if c == "---" else f" {c} " for c in line) + "|" for line in cells)
