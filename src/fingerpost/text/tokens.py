@@ -1,0 +1,227 @@
+"""Words and codes: the one tokenizer behind the lexical index, the fresh tail, queries, features and
+highlights.
+
+Two vocabularies. *Body terms* are runs of letters, digits and ``_``, folded, without English stop words,
+stemmed; identifiers also give their parts (``getUserName`` → getusernam, get, user, name). *Codes* are the
+things that are not plain words – ``ERR_CONN_RESET``, ``CVE-2024-3094``, ``foo.bar``, ``--flag``, ``1.2.3``
+– kept whole.
+
+Whatever a caller indexes as body text it feeds as ``" ".join(analyze(text))``: terms never hold white space.
+Every distinct word is analysed once a process and then looked up, so that the cost of a text is one regular
+expression and one dictionary look-up a word.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+from threading import Lock
+
+import Stemmer
+
+STOP_WORDS = frozenset(
+    (
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "but",
+        "by",
+        "for",
+        "if",
+        "in",
+        "into",
+        "is",
+        "it",
+        "no",
+        "not",
+    )
+    + (
+        "of",
+        "on",
+        "or",
+        "such",
+        "that",
+        "the",
+        "their",
+        "then",
+        "there",
+        "these",
+        "they",
+        "this",
+        "to",
+        "was",
+    )
+    + ("will", "with")
+)
+"""The 33 words of Lucene's English analyzer."""
+
+MAX_TERM_CHARS = 255
+"""A longer run is cut into terms of this many characters, as Lucene's tokenizer does."""
+
+_CACHED_WORDS = 200_000
+_IGNORABLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
+_IGNORED = re.compile(f"[{_IGNORABLE}]")
+_ASCII_WORD = re.compile(r"[A-Za-z0-9_]{1,255}")
+_UNSPACED = re.compile(
+    "[\u0e00-\u0edf\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9]_+[A-Za-z0-9]|[a-z][A-Z]|[A-Z]{2}[a-z]{2}")
+_JOINED = re.compile(r"::|://|\\")
+_CODE = re.compile(r"(?:--?|[./@$#])?\w+(?:(?:::|://|->|[._\-/\\:@+#~=$])+\w+)*[+#]*")
+
+
+def fold(text: str) -> str:
+    """Text as terms see it: compatibility forms unified (NFKC), case folded, decimal digits of every script
+    as 0–9, invisible formatting characters removed. Folding twice changes nothing more.
+
+    >>> fold("Ｅ４０１２ ﬁle STRASSE straße ١٢")
+    'e4012 file strasse strasse 12'
+    """
+    if text.isascii():
+        return text.lower()
+    before = None
+    while before != text:
+        before = text
+        text = _IGNORED.sub("", unicodedata.normalize("NFKC", text).casefold())
+        text = unicodedata.normalize("NFKC", "".join(map(_digit, text)))
+    return text
+
+
+def analyze(text: str) -> list[str]:
+    """The body terms of ``text``, in order, repeated as often as they occur.
+
+    >>> analyze("The signing keys of getUserName and ERR_CONN_RESET")
+    ['sign', 'key', 'getusernam', 'get', 'user', 'name', 'err_conn_reset', 'err', 'conn', 'reset']
+    """
+    terms: list[str] = []
+    extend = terms.extend
+    for word in _word_pattern(text).findall(text):
+        extend(_BODY[word])
+    return terms
+
+
+def words(text: str) -> list[tuple[str, int, int]]:
+    """The terms of ``analyze`` with the character offsets of the word each one came from.
+
+    >>> words("rotate the keys")
+    [('rotat', 0, 6), ('key', 11, 15)]
+    """
+    found = _word_pattern(text).finditer(text)
+    return [(term, match.start(), match.end()) for match in found for term in _BODY[match.group()]]
+
+
+def codes(text: str) -> list[str]:
+    """The code terms of ``text``, folded, in order, repeated as often as they occur.
+
+    >>> codes("Why does foo.bar() say ERR_CONN_RESET, and/or e.g. E4012 under --dry-run since v1.2.3?")
+    ['foo.bar', 'err_conn_reset', 'e4012', '--dry-run', 'v1.2.3']
+    """
+    return [code for found in _CODE.findall(text) if (code := _CODES[found])]
+
+
+class _Body(dict[str, tuple[str, ...]]):
+    """Word as written → its terms. Filled on demand; emptied when full, so that no input can make it grow
+    on.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._stemmer = Stemmer.Stemmer("english", 0)
+
+    def __missing__(self, word: str) -> tuple[str, ...]:
+        with self._lock:  # a stemmer must not be entered twice at once
+            terms = tuple(self._terms(word))
+            if len(self) >= _CACHED_WORDS:
+                self.clear()
+            self[word] = terms
+        return terms
+
+    def _terms(self, word: str) -> Iterator[str]:
+        folded = fold(word)
+        for whole in [folded] if folded.isascii() and folded.isalnum() else _wholes(folded):
+            if whole not in STOP_WORDS:
+                yield self._stemmer.stemWord(whole)
+        if _IDENTIFIER.search(word):
+            for part in map(str.lower, _PART.findall(word)):
+                if len(part) > 1 and part not in STOP_WORDS:
+                    yield self._stemmer.stemWord(part)
+
+
+class _Codes(dict[str, str]):
+    """Run of word characters and connectors as written → the code it is, or an empty string."""
+
+    def __missing__(self, run: str) -> str:
+        code = fold(run)[:MAX_TERM_CHARS] if _is_code(run) else ""
+        if len(run) <= MAX_TERM_CHARS:
+            if len(self) >= _CACHED_WORDS:
+                self.clear()
+            self[run] = code
+        return code
+
+
+def _is_code(run: str) -> bool:
+    """Whether a run is not a plain word, a hyphenated or slashed pair of words, a number or an
+    abbreviation.
+    """
+    if run.isalpha():
+        return _IDENTIFIER.search(run) is not None
+    if run.isdecimal():
+        return False
+    if (
+        run.startswith(("--", "/", "@", "$"))
+        or "_" in run.strip("_")
+        or "::" in run
+        or "://" in run
+        or "\\" in run
+    ):
+        return len(run) > 2
+    if any(map(str.isdigit, run)):
+        return True
+    parts = re.split(r"[^\w]+", run.strip("-./#+"))
+    if "." in run.strip("."):
+        return any(len(part) > 1 for part in parts[1:])
+    if run[-1] in "+#" or run.count("/") > 1:
+        return True
+    return len(parts) > 1 and all(part.isupper() and len(part) > 1 for part in parts)
+
+
+def _wholes(folded: str) -> Iterator[str]:
+    """Words inside a folded run: compatibility folding may have put punctuation in (½ → 1⁄2), and scripts
+    that are written without spaces become overlapping pairs of characters.
+    """
+    for run in _unicode_word().findall(folded):
+        at = 0
+        for match in _UNSPACED.finditer(run):
+            yield from filter(None, [run[at : match.start()]])
+            piece, at = match.group(), match.end()
+            yield from (piece[i : i + 2] for i in range(max(1, len(piece) - 1)))
+        yield from filter(None, [run[at:]])
+
+
+def _word_pattern(text: str) -> re.Pattern[str]:
+    return _ASCII_WORD if text.isascii() else _unicode_word()
+
+
+@cache
+def _unicode_word() -> re.Pattern[str]:
+    """``\\w`` with combining marks and invisible characters inside the word, so that NFC and NFD give one
+    term.
+    """
+    marks = "".join(chr(c) for c in range(0x300, 0x20000) if unicodedata.category(chr(c)) in ("Mn", "Mc"))
+    return re.compile(rf"\w[\w{marks}{_IGNORABLE}]{{0,254}}")
+
+
+def _digit(char: str) -> str:
+    return str(unicodedata.decimal(char)) if char.isdecimal() else char
+
+
+_BODY = _Body()
+_CODES = _Codes()
