@@ -125,13 +125,12 @@ def merge(intervals: Iterable[Interval]) -> list[Interval]:
     return union
 
 
-_ABBREVIATIONS = frozenset(
-    ("mr", "mrs", "ms", "dr", "prof", "sr", "jr", "st", "vs", "etc", "e.g", "i.e", "cf", "al", "fig", "figs")
-    + ("eq", "eqs", "no", "nos", "vol", "pp", "p", "ch", "sec", "ed", "eds", "est", "approx", "dept", "inc", "ltd")
-    + ("co", "corp", "u.s", "u.k", "a.m", "p.m", "ca", "resp", "ref", "refs", "jan", "feb", "mar", "apr", "jun", "jul")
-    + ("aug", "sep", "sept", "oct", "nov", "dec")
-)
-)
+_SHORT = """
+mr mrs ms dr prof sr jr st vs etc e.g i.e cf al fig figs eq eqs no nos vol pp p ch sec ed eds est
+approx dept inc ltd co corp u.s u.k a.m p.m ca resp ref refs jan feb mar apr jun jul aug sep sept
+oct nov dec
+"""
+_ABBREVIATIONS = frozenset(_SHORT.split())
 _STOP = re.compile(r"[.!?…]+[\"'”’»)\]*_`]*|[。！？]+[」』”’）]*|\n\s*")
 _ITEM = re.compile(r"[-*+•‣◦>#|]|\d{1,3}[.)]\s|[A-Za-z][.)]\s|```|~~~|@|:\w|\.\. ")
 _WRAPPED_AT = 50

@@ -1,5 +1,4 @@
-"""Words and codes: the one tokenizer behind the lexical index, the fresh tail, queries, features and
-highlights.
+"""Words and codes: the one tokenizer behind the lexical index, the fresh tail, queries and features.
 
 Two vocabularies. *Body terms* are runs of letters, digits and ``_``, folded, without English stop words,
 stemmed; identifiers also give their parts (``getUserName`` → getusernam, get, user, name). *Codes* are the
@@ -21,44 +20,11 @@ from threading import Lock
 
 import Stemmer
 
-STOP_WORDS = frozenset(
-    (
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "but",
-        "by",
-        "for",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "no",
-        "not",
-    )
-    + (
-        "of",
-        "on",
-        "or",
-        "such",
-        "that",
-        "the",
-        "their",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "to",
-        "was",
-    )
-    + ("will", "with")
-)
+_ENGLISH = """
+a an and are as at be but by for if in into is it no not of on or such that the their then there these they
+this to was will with
+"""
+STOP_WORDS = frozenset(_ENGLISH.split())
 """The 33 words of Lucene's English analyzer."""
 
 MAX_TERM_CHARS = 255
