@@ -1,0 +1,118 @@
+"""Fusion of legs: from one score a leg to one score a candidate, and how much each leg had in it.
+
+Scores of different legs have different scales, so each leg is brought to a common one over the candidates
+of the query before it is weighted. A leg that did not score a candidate (NaN) did not *refuse* it: the
+candidate lies below that leg's cut, so it gets the worst value that the leg gave. A leg that scored no
+candidate at all, or gave all the same score, says nothing and changes nothing.
+
+    >>> legs = {"lexical": np.array([9.0, 3.0, np.nan]), "dense": np.array([0.1, 0.5, 0.6])}
+    >>> fused = standardised(legs, {"lexical": 1.0, "dense": 0.5})
+    >>> fused.order(np.array([7, 8, 9])).tolist()
+    [0, 2, 1]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Legs = Mapping[str, NDArray[np.floating]]
+
+RRF_K = 60
+DEFAULT_WEIGHTS: Mapping[str, float] = {"lexical": 1.0, "dense": 0.5, "maxsim": 2.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """``scores[i]`` is the sum over legs of ``weights[leg] * factors[leg][i]``."""
+
+    scores: Array
+    factors: Mapping[str, Array]
+    weights: Mapping[str, float]
+
+    def order(self, keys: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Positions best first; equal scores in the order of their keys."""
+        return np.lexsort((keys, -self.scores))
+
+    def parts(self, at: int) -> dict[str, float]:
+        """What each leg contributed to the score of candidate ``at``: factor times weight."""
+        return {leg: float(self.weights[leg] * factor[at]) for leg, factor in self.factors.items()}
+
+
+def standardised(legs: Legs, weights: Mapping[str, float] = DEFAULT_WEIGHTS) -> Fused:
+    """Weighted sum of standard scores: (score - mean) / deviation over the candidates.
+
+    >>> standardised({"dense": np.array([0.2, 0.4])}, {"dense": 0.5}).scores.round(3).tolist()
+    [-0.5, 0.5]
+    """
+    return _weighted(legs, weights, standard)
+
+
+def minmax(legs: Legs, weights: Mapping[str, float] = DEFAULT_WEIGHTS) -> Fused:
+    """Weighted sum of scores stretched to 0 … 1 over the candidates.
+
+    >>> minmax({"dense": np.array([0.2, 0.3, 0.4])}, {"dense": 1.0}).scores.round(3).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    return _weighted(legs, weights, stretched)
+
+
+def rrf(legs: Legs, *, k: int = RRF_K) -> Fused:
+    """Reciprocal rank fusion: the sum over legs of 1 / (k + rank), rank from 1; a missing score adds 0.
+
+    Equal scores share the better rank. Source: Cormack et al. 2009, doi:10.1145/1571941.1572114.
+
+    >>> rrf({"dense": np.array([0.9, 0.5])}).scores.round(4).tolist()
+    [0.0164, 0.0161]
+    """
+    return _weighted(legs, dict.fromkeys(legs, 1.0), lambda scores: _reciprocal_rank(scores, k))
+
+
+def standard(scores: NDArray[np.floating]) -> Array:
+    """Standard scores, missing ones at the worst value given; zeros where nothing is told apart.
+
+    >>> standard(np.array([1.0, 3.0, np.nan])).round(3).tolist()
+    [-0.707, 1.414, -0.707]
+    """
+    filled = _filled(scores)
+    spread = filled.std() if len(filled) else 0.0
+    return (filled - filled.mean()) / spread if _tells_apart(filled, spread) else np.zeros(len(scores))
+
+
+def stretched(scores: NDArray[np.floating]) -> Array:
+    """Scores stretched to 0 … 1, missing ones at 0; zeros where nothing is told apart."""
+    filled = _filled(scores)
+    spread = np.ptp(filled) if len(filled) else 0.0
+    return (filled - filled.min()) / spread if _tells_apart(filled, spread) else np.zeros(len(scores))
+
+
+def _weighted(
+    legs: Legs, weights: Mapping[str, float], scale: Callable[[NDArray[np.floating]], Array]
+) -> Fused:
+    used = {leg: scale(scores) for leg, scores in legs.items() if weights.get(leg)}
+    size = max((len(scores) for scores in legs.values()), default=0)
+    total = sum((weights[leg] * factor for leg, factor in used.items()), np.zeros(size))
+    return Fused(total, used, {leg: weights[leg] for leg in used})
+
+
+def _filled(scores: NDArray[np.floating]) -> Array:
+    """float64, and what is not finite replaced by the least finite value (0 where there is none)."""
+    out = np.asarray(scores, np.float64)
+    known = np.isfinite(out)
+    return np.where(known, out, out[known].min() if known.any() else 0.0)
+
+
+def _tells_apart(filled: Array, spread: float) -> bool:
+    """Whether the spread is more than rounding noise of float32 scores of this size."""
+    return bool(spread > 1e-6 * np.abs(filled).max(initial=0.0))
+
+
+def _reciprocal_rank(scores: NDArray[np.floating], k: int) -> Array:
+    known = np.isfinite(scores)
+    ordered = np.sort(-np.asarray(scores, np.float64)[known])
+    ranks = 1 + np.searchsorted(ordered, -np.asarray(scores, np.float64), side="left")
+    return np.where(known, 1.0 / (k + ranks), 0.0)
