@@ -1,0 +1,300 @@
+"""The router: which leaves hold what a query asks for, and whether to trust that.
+
+    score = w₁·(μ·q) + w₂·σ(q) + w₃·max sub-centroid·q + w₄·BM25 votes + b + (W q)
+
+μ, σ and the sub-centroids come from the vectors (statistics.py). Untrained, w = (1, δ, 0, ν) and b = W = 0:
+the optimist rule. Trained (train.py), w, b and a W held near 0 are learned. BM25 itself is never routed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.config import RouteSettings
+from fingerpost.errors import FingerprintError, InputError
+from fingerpost.records import Address, Plan
+from fingerpost.route import statistics
+from fingerpost.route.kmeans import F32, I64
+from fingerpost.route.pack import expect, pack, unpack
+from fingerpost.route.statistics import CENTRES, RANK, Statistics
+
+OPTIMISM = 4.0
+"""δ of the untrained rule; 3–5 measured alike."""
+VOTE = 0.5
+"""What a leaf gains in the untrained rule when it holds all of BM25's best chunks."""
+TEMPERATURE = 0.03
+FULL_SHARE = 0.35
+"""When routing would need a larger share than this, everything is searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What training adds.
+
+    ``weights`` (4,), ``bias`` [L], ``matrix`` [L, d]; ``trained`` says whether it was accepted.
+    """
+
+    weights: F32
+    bias: F32
+    matrix: F32
+    trained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What held-out queries taught: least familiarity, share needed for the recall target, audits'
+    verdict.
+    """
+
+    familiar: float = -1.0
+    needed_share: float = 0.0
+    off: str = ""
+
+
+@dataclass(frozen=True)
+class Router:
+    """One epoch of the router over L leaves."""
+
+    statistics: Statistics
+    addresses: tuple[Address, ...]
+    head: Head
+    calibration: Calibration = field(default_factory=Calibration)
+    epoch: int = 0
+
+    @classmethod
+    def fit_statistics(
+        cls,
+        vectors: NDArray[np.floating],
+        leaf_offsets: NDArray[np.integer],
+        *,
+        addresses: Sequence[Address],
+        epoch: int = 0,
+        seed: int = 0,
+    ) -> Router:
+        """The untrained router of vectors [N, d] sorted by leaf."""
+        found = statistics.fit(vectors, leaf_offsets, seed=seed)
+        return cls(found, tuple(addresses), untrained(len(addresses), vectors.shape[1]), epoch=epoch)
+
+    @property
+    def n_leaves(self) -> int:
+        """L."""
+        return len(self.addresses)
+
+    @property
+    def trained(self) -> bool:
+        """Whether a trained head is in use (else the optimist rule)."""
+        return self.head.trained
+
+    def score(self, query: F32, votes: NDArray[np.floating] | None = None) -> F32:
+        """A score per leaf, [L] float32, for ``query`` [d] and BM25 ``votes`` [L] (how many of its best
+        chunks lie there).
+
+        σ and the sub-centroids are worked out for the most promising leaves only (at least 128, a tenth of
+        all); the rest keep a bound below them. Scores are logits: their softmax is a probability.
+        """
+        query = _checked(query, self.statistics.sums.shape[1])
+        first = self._linear(query, votes)
+        mean = self.statistics.mean @ query
+        rough = np.sqrt(np.maximum(self.statistics.variance @ (query * query), 0.0))
+        w = self.head.weights
+        bound = np.asarray(first + w[0] * mean + w[1] * rough + w[2] * mean, dtype=np.float32)
+        few = max(128, self.n_leaves // 10)
+        if few >= self.n_leaves:
+            leaves = np.arange(self.n_leaves)
+        else:
+            leaves = np.sort(np.argpartition(-bound, few - 1)[:few])
+        refined = first[leaves] + w[0] * mean[leaves] + w[1] * self.statistics.sigma(query, leaves)
+        if w[2]:
+            refined = refined + w[2] * self.statistics.nearest_centre(query, leaves)
+        scores: F32 = np.minimum(bound, refined.min())
+        scores[leaves] = refined
+        return scores
+
+    def familiarity(self, query: F32) -> float:
+        """The largest μ·q: how near the query comes to any leaf. Small means out of distribution."""
+        return float((self.statistics.mean @ query).max())
+
+    def plan(
+        self, query: F32, votes: NDArray[np.floating] | None, *, settings: RouteSettings, n_chunks: int
+    ) -> Plan:
+        """Where to look for ``query``: the best leaves within the budget, or everything, and why."""
+        why = self._why_full(query, settings, n_chunks)
+        if why:
+            return Plan(legs=("lexical", "dense"), full=True, reason=f"full search: {why}")
+        scores = self.score(query, votes)
+        chosen, share = self._within(scores, settings)
+        if share > FULL_SHARE:
+            return Plan(
+                legs=("lexical", "dense"), full=True, reason=f"full search: would need {share:.0%} of it"
+            )
+        chances = softmax(scores)[chosen]
+        rule = "trained" if self.trained else "optimist"
+        return Plan(
+            legs=("lexical", "dense", "neighbours"),
+            full=False,
+            leaves=tuple(chosen.tolist()),
+            addresses=tuple(self.addresses[leaf] for leaf in chosen),
+            probabilities=tuple(round(float(p), 6) for p in chances),
+            reason=f"{rule}: {len(chosen)} of {self.n_leaves} leaves, {share:.1%} of the chunks",
+        )
+
+    def changed(self, vectors: NDArray[np.floating], leaves: I64, *, sign: int) -> Router:
+        """The router after chunks came (1) or went (−1): statistics only, no training."""
+        return replace(self, statistics=self.statistics.changed(vectors, leaves, sign=sign))
+
+    def refolded(
+        self,
+        vectors: NDArray[np.floating],
+        leaf_offsets: NDArray[np.integer],
+        *,
+        addresses: Sequence[Address],
+    ) -> Router:
+        """The router over a new layout: fresh statistics; leaves that kept their address keep what they
+        learned.
+        """
+        fresh = Router.fit_statistics(vectors, leaf_offsets, addresses=addresses, epoch=self.epoch)
+        old = {address: at for at, address in enumerate(self.addresses)}
+        kept = [(new, old[address]) for new, address in enumerate(addresses) if address in old]
+        bias, matrix = fresh.head.bias.copy(), fresh.head.matrix.copy()
+        if kept:
+            new, was = (np.array(part) for part in zip(*kept, strict=True))
+            bias[new], matrix[new] = self.head.bias[was], self.head.matrix[was]
+        head = Head(self.head.weights, bias, matrix, self.head.trained)
+        return replace(fresh, head=head, calibration=self.calibration)
+
+    def fits(self, *, n_leaves: int, dim: int) -> None:
+        """Raise FingerprintError unless this router was made for that many leaves and dimensions."""
+        own = (self.n_leaves, self.statistics.sums.shape[1])
+        if own != (n_leaves, dim):
+            raise FingerprintError(
+                "E_FINGERPRINT",
+                f"the router knows {own[0]} leaves of {own[1]} dimensions, the index has {n_leaves} of {dim}",
+                cure="train this index's own router with `fingerpost learn`, or roll back",
+            )
+
+    def to_bytes(self) -> bytes:
+        """The router as a safetensors artifact (large arrays in float16)."""
+        s, h, c = self.statistics, self.head, self.calibration
+        arrays: dict[str, NDArray[Any]] = {
+            "counts": s.counts, "sums": s.sums, "squares": s.squares, "projected": s.projected,
+            "directions": s.directions.astype(np.float16), "centres": s.centres.astype(np.float16),
+            "addresses": np.array(self.addresses, dtype=np.int32), "weights": h.weights, "bias": h.bias,
+        }  # fmt: skip
+        if h.trained:
+            arrays["matrix"] = h.matrix.astype(np.float16)
+        facts = {
+            "trained": h.trained, "epoch": self.epoch, "familiar": c.familiar,
+            "needed_share": c.needed_share, "off": c.off,
+        }  # fmt: skip
+        return pack("router", arrays, facts)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Router:
+        """Read what ``to_bytes`` wrote. Raises ModelError or FingerprintError on anything else."""
+        arrays, facts = unpack("router", data)
+        leaves, dim = arrays["sums"].shape if "sums" in arrays and arrays["sums"].ndim == 2 else (0, 0)
+        expect("router", arrays, _shapes(leaves, dim, trained=bool(facts.get("trained"))))
+        wide = {name: array.astype(np.float32) for name, array in arrays.items() if array.dtype.kind == "f"}
+        found = Statistics(
+            arrays["counts"].astype(np.int64), wide["sums"], wide["squares"], wide["directions"],
+            wide["projected"], wide["centres"],
+        )  # fmt: skip
+        matrix = wide.get("matrix", np.zeros((leaves, dim), dtype=np.float32))
+        return cls(
+            found,
+            tuple(tuple(int(n) for n in row) for row in arrays["addresses"].tolist()),
+            Head(wide["weights"], wide["bias"], matrix, bool(facts["trained"])),
+            Calibration(_number(facts["familiar"]), _number(facts["needed_share"]), str(facts["off"])),
+            int(_number(facts["epoch"])),
+        )
+
+    def _linear(self, query: F32, votes: NDArray[np.floating] | None) -> F32:
+        start = self.head.bias + (self.head.matrix @ query if self.head.trained else 0.0)
+        if votes is not None:
+            start = start + self.head.weights[3] * vote_share(votes, self.n_leaves)
+        return np.asarray(start, dtype=np.float32)
+
+    def _within(self, scores: F32, settings: RouteSettings) -> tuple[NDArray[np.int32], float]:
+        """The best leaves whose chunks fit the budget (one at least), and their share."""
+        budget = settings.budget
+        if 0 < self.calibration.needed_share <= FULL_SHARE:
+            budget = min(budget, self.calibration.needed_share)
+        order = np.argsort(-scores, kind="stable")
+        total = max(int(self.statistics.counts.sum()), 1)
+        held = np.cumsum(self.statistics.counts[order])
+        count = max(1, int(np.searchsorted(held, budget * total, side="right")))
+        return order[:count].astype(np.int32), float(held[count - 1] / total)
+
+    def _why_full(self, query: F32, settings: RouteSettings, n_chunks: int) -> str:
+        if n_chunks < settings.full_below:
+            return f"{n_chunks:,} chunks, routing starts at {settings.full_below:,}"
+        if self.n_leaves < 2:
+            return "one leaf"
+        if self.calibration.off:
+            return self.calibration.off
+        if self.calibration.needed_share > FULL_SHARE:
+            return f"recall {settings.recall} would need {self.calibration.needed_share:.0%} of the chunks"
+        familiar = self.familiarity(query)
+        if familiar < self.calibration.familiar:
+            return f"unlike the queries calibrated on ({familiar:.2f} < {self.calibration.familiar:.2f})"
+        return ""
+
+
+def untrained(leaves: int, dim: int) -> Head:
+    """The optimist rule for that many leaves."""
+    weights = np.array([1.0, OPTIMISM, 0.0, VOTE], dtype=np.float32) / np.float32(TEMPERATURE)
+    return Head(weights, np.zeros(leaves, np.float32), np.zeros((leaves, dim), np.float32))
+
+
+def softmax(scores: NDArray[np.floating]) -> F32:
+    """Probabilities over the last axis.
+
+    >>> softmax(np.array([0.0, 0.0])).tolist()
+    [0.5, 0.5]
+    """
+    raised = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+def vote_share(votes: NDArray[np.floating], leaves: int) -> F32:
+    """Votes as shares of their sum along the last axis; zeros where nobody voted.
+
+    >>> vote_share(np.array([3.0, 1.0]), 2).tolist()
+    [0.75, 0.25]
+    """
+    if votes.shape[-1] != leaves:
+        raise InputError(
+            "E_RANGE",
+            f"votes for {votes.shape[-1]} leaves, the router has {leaves}",
+            cure="count votes by leaf",
+        )
+    total = votes.sum(axis=-1, keepdims=True)
+    return np.asarray(votes / np.where(total > 0, total, 1.0), dtype=np.float32)
+
+
+def _checked(query: NDArray[np.floating], dim: int) -> F32:
+    if query.shape != (dim,) or not np.isfinite(query).all():
+        raise InputError(
+            "E_BAD_FORMAT",
+            f"a query vector of shape {query.shape}, expected ({dim},) finite numbers",
+            cure="encode the query with the model that made the index",
+        )
+    return np.asarray(query, dtype=np.float32)
+
+
+def _shapes(leaves: int, dim: int, *, trained: bool) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {
+        "counts": (leaves,), "sums": (leaves, dim), "squares": (leaves, dim), "projected": (leaves, RANK),
+        "directions": (leaves, RANK, dim), "centres": (leaves, CENTRES, dim), "addresses": (leaves, 2),
+        "weights": (4,), "bias": (leaves,),
+    }  # fmt: skip
+    return {**shapes, "matrix": (leaves, dim)} if trained else shapes
+
+
+def _number(value: object) -> float:
+    return float(cast(float, value))
