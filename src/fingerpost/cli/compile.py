@@ -1,0 +1,36 @@
+"""`fingerpost compile`: read, mask, chunk, encode and index a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fingerpost.cli import options, reports, sources
+
+
+def compile(
+    source: Annotated[
+        list[str], typer.Argument(help="folders, files, patterns; - reads a list of files from stdin")
+    ],
+    to: Annotated[Path, typer.Option("--to", help="the index folder")] = options.DEFAULT_AT,
+    config: options.Config = None,
+    as_json: options.Json = False,
+) -> None:
+    """Build an index, or go on with one that was interrupted.
+
+    Markdown, HTML, text, reStructuredText, source code, JSON Lines, CSV, PDF (extra) and BEIR folders are
+    read; what cannot be read is named on stderr and the exit status is 7.
+    """
+    import fingerpost
+    from fingerpost.cli import progress
+
+    inputs = sources.expand(source)
+    settings = options.settings(config)
+    with (
+        progress.bars() as draw,
+        fingerpost.compile(*inputs, to=to, settings=settings, progress=draw) as index,
+    ):
+        report = index.report
+    reports.finish(report, as_json=as_json, then=f'fingerpost search --at {to} "…"')

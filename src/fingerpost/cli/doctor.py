@@ -1,0 +1,32 @@
+"""`fingerpost doctor`: check every digest and count, and mend what can be mended."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fingerpost.cli import options, output
+
+DAMAGED = 1
+
+
+def doctor(
+    at: options.At = options.DEFAULT_AT,
+    repair: Annotated[bool, typer.Option("--repair", help="rebuild what is derived from the ledger")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Check every file of an index against its digest.
+
+    Each finding comes with its cure; the exit status is 1 while one is left.
+    """
+    import fingerpost
+
+    with fingerpost.open(at, write=repair) as index:
+        findings = index.doctor(repair=repair)
+    for finding in findings:
+        output.say(output.as_json(finding) if as_json else output.visible(str(finding)))
+    if not findings:
+        output.note("everything agrees with its digest")
+    if findings:
+        raise typer.Exit(DAMAGED)

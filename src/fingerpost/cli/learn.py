@@ -1,0 +1,32 @@
+"""`fingerpost learn`: train on pairs of questions and documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fingerpost.cli import options, reports
+
+
+def learn(
+    pairs: Annotated[
+        Path,
+        typer.Option("--pairs", help="a BEIR folder (its training split) or JSON Lines of query and doc_id"),
+    ],
+    at: options.At = options.DEFAULT_AT,
+    config: options.Config = None,
+    as_json: options.Json = False,
+) -> None:
+    """Learn where to look from questions and their documents.
+
+    Questions held out of training decide: what does not make them better is not put to use, and the report
+    says by how much they moved. `fingerpost rollback` undoes it.
+    """
+    import fingerpost
+    from fingerpost.cli import progress
+
+    with fingerpost.open(at, write=True, settings=options.settings(config)) as index, progress.bars() as draw:
+        report = index.learn(pairs, progress=draw)
+    reports.finish(report, as_json=as_json)

@@ -1,0 +1,20 @@
+"""`fingerpost route`: where a query would be sent."""
+
+from __future__ import annotations
+
+from fingerpost.cli import options, output, trees
+from fingerpost.cli.search import Query
+
+
+def route(
+    query: Query,
+    at: options.At = options.DEFAULT_AT,
+    config: options.Config = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show where in the address tree a query is sent, and why."""
+    import fingerpost
+
+    with fingerpost.open(at, settings=options.settings(config)) as index:
+        tree = index.route(query)
+    output.say(output.as_json(tree) if as_json else trees.text(tree))

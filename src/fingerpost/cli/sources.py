@@ -1,0 +1,50 @@
+"""The sources of a corpus as they are written on the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+
+from fingerpost.errors import NotFoundError, UsageError
+
+MAX_LISTED = 1_000_000
+_URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://|data:|mailto:|javascript:)")
+_MAGIC = re.compile(r"[*?\[]")
+
+
+def expand(given: Sequence[str]) -> list[str]:
+    """The sources, ``-`` replaced by the lines of stdin, every one checked before any work is done.
+
+    Raises UsageError E_PATH for a URL (nothing is ever fetched), NotFoundError for what is not there.
+    """
+    paths = [path for text in given for path in (_listed() if text == "-" else [text])]
+    if not paths:
+        raise UsageError("E_EMPTY", "no source was given", cure="name a folder or a file")
+    for path in paths:
+        _check(path)
+    return paths
+
+
+def _listed() -> list[str]:
+    """One path a line, or separated by NUL as `find -print0` writes them."""
+    text = os.fsdecode(sys.stdin.buffer.read())
+    paths = [line.rstrip("\r") for line in text.split("\0" if "\0" in text else "\n")]
+    paths = [path for path in paths if path]
+    if len(paths) > MAX_LISTED:
+        message = f"stdin lists {len(paths):,} files, more than {MAX_LISTED:,}"
+        raise UsageError("E_TOO_MANY", message, cure="name their folder instead")
+    return paths
+
+
+def _check(path: str) -> None:
+    if not path:
+        raise UsageError("E_PATH", "an empty path was given", cure="name a folder or a file")
+    if _URL.match(path) and not os.path.lexists(path):
+        message = f"{path[:200]} is a URL, and nothing is fetched from the network"
+        raise UsageError("E_PATH", message, cure="download it yourself and name the file")
+    if not _MAGIC.search(path) and "\0" not in path and not os.path.lexists(path):
+        raise NotFoundError(
+            "E_NOT_FOUND", f"{path[:200]} does not exist", cure="name a folder or file that does"
+        )

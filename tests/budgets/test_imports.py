@@ -1,0 +1,66 @@
+"""Starting costs little: heavy modules load when a verb needs them, not before."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from time import perf_counter
+
+import pytest
+
+HEAVY = (
+    "numpy",
+    "onnxruntime",
+    "tantivy",
+    "lightgbm",
+    "pydantic",
+    "rich",
+    "httpx",
+    "safetensors",
+    "tokenizers",
+)
+LOADED = "import sys, json; json.dump(sorted(sys.modules), sys.stdout)"
+
+
+def _modules(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"import fingerpost; {LOADED}",
+        f"from fingerpost.cli.app import run; run(['--help']); print(); {LOADED}",
+        f"from fingerpost.cli.app import run; run(['search', '--help']); print(); {LOADED}",
+    ],
+    ids=["import", "help", "verb help"],
+)
+def test_nothing_heavy_is_loaded(code: str) -> None:
+    assert not _modules(code).intersection(HEAVY)
+
+
+def _seconds(*arguments: str) -> float:
+    began = perf_counter()
+    subprocess.run([sys.executable, *arguments], capture_output=True, check=True, timeout=60)
+    return perf_counter() - began
+
+
+def test_starting_is_a_small_multiple_of_a_bare_interpreter() -> None:
+    """The budgets are 60 ms and 250 ms on a quiet machine whose bare interpreter takes about 15 ms; as a
+    multiple, with room, they hold on a busy one too."""
+    rounds = [
+        (
+            _seconds("-c", "pass"),
+            _seconds("-c", "import fingerpost"),
+            _seconds("-m", "fingerpost.cli", "--help"),
+        )
+        for _ in range(7)
+    ]
+    bare, imported, helped = (statistics.median(column) for column in zip(*rounds, strict=True))
+    assert imported < 6 * bare
+    assert helped < 30 * bare

@@ -1,0 +1,56 @@
+"""Sources are checked before any work is done; URLs are never fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fingerpost.cli.sources import expand
+from fingerpost.errors import FingerpostError
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.md", "b c.md", "-rf"):
+        Path(name).write_text("text")
+
+
+def test_folders_files_patterns_pass() -> None:
+    assert expand([".", "a.md", "*.md", "-rf"]) == [".", "a.md", "*.md", "-rf"]
+
+
+@pytest.mark.parametrize(
+    "data", [b"a.md\nb c.md\n", b"a.md\r\nb c.md\r\n", b"a.md\0b c.md\0", b"\na.md\n\nb c.md"]
+)
+def test_a_list_of_files_on_stdin(data: bytes, stdin: Callable[[bytes], None]) -> None:
+    stdin(data)
+    assert expand(["-"]) == ["a.md", "b c.md"]
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "status"),
+    [
+        ("nowhere", "E_NOT_FOUND", 4),
+        ("", "E_PATH", 2),
+        ("https://example.org/a.md", "E_PATH", 2),
+    ],
+)
+def test_what_is_not_there_is_told_at_once(given: str, code: str, status: int) -> None:
+    with pytest.raises(FingerpostError) as told:
+        expand([given])
+    assert (told.value.code, told.value.exit_status) == (code, status)
+
+
+def test_an_empty_list_is_an_error(stdin: Callable[[bytes], None]) -> None:
+    stdin(b"\n")
+    with pytest.raises(FingerpostError, match="no source"):
+        expand(["-"])
+
+
+def test_compile_of_nothing_makes_no_folder(cli: Callable[..., Any], tmp_path: Path) -> None:
+    assert cli("compile", "nowhere", "--to", "kb").status == 4
+    assert not (tmp_path / "kb").exists()
