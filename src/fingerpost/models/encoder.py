@@ -1,0 +1,151 @@
+"""The encoder: text → vectors, one for the text and one for each of its word pieces.
+
+    encoder = load_encoder(Settings().models, threads=2)
+    encoded = encoder.encode_passages(["Rotate the signing key every 90 days."], tokens=True)
+    query = encoder.encode_query("how often do I rotate keys?")
+    score = encoded.vectors @ query.vector
+
+Every text passes through the network alone, on one thread; ``threads`` of them run side by side. So a
+text's vectors are the same bytes whatever is encoded with it, in whatever order, on however many threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.config import ModelSettings
+from fingerpost.models import sources
+from fingerpost.models.build import Network, digest, network
+from fingerpost.models.files import MAX_JSON_BYTES, read, verify
+from fingerpost.models.tokenizer import WordPieces
+
+Vectors = NDArray[np.float32]
+Progress = Callable[[int, int], None]
+"""Called with (texts done, texts in all)."""
+
+_SLICE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Passages: ``vectors`` float32 [n, dim] of length one. With ``tokens=True``, for each passage the
+    vectors of its word pieces (float16 [t, dim], of length one, special pieces left out) and their ids
+    (int32 [t]).
+    """
+
+    vectors: Vectors
+    tokens: list[NDArray[np.float16]]
+    token_ids: list[NDArray[np.int32]]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedQuery:
+    """A query: ``vector`` float32 [dim], ``tokens`` float32 [t, dim], all of length one; ``token_ids``
+    int32 [t].
+    """
+
+    vector: Vectors
+    tokens: Vectors
+    token_ids: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Prefixes:
+    """What a model wants before queries and before passages, such as ``"query: "``."""
+
+    query: str = ""
+    passage: str = ""
+
+
+class Encoder:
+    """Made by ``load_encoder``. Thread-safe.
+
+    ``dim`` is the length of a vector, ``max_tokens`` how many word pieces of a text are read (prefix
+    included, special ones not), ``fingerprint`` names all that the vectors depend on: weights, tokenizer,
+    pooling, prefixes, precision.
+    """
+
+    def __init__(self, network: Network, pieces: WordPieces, *, prefixes: Prefixes, threads: int = 1) -> None:
+        self._runner, self._pieces, self._threads = network.runner, pieces, threads
+        self.dim = network.runner.dim
+        self.max_tokens = pieces.room
+        self.query_prefix, self.passage_prefix = prefixes.query, prefixes.passage
+        self.fingerprint = digest(
+            [network.digest, pieces.sha256, pieces.room, prefixes.query, prefixes.passage]
+        )
+
+    def encode_passages(
+        self, texts: Sequence[str], *, tokens: bool = False, progress: Progress | None = None
+    ) -> Encoded:
+        """Vectors of ``texts``; what exceeds ``max_tokens`` word pieces is not read."""
+        encoded = Encoded(np.zeros((len(texts), self.dim), np.float32), [], [])
+        work = partial(self._encode, prefix=self.passage_prefix, tokens=tokens)
+        with ThreadPoolExecutor(self._threads) as pool:
+            for start in range(0, len(texts), _SLICE):
+                for at, (vector, states, ids) in enumerate(
+                    pool.map(work, texts[start : start + _SLICE]), start
+                ):
+                    encoded.vectors[at] = vector
+                    if states is not None:
+                        encoded.tokens.append(states.astype(np.float16))
+                        encoded.token_ids.append(ids)
+                if progress:
+                    progress(min(start + _SLICE, len(texts)), len(texts))
+        return encoded
+
+    def encode_query(self, text: str) -> EncodedQuery:
+        """The vectors of one query, from one pass."""
+        vector, states, ids = self._encode(text, prefix=self.query_prefix, tokens=True)
+        return EncodedQuery(
+            vector, states if states is not None else np.zeros((0, self.dim), np.float32), ids
+        )
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Word pieces of each text, special ones not counted, not truncated."""
+        return [len(self._pieces.ids(text)) for text in texts]
+
+    def offsets(self, text: str) -> NDArray[np.int32]:
+        """Character offsets int32 [t, 2] of every word piece of ``text``, not truncated."""
+        return self._pieces.offsets(text)
+
+    def _encode(
+        self, text: str, *, prefix: str, tokens: bool
+    ) -> tuple[Vectors, Vectors | None, NDArray[np.int32]]:
+        ids = self._pieces.framed(self._pieces.ids(prefix + text))
+        vector, states = self._runner.run(ids, states=tokens)
+        own = self._pieces.content(ids.shape[1])
+        return vector, None if states is None else states[own], ids[0, own]
+
+
+def load_encoder(settings: ModelSettings, *, threads: int = 0, precision: str = "int8") -> Encoder | None:
+    """The encoder that the settings name, None for 'none' (BM25 only). ``threads`` 0 means one a core.
+
+    ``precision`` 'float32' leaves the weights as they are: at less than half the speed, for comparisons.
+    The first load of a model builds its network (seconds) and keeps it in the user's cache folder. Raises
+    ModelError where the model is missing, damaged, or of a kind that is not loaded.
+    """
+    if settings.encoder == "none":
+        return None
+    minilm = settings.encoder == "minilm"
+    source = sources.minilm() if minilm else sources.describe(Path(settings.encoder).expanduser())
+    blob = read(source.folder / "tokenizer.json", limit=MAX_JSON_BYTES)
+    if source.tokenizer_sha256:
+        verify(blob, source.tokenizer_sha256)
+    pieces = WordPieces(blob, vocabulary=source.vocabulary, max_length=source.max_length)
+    prefixes = Prefixes(
+        settings.query_prefix or source.query_prefix, settings.passage_prefix or source.passage_prefix
+    )
+    return Encoder(
+        network(source, pieces, precision=precision),
+        pieces,
+        prefixes=prefixes,
+        threads=threads or os.cpu_count() or 1,
+    )

@@ -1,0 +1,148 @@
+"""A BERT encoder as an ONNX graph, in float32 or with 8-bit weights, made of ONNX Runtime's fused operators.
+
+The graph reads one text at a time (``input_ids`` int32 [1, t]): activations are quantised with one scale a
+tensor, so in a shared batch a text's vector would depend on its neighbours. Alone it does not, and nothing
+is spent on padding. Weights are symmetric int8 with a scale a column, kept within ±63 (see ``_LARGEST``);
+word embeddings are int8 with a scale a row; norms, biases, attention and GELU stay in float32. bench/LOG.md
+has what was measured.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from fingerpost.models.bert import Bert, Layer
+
+_LARGEST = 63
+_RUNTIME = "com.microsoft"
+
+
+def build(bert: Bert, *, pooling: str, quantise: bool) -> bytes:
+    """The serialised graph: ``vector`` float32 [1, hidden], pooled (``mean`` or ``cls``) and of length one,
+    and ``states`` float32 [1, t, hidden], every token's state of length one.
+    """
+    graph = _Graph(bert.shape.heads, bert.shape.epsilon, quantise)
+    x = graph.embed(bert)
+    for at, layer in enumerate(bert.layers):
+        x = graph.layer(x, layer, f"layer{at}")
+    graph.outputs(x, pooling)
+    return graph.serialise(bert.shape.hidden)
+
+
+class _Graph:
+    """Nodes and constants as they are added; every method returns the name of what it computes."""
+
+    def __init__(self, heads: int, epsilon: float, quantise: bool) -> None:
+        self._heads, self._epsilon, self._quantise = heads, epsilon, quantise
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+
+    def embed(self, bert: Bert) -> str:
+        words = self._rows(bert.words) if self._quantise else self._gather("words", bert.words)
+        length = self._add("Shape", "input_ids", start=1, end=2)
+        start = self._constant("first", np.zeros(1, np.int64))
+        places = self._add("Slice", self._constant("positions", bert.positions), start, length)
+        norm = [self._constant(f"embed.norm{at}", part) for at, part in enumerate(bert.norm)]
+        return self._add("LayerNormalization", self._add("Add", words, places), *norm, epsilon=self._epsilon)
+
+    def layer(self, x: str, layer: Layer, name: str) -> str:
+        attended = self._attention(x, layer, name)
+        projected = self._linear(attended, layer.out, f"{name}.out")
+        x = self._residual(x, projected, layer.out_bias, layer.attention_norm, f"{name}.attention")
+        inner = self._linear(x, layer.inner, f"{name}.inner")
+        active = self._add(
+            "BiasGelu", inner, self._constant(f"{name}.inner.bias", layer.inner_bias), domain=_RUNTIME
+        )
+        outer = self._linear(active, layer.outer, f"{name}.outer")
+        return self._residual(x, outer, layer.outer_bias, layer.output_norm, f"{name}.output")
+
+    def outputs(self, x: str, pooling: str) -> None:
+        if pooling == "cls":
+            pooled = self._add("Gather", x, self._constant("cls", np.array(0, np.int64)), axis=1)
+        else:
+            pooled = self._add("ReduceMean", x, axes=[1], keepdims=0)
+        self._nodes += [
+            helper.make_node("LpNormalization", [pooled], ["vector"], axis=-1, p=2),
+            helper.make_node("LpNormalization", [x], ["states"], axis=-1, p=2),
+        ]
+
+    def serialise(self, hidden: int) -> bytes:
+        info = helper.make_tensor_value_info
+        graph = helper.make_graph(
+            self._nodes,
+            "encoder",
+            [info("input_ids", TensorProto.INT32, [1, "t"])],
+            [
+                info("vector", TensorProto.FLOAT, [1, hidden]),
+                info("states", TensorProto.FLOAT, [1, "t", hidden]),
+            ],
+            self._constants,
+        )
+        opsets = [helper.make_opsetid("", 17), helper.make_opsetid(_RUNTIME, 1)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=9, producer_name="fingerpost")
+        return bytes(model.SerializeToString(deterministic=True))
+
+    def _attention(self, x: str, layer: Layer, name: str) -> str:
+        bias = self._constant(f"{name}.qkv.bias", layer.qkv_bias)
+        if not self._quantise:
+            weight = self._constant(f"{name}.qkv", layer.qkv)
+            return self._add("Attention", x, weight, bias, domain=_RUNTIME, num_heads=self._heads)
+        weight, scale = self._columns(layer.qkv, f"{name}.qkv")
+        at = len(self._nodes)
+        bytes_, step, zero = (f"{name}.{part}{at}" for part in ("bytes", "step", "zero"))
+        self._nodes.append(helper.make_node("DynamicQuantizeLinear", [x], [bytes_, step, zero]))
+        none = self._constant(f"{name}.qkv.zero", np.array(0, np.int8))
+        inputs = (bytes_, weight, bias, step, scale, "", zero, none)
+        return self._add("QAttention", *inputs, domain=_RUNTIME, num_heads=self._heads)
+
+    def _linear(self, x: str, weight: NDArray[np.float32], name: str) -> str:
+        if not self._quantise:
+            return self._add("MatMul", x, self._constant(name, weight))
+        return self._add("DynamicQuantizeMatMul", x, *self._columns(weight, name), domain=_RUNTIME)
+
+    def _residual(
+        self,
+        x: str,
+        y: str,
+        bias: NDArray[np.float32],
+        norm: tuple[NDArray[np.float32], NDArray[np.float32]],
+        name: str,
+    ) -> str:
+        parts = [self._constant(f"{name}.norm{at}", part) for at, part in enumerate((*norm, bias))]
+        return self._add("SkipLayerNormalization", x, y, *parts, domain=_RUNTIME, epsilon=self._epsilon)
+
+    def _rows(self, table: NDArray[np.float32]) -> str:
+        """Word embeddings as int8 with a scale a row."""
+        scale = _scale(np.abs(table).max(axis=1, keepdims=True), 127)
+        whole = self._add("Cast", self._gather("words", _rounded(table, scale, 127)), to=TensorProto.FLOAT)
+        return self._add("Mul", whole, self._gather("words.scale", scale))
+
+    def _columns(self, weight: NDArray[np.float32], name: str) -> tuple[str, str]:
+        scale = _scale(np.abs(weight).max(axis=0), _LARGEST)
+        return self._constant(name, _rounded(weight, scale, _LARGEST)), self._constant(f"{name}.scale", scale)
+
+    def _gather(self, name: str, table: NDArray[Any]) -> str:
+        return self._add("Gather", self._constant(name, table), "input_ids")
+
+    def _constant(self, name: str, value: NDArray[Any]) -> str:
+        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def _add(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        output = f"{kind}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(kind, inputs, [output], output, domain=domain, **attributes))
+        return output
+
+
+def _scale(largest: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
+    return np.where(largest > 0, largest / np.float32(steps), np.float32(1)).astype(np.float32)
+
+
+def _rounded(values: NDArray[np.float32], scale: NDArray[np.float32], steps: int) -> NDArray[np.int8]:
+    rounded: NDArray[np.int8] = np.clip(np.rint(values / scale), -steps, steps).astype(np.int8)
+    return rounded
