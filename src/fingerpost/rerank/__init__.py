@@ -1,1 +1,1 @@
-"""Looking again at the candidates: late interaction, features, learned ranking, spans."""
+"""Reranking: token vectors (``codec``, ``late``), features and the learned forest, spans, cross-encoder."""

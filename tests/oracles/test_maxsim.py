@@ -1,0 +1,75 @@
+"""MaxSim over codes against the definition over float vectors, and the codec's promises."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from fingerpost.rerank import late
+from fingerpost.rerank.codec import Codec, Form
+
+DIMS = 48
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def passages() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Vectors around a few hundred centres with a common mean, as an encoder's are."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(300, DIMS)) * np.linspace(2, 0.2, DIMS)
+    common = rng.normal(size=DIMS) * 0.5
+    pieces = [rng.integers(0, 300, rng.integers(1, 60)).astype(np.int32) for _ in range(200)]
+    tokens = [unit(centres[ids] + common + rng.normal(size=(len(ids), DIMS)) * 0.2) for ids in pieces]
+    return tokens, pieces
+
+
+def brute(query: np.ndarray, tokens: list[np.ndarray]) -> np.ndarray:
+    return np.array([(query @ passage.T).max(axis=1) for passage in tokens])
+
+
+def test_codes_rank_as_float_vectors_do(passages):
+    tokens, pieces = passages
+    codec = Codec.train(tokens, pieces, form=Form(dims=DIMS, subspaces=24, pool=1))
+    codes = codec.encode(tokens, pieces)
+    rng = np.random.default_rng(1)
+    for at in range(20):
+        query = unit(tokens[at][:8] + rng.normal(size=tokens[at][:8].shape) * 0.1)
+        scores = late.maxsim(codec, late.prepare(codec, query, pieces[at][:8]), codes)
+        truth = brute(query, tokens)
+        assert np.abs(scores.similarities - truth).mean() < 0.03
+        assert np.corrcoef(scores.plain, truth.mean(axis=1))[0, 1] > 0.98
+
+
+def test_int8_arithmetic_is_the_decoded_vectors_arithmetic(passages):
+    tokens, pieces = passages
+    codec = Codec.train(tokens, pieces, form=Form(dims=32, subspaces=8))
+    codes = codec.encode(tokens, pieces)
+    vectors, bounds = codec.decode(codes)
+    query = late.prepare(codec, tokens[0], pieces[0])
+    got = late.maxsim(codec, query, codes).similarities
+    dots = (tokens[0] @ codec.rotation) @ (vectors.astype(np.float32) * codec.scale).T
+    kept = [dots[:, a:b].max(axis=1) for a, b in pairwise(bounds)]
+    assert np.allclose(got, np.array(kept) + tokens[0] @ codec.mean, atol=0.02)
+
+
+def test_idf_weights_silence_pieces_that_every_passage_holds(passages):
+    tokens, pieces = passages
+    everywhere = [np.append(ids, 300).astype(np.int32) for ids in pieces]
+    extended = [np.concatenate([t, t[:1]]) for t in tokens]
+    codec = Codec.train(extended, everywhere)
+    query = late.prepare(codec, extended[0][-2:], everywhere[0][-2:])
+    assert query.weights[1] == pytest.approx(0)
+    assert query.weights.sum() == pytest.approx(1)
+
+
+def test_same_sample_and_seed_give_the_same_bytes(passages):
+    tokens, pieces = passages
+    one, two = (Codec.train(tokens, pieces, seed=3) for _ in range(2))
+    assert one.to_bytes() == two.to_bytes()
+    assert one.encode(tokens, pieces) == two.encode(tokens, pieces)
+    assert Codec.from_bytes(one.to_bytes()).encode(tokens, pieces) == one.encode(tokens, pieces)
