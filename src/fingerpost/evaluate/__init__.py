@@ -1,1 +1,1 @@
-"""Measures, significance, attribution of misses, reports."""
+"""Measure on your own data: sets, measures, significance, where every miss was lost, fresh, faithful."""

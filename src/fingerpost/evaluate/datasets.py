@@ -1,0 +1,263 @@
+"""Question sets: BEIR folders and JSON Lines, read line by line, checked, with what was left out counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fingerpost.errors import InputError
+
+MAX_LINE_CHARS = 64_000_000
+MAX_GRADE = 1_000_000
+_MAX_QUERY_CHARS = 32_768
+
+Qrels = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSet:
+    """Questions with judgements: ``qrels[query_id][doc_id]`` is a grade, relevant when ≥ 1.
+
+    ``trained`` holds the documents relevant to a training query, None where no training split is known;
+    ``generated`` marks questions made from the corpus; ``notes`` count what was left out.
+    """
+
+    name: str
+    split: str
+    queries: Mapping[str, str]
+    qrels: Mapping[str, Mapping[str, int]]
+    trained: frozenset[str] | None = None
+    generated: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def load_beir(folder: Path, split: str = "test", *, known: frozenset[str] | None = None) -> QuestionSet:
+    """The questions of ``folder/qrels/<split>.tsv`` with their text from ``queries.jsonl``.
+
+    ``known`` are the document ids that exist; without it those of ``corpus.jsonl`` count, where there is one.
+    Raises InputError E_QRELS with file and line number; judgements that name unknown ids are counted in
+    ``notes``.
+    """
+    path = folder / "qrels" / f"{split}.tsv"
+    if not path.is_file():
+        have = ", ".join(sorted(each.stem for each in folder.glob("qrels/*.tsv"))) or "none"
+        message = f"{folder} has no split '{split}' (it has: {have})"
+        raise InputError(
+            "E_QRELS", message, cure="name a split that has a qrels/<split>.tsv", detail=str(path)
+        )
+    qrels, repeated = read_qrels(path)
+    queries, notes = _texts(folder / "queries.jsonl", set(qrels))
+    qrels = {query_id: qrels[query_id] for query_id in queries}
+    found = QuestionSet(folder.name, split, queries, qrels, _trained(folder, path))
+    present = known if known is not None else _present(folder / "corpus.jsonl", qrels)
+    notes = (*_count(repeated, "judgement(s) repeat an earlier line"), *notes)
+    return replace(found, notes=notes + unknown_documents(qrels, present))
+
+
+def read_qrels(path: Path) -> tuple[Qrels, int]:
+    """Judgements from a BEIR (query-id, corpus-id, score) or TREC (query 0 document grade) file, and how
+    many lines repeat an earlier one with the same grade. Raises InputError E_QRELS with the line number."""
+    qrels: Qrels = {}
+    first_seen: dict[tuple[str, str], int] = {}
+    repeated = 0
+    for number, line in lines(path):
+        if number == 1 and line.lower().split()[:1] in (["query-id"], ["query_id"]):
+            continue
+        query_id, doc_id, grade = _judgement(line, path, number)
+        row = qrels.setdefault(query_id, {})
+        if row.setdefault(doc_id, grade) != grade:
+            was = first_seen[query_id, doc_id]
+            message = f"'{query_id}' and '{doc_id}' have grade {grade} here and {row[doc_id]} in line {was}"
+            raise _bad(path, number, message, "keep one of the two lines")
+        repeated += (query_id, doc_id) in first_seen
+        first_seen.setdefault((query_id, doc_id), number)
+    if not qrels:
+        raise InputError(
+            "E_QRELS", f"{path} holds no judgement", cure="add lines: query-id, corpus-id, score"
+        )
+    return qrels, repeated
+
+
+def _judgement(line: str, path: Path, number: int) -> tuple[str, str, int]:
+    fields = line.split("\t") if line.count("\t") == 2 else line.split()
+    if len(fields) == 4:  # TREC: query, iteration, document, grade
+        fields = [fields[0], fields[2], fields[3]]
+    if len(fields) != 3 or not all(field.strip() for field in fields):
+        message = f"{len(fields)} field(s) where query-id, corpus-id and score should stand"
+        raise _bad(path, number, message, "separate three fields by tabs, or use TREC's four")
+    query_id, doc_id, grade = (field.strip() for field in fields)
+    digits = grade[1:] if grade[:1] in "+-" else grade
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 7) or abs(int(grade)) > MAX_GRADE:
+        cure = "write grades as whole numbers, 0 = not relevant"
+        raise _bad(path, number, f"the grade '{grade[:40]}' is not a whole number", cure)
+    return query_id, doc_id, int(grade)
+
+
+def load_questions(path: Path, *, known: frozenset[str] | None = None) -> QuestionSet:
+    """Questions from JSON Lines: ``{"query" | "text": …, "doc_id": … | "doc_ids": [..] | {id: grade}}``.
+
+    ``query_id`` (or ``_id``) may name a question; otherwise it is ``q<line>``. Raises InputError E_QRELS
+    with the line number; a repeated question text is counted, not merged.
+    """
+    queries: dict[str, str] = {}
+    qrels: Qrels = {}
+    empty = 0
+    for number, record in _records(path):
+        query_id = str(record.get("query_id", record.get("_id", f"q{number}")))
+        if query_id in queries:
+            raise _bad(
+                path, number, f"the query id '{query_id[:80]}' was used before", "give each its own id"
+            )
+        text = record.get("query", record.get("text"))
+        if not isinstance(text, str):
+            raise _bad(path, number, "no question", 'give it as "query" or "text"')
+        grades = _grades(record, path, number)
+        if text.strip():
+            queries[query_id], qrels[query_id] = text, grades
+        empty += not text.strip()
+    if not queries:
+        raise InputError("E_QRELS", f"{path} holds no question", cure='add lines {"query": …, "doc_id": …}')
+    twins = len(queries) - len(set(queries.values()))
+    notes = (
+        *_count(empty, "question(s) without text left out"),
+        *_count(twins, "question(s) repeat another's text"),
+    )
+    return QuestionSet(
+        path.stem, "all", queries, qrels, notes=(*notes, *(unknown_documents(qrels, known) if known else ()))
+    )
+
+
+def _grades(record: Mapping[str, object], path: Path, number: int) -> dict[str, int]:
+    given = record.get("doc_ids", record.get("doc_id"))
+    if isinstance(given, str) and given:
+        return {given: 1}
+    if isinstance(given, list) and given and all(isinstance(each, str) and each for each in given):
+        return dict.fromkeys(given, 1)
+    if isinstance(given, dict) and given:
+        if all(type(grade) is int and abs(grade) <= MAX_GRADE for grade in given.values()):
+            return dict(given)
+        raise _bad(path, number, "a grade is not a whole number", "write grades as whole numbers")
+    raise _bad(path, number, "no document", 'give "doc_id": "…", or "doc_ids" as a list or {id: grade}')
+
+
+def unknown_documents(
+    qrels: Mapping[str, Mapping[str, int]], known: frozenset[str] | None
+) -> tuple[str, ...]:
+    """A note that counts judgements naming documents that do not exist.
+
+    >>> unknown_documents({"q": {"a": 1, "zz": 1}}, frozenset({"a"}))
+    ("1 judgement(s) name a document that does not exist (first: 'zz'); they count as misses",)
+    """
+    if known is None:
+        return ()
+    missing = [doc_id for row in qrels.values() for doc_id in row if doc_id not in known]
+    what = f"judgement(s) name a document that does not exist (first: {missing[0]!r})" if missing else ""
+    return _count(len(missing), f"{what}; they count as misses")
+
+
+def seen_queries(questions: QuestionSet) -> frozenset[str]:
+    """The queries of which at least one relevant document is relevant to a training query too.
+
+    >>> judged = {"1": {"a": 1}, "2": {"b": 1}}
+    >>> sorted(seen_queries(QuestionSet("s", "test", {"1": "x", "2": "y"}, judged, frozenset({"a"}))))
+    ['1']
+    """
+    trained = questions.trained or frozenset()
+    rows = questions.qrels.items()
+    return frozenset(q for q, row in rows if any(grade > 0 and d in trained for d, grade in row.items()))
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file that are not blank, numbered from 1. Raises InputError with the line
+    number.
+    """
+    number = 0
+    try:
+        with path.open("rb") as file:
+            while raw := file.readline(MAX_LINE_CHARS):
+                number += 1
+                if len(raw) == MAX_LINE_CHARS:
+                    raise _bad(path, number, f"longer than {MAX_LINE_CHARS:,} bytes", "one record a line")
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                if line.strip():
+                    yield number, line
+    except UnicodeDecodeError as error:
+        raise _bad(path, number, "not UTF-8 text", "save the file as UTF-8") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError("E_UNREADABLE", f"{path}: {reason}", cure="name a file that can be read") from error
+
+
+def _records(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    for number, line in lines(path):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise _bad(path, number, "not valid JSON", "write one JSON object a line") from error
+        if not isinstance(record, dict):
+            raise _bad(path, number, "not a JSON object", "write one JSON object a line")
+        yield number, record
+
+
+def _texts(path: Path, wanted: set[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The texts of the wanted queries, in the file's order, and notes on what was left out."""
+    queries: dict[str, str] = {}
+    first_seen: dict[str, int] = {}
+    empty = 0
+    for number, record in _records(path):
+        query_id, text = str(record.get("_id", "")), record.get("text")
+        if query_id not in wanted:
+            continue
+        if not isinstance(text, str):
+            raise _bad(path, number, f"the query '{query_id[:80]}' has no text", 'give it as "text"')
+        if query_id in first_seen and queries.get(query_id, "") != text:
+            message = f"the query id '{query_id[:80]}' has another text in line {first_seen[query_id]}"
+            raise _bad(path, number, message, "give each query its own id")
+        first_seen.setdefault(query_id, number)
+        empty += not text.strip()
+        if text.strip():
+            queries[query_id] = text
+    if not queries:
+        message = f"{path} has none of the {len(wanted):,} judged queries"
+        raise InputError("E_QRELS", message, cure="check that both files use the same query ids")
+    absent = len(wanted - set(first_seen))
+    long = sum(len(text) > _MAX_QUERY_CHARS for text in queries.values())
+    return queries, (
+        *_count(absent, "judged query id(s) have no text in queries.jsonl and are left out"),
+        *_count(empty, "judged queries have an empty text and are left out"),
+        *_count(long, f"queries are longer than {_MAX_QUERY_CHARS:,} characters and will be refused"),
+    )
+
+
+def _trained(folder: Path, path: Path) -> frozenset[str] | None:
+    train = folder / "qrels" / "train.tsv"
+    if not train.is_file() or train == path:
+        return None
+    return relevant_documents(read_qrels(train)[0])
+
+
+def relevant_documents(qrels: Mapping[str, Mapping[str, int]]) -> frozenset[str]:
+    """Every document with a grade ≥ 1.
+
+    >>> sorted(relevant_documents({"q": {"a": 1, "b": 0}}))
+    ['a']
+    """
+    return frozenset(d for row in qrels.values() for d, grade in row.items() if grade > 0)
+
+
+def _present(path: Path, qrels: Qrels) -> frozenset[str] | None:
+    """Those judged ids that the corpus file holds: memory grows with the judgements, not with the corpus."""
+    if not path.is_file():
+        return None
+    wanted = {doc_id for row in qrels.values() for doc_id in row}
+    return frozenset(each for _, record in _records(path) if (each := str(record.get("_id", ""))) in wanted)
+
+
+def _bad(path: Path, number: int, message: str, cure: str) -> InputError:
+    return InputError("E_QRELS", f"{path}, line {number}: {message}", cure=cure, detail=f"{path}:{number}")
+
+
+def _count(count: int, what: str) -> tuple[str, ...]:
+    return (f"{count:,} {what}",) if count else ()
