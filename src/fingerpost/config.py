@@ -131,7 +131,13 @@ class LlmSettings(Section):
         str, Field(description="base URL, e.g. http://127.0.0.1:8080/v1; empty = extractive answers")
     ] = ""
     model: Annotated[str, Field(description="model name sent to the server")] = ""
-    key_env: Annotated[str, Field(description="environment variable that holds the key")] = ""
+    key_env: Annotated[
+        str,
+        Field(
+            pattern=r"^(?:[A-Za-z_][A-Za-z0-9_]{0,127})?$",
+            description="name of the environment variable that holds the key; never the key itself",
+        ),
+    ] = ""
     timeout_seconds: Annotated[
         float, Field(gt=0, le=600, description="after this the extractive answer stands in")
     ] = 30.0
@@ -168,7 +174,7 @@ def parse(text: str, *, name: str = "fingerpost.toml") -> Settings:
     """
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
         raise ConfigError(
             "E_CONFIG", f"{name} is not valid TOML: {error}", cure="mend the line named"
         ) from error
@@ -206,7 +212,8 @@ def _key_error(error: ValidationError, name: str) -> ConfigError:
         near = get_close_matches(key, known_keys(), n=1, cutoff=0.4)
         cure = f"did you mean '{near[0]}'?" if near else "see docs/reference/settings.md"
         return ConfigError("E_CONFIG_KEY", f"{name}: unknown key '{key}'", cure=cure, detail=key)
-    message = f"{name}: {key} = {first['input']!r}: {first['msg']}"
+    shown = "…" if key.startswith("llm.") else repr(first["input"])[:80]  # never echo a misplaced secret
+    message = f"{name}: {key} = {shown}: {first['msg']}"
     return ConfigError("E_CONFIG_KEY", message, cure=f"give '{key}' an allowed value", detail=key)
 
 

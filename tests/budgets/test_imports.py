@@ -15,7 +15,6 @@ HEAVY = (
     "onnxruntime",
     "tantivy",
     "lightgbm",
-    "pydantic",
     "rich",
     "httpx",
     "safetensors",
@@ -42,6 +41,18 @@ def _modules(code: str) -> set[str]:
 )
 def test_nothing_heavy_is_loaded(code: str) -> None:
     assert not _modules(code).intersection(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"import fingerpost; {LOADED}",
+        f"from fingerpost.cli.app import run; run(['--help']); print(); {LOADED}",
+    ],
+    ids=["import", "help"],
+)
+def test_settings_are_not_built(code: str) -> None:
+    assert "pydantic" not in _modules(code)
 
 
 def _seconds(*arguments: str) -> float:

@@ -1,0 +1,211 @@
+"""Hostile configuration: every row of the list of hostile inputs of kind config that has a meaning here.
+
+The rest (servers, clusters, logs) stands in docs/limits.md under Config, with its reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fingerpost import config
+from fingerpost.cli.environment import strangers
+from fingerpost.cli.settings_text import entries
+from fingerpost.errors import ConfigError, FingerpostError
+
+TEXTS = [
+    (
+        "Co07",
+        "[compile]\nchunk_tokenz = 3",
+        "unknown key 'compile.chunk_tokenz'",
+        "did you mean 'compile.chunk_tokens'?",
+    ),
+    ("Co08", "acl_enforce = true", "unknown key 'acl_enforce'", ""),
+    ("Co08", "[mask]\nenable = false", "unknown key 'mask.enable'", "did you mean 'mask.enabled'?"),
+    ("Co09", "effort = 1\neffort = 2", "not valid TOML", ""),
+    ("Co09", "[mask]\n[mask]", "not valid TOML", ""),
+    ("Co12", 'durability = "maybe"', "unknown key 'durability'", ""),
+    ("Co13", '[store]\nfsync = "off"', "unknown key 'store.fsync'", ""),
+    ("Co22", '[llm]\nkey = "sk-secret"', "unknown key 'llm.key'", ""),
+    ("Co22", '[llm]\nkey_env = "sk-secret-1"', "llm.key_env = …", ""),
+    ("Co33", 'include = "../secret.toml"', "unknown key 'include'", ""),
+    ("Co36", "a: !!python/object/apply:os.system [id]", "not valid TOML", ""),
+    ("Co37", "effort = 1979-05-27", "effort = datetime.date(1979, 5, 27)", ""),
+    ("Co37", "[ground]\nsupport = inf", "finite number", ""),
+    ("Co37", "[ground]\nsupport = nan", "finite number", ""),
+    ("Co37", '[mask]\nrules = ["key", 1]', "mask.rules.1 = 1", ""),
+    ("Co37", '[mask]\nrules = ["key", ["key"]]', "mask.rules.1", ""),
+    ("Co38", '[mask]\npattern = "(a+)+$"', "unknown key 'mask.pattern'", ""),
+    ("Co39", '[mask]\nrules = ["everything"]', "'key', 'email'", ""),
+    ("Co11", "effort = 1" + "0" * 5000, "not valid TOML", ""),
+    ("Co10", "mask = 3", "mask = 3", ""),
+    ("Co10", "[[mask]]\nenabled = true", "mask = ", ""),
+    ("Co34", "a = " + "[" * 5000, "not valid TOML", ""),
+]
+
+
+@pytest.mark.parametrize(("row", "text", "message", "cure"), TEXTS)
+def test_text_that_is_refused(row: str, text: str, message: str, cure: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        config.parse(text)
+    assert message in told.value.message
+    assert cure in told.value.cure
+    assert told.value.exit_status == 3
+    assert "sk-secret" not in str(told.value)
+    assert len(str(told.value)) < 400
+
+
+WRONG: dict[type, list[object]] = {
+    bool: ["true", 1, 0.5, ["a"], {}],
+    int: ["3", True, 1.5, [3], {}],
+    float: ["0.5", True, [0.5], {}],
+    str: [3, True, 0.5, ["a"], {}],
+    tuple: ["key", 3, True, {}],
+}
+
+
+def _typed() -> Iterator[tuple[str, str, object]]:
+    for entry in entries():
+        for value in WRONG[type(entry.default)]:
+            yield entry.section, entry.key, value
+
+
+def _written(section: str, key: str, value: object) -> str:
+    shown = "{}" if value == {} else json.dumps(value)
+    return f"{f'[{section}]' if section else ''}\n{key} = {shown}"
+
+
+@pytest.mark.parametrize(("section", "key", "value"), list(_typed()))
+def test_co10_the_wrong_type_in_each_key(section: str, key: str, value: object) -> None:
+    with pytest.raises(ConfigError) as told:
+        config.parse(_written(section, key, value))
+    assert told.value.code == "E_CONFIG_KEY"
+    assert f"{section}.{key}".lstrip(".") in told.value.message
+
+
+NUMBERS = [(each.section, each.key) for each in entries() if type(each.default) in (int, float)]
+
+
+@pytest.mark.parametrize(("section", "key"), NUMBERS)
+def test_co11_negative_and_huge_numbers(section: str, key: str) -> None:
+    """Negative numbers are refused for every key; a huge one is refused where the key has an upper bound."""
+    with pytest.raises(ConfigError, match="greater than"):
+        config.parse(_written(section, key, -1))
+    bounded = next(each for each in entries() if (each.section, each.key) == (section, key))
+    if "≤" in bounded.allowed:
+        with pytest.raises(ConfigError, match="less than or equal"):
+            config.parse(_written(section, key, 10**12))
+
+
+def test_co02_an_empty_file_is_the_defaults() -> None:
+    assert config.parse("") == config.Settings()
+
+
+@pytest.mark.parametrize(
+    ("row", "data", "status"),
+    [
+        ("Co04", b"\x7fELF\x02\x01\x01\x00\xff\xfe", 3),
+        ("Co06", "effort = 2".encode("utf-16"), 3),
+        ("Co06", b"\xef\xbb\xbfeffort = 2", 0),
+        ("Co02", b"", 0),
+        ("Co05", b"# " + b"x" * 1_100_000, 3),
+    ],
+)
+def test_files_as_bytes(row: str, data: bytes, status: int, tmp_path: Path) -> None:
+    path = tmp_path / "f.toml"
+    path.write_bytes(data)
+    if not status:
+        config.load(path)
+        return
+    with pytest.raises(ConfigError, match=str(path)) as told:
+        config.load(path)
+    assert told.value.exit_status == status
+
+
+def test_co05_a_gigabyte_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "big.toml"
+    with path.open("wb") as out:
+        out.truncate(1 << 30)  # sparse: reading it would take a gigabyte of memory
+    with pytest.raises(ConfigError, match="larger than 1 MB"):
+        config.load(path)
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "."])
+def test_co01_co03_missing_or_a_folder(name: str, tmp_path: Path) -> None:
+    with pytest.raises(FingerpostError) as told:
+        config.load(tmp_path / name)
+    assert told.value.exit_status == 2
+    assert str(tmp_path) in told.value.message
+
+
+@pytest.mark.parametrize("name", ["with space", "ünï", "new\nline", "~", "$HOME"])
+def test_co35_odd_paths_are_taken_as_they_are(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name / "f.toml"
+    path.parent.mkdir()
+    path.write_text("effort = 2")
+    assert config.load(path).effort == 2
+
+
+def test_co34_nothing_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A", "${A}")
+    assert config.parse('[models]\nencoder = "${A}"').models.encoder == "${A}"
+
+
+def test_co32_variables_that_look_like_ours_are_named() -> None:
+    assert strangers(["fingerpost_debug", "FINGERPOST_DEBUGG"]) == [
+        ("fingerpost_debug", "FINGERPOST_DEBUG"),
+        ("FINGERPOST_DEBUGG", "FINGERPOST_DEBUG"),
+    ]
+
+
+def test_co32_they_are_told_on_stderr(tmp_path: Path) -> None:
+    done = _run(["--version"], {"Fingerpost_Debug": "1"}, tmp_path)
+    assert "Fingerpost_Debug is not read; did you mean FINGERPOST_DEBUG?" in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"LC_ALL": "C"},
+        {"LC_ALL": "tr_TR.UTF-8"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"},
+        {"TZ": "Asia/Kathmandu"},
+    ],
+)
+def test_co55_locale_and_time_zone_change_no_byte(locale: dict[str, str], tmp_path: Path) -> None:
+    plain = _run(["init", "/dev/stdout", "--force"], {}, tmp_path)
+    odd = _run(["init", "/dev/stdout", "--force"], locale, tmp_path)
+    assert plain.returncode == odd.returncode == 0
+    assert plain.stdout == odd.stdout
+    assert plain.stdout
+
+
+def test_co59_no_home_and_no_tmpdir(tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if key not in ("HOME", "TMPDIR")}
+    done = subprocess.run(
+        [sys.executable, "-m", "fingerpost.cli", "init", str(tmp_path / "f.toml")],
+        env={**environment, "TMPDIR": "/nonexistent"},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _run(
+    arguments: list[str], environment: dict[str, str], folder: Path
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "fingerpost.cli", *arguments],
+        env={**os.environ, **environment},
+        cwd=folder,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
