@@ -11,13 +11,16 @@ from hashlib import blake2b
 
 from fingerpost.compiler.normalize import Edit
 from fingerpost.compiler.rules import RULES, Finding
+from fingerpost.compiler.sieve import may_hold
 
 SALT = b"fingerpost default salt"
 
 
 def findings(text: str, rules: Iterable[str]) -> list[Finding]:
     """What the rules find, ascending, without overlaps (the longer finding wins, then the earlier rule)."""
-    found = [finding for rule in RULES if rule in set(rules) for finding in RULES[rule](text)]
+    wanted = set(rules)
+    likely = may_hold(text.encode("utf-8", "replace")) if wanted else []
+    found = [finding for rule in likely if rule in wanted for finding in RULES[rule](text)]
     found.sort(key=lambda finding: (finding.start, -finding.end))
     kept: list[Finding] = []
     for finding in found:

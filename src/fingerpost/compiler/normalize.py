@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from fingerpost.compiler.sieve import may_hold_controls
 from fingerpost.text.spans import OffsetMap
 
 MAX_MARKS = 30
@@ -52,7 +53,8 @@ def normalize(text: str) -> Normal:
     ('a\\ncafé', ('nul_stripped:1',), 5)
     """
     flags = _flags(text)
-    edits = list(_line_and_control_edits(text))
+    raw = text.encode("utf-8", "surrogatepass")
+    edits = list(_line_and_control_edits(text)) if may_hold_controls(raw) else []
     first = OffsetMap.from_edits((edit.start, edit.end, len(edit.text)) for edit in edits)
     text = apply(text, edits)
     if text.isascii():

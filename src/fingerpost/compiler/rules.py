@@ -36,7 +36,7 @@ _KEYS = re.compile(
 _PEM = re.compile(r"-----BEGIN (?:[A-Z]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _PEM_END = re.compile(r"-----END (?:[A-Z]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _ASSIGNED = re.compile(
-    r"(?i)(?<![a-z0-9])(?:pass(?:word|wd|phrase)|pwd|(?:client|app|api|auth|access|secret|private|signing|encryption)"
+    r"(?ai)(?<![a-z0-9])(?:pass(?:word|wd|phrase)|pwd|(?:client|app|api|auth|access|secret|private|signing|encryption)"
     r"[_ -]?(?:key|secret|token)|secret|token|bearer)[\"']?[ \t]{0,3}(?::=|=>|[:=]|(?<=bearer))[ \t]{0,3}"
     r"(?P<quote>[\"'`]?)(?P<value>[A-Za-z0-9+/=_.~!@#$%^&*?-]{8,256})"
 )
@@ -45,18 +45,20 @@ _EMAIL = re.compile(
     r"[A-Za-z]{2,24}(?![A-Za-z0-9-]|\.[A-Za-z0-9])"
 )
 _PHONE = re.compile(
-    r"(?<![\w.+/=#@$-])(?:"
+    r"(?a)(?<![\w.+/=#@$-])(?:"
     r"\+[1-9]\d{0,2}(?:[ .-]?\(\d{1,4}\))?(?:[ .-]?\d{2,4}){2,5}"
     r"|(?:1[ .-])?\([2-9]\d\d\)[ .-]?[2-9]\d\d[ .-]\d{4}"
     r"|(?:1-)?[2-9]\d\d-[2-9]\d\d-\d{4}|(?:1\.)?[2-9]\d\d\.[2-9]\d\d\.\d{4}"
     r")(?![\w/=-]|\.\d|,\d)"
 )
 _CUED_PHONE = re.compile(
-    r"(?i)(?<![a-z])(?:tel|telephone|phone|mobile|cell|fax|whatsapp)(?: ?(?:no|number))?[.:]{1,2}[ \t]{0,3}"
+    r"(?ai)(?<![a-z])(?:tel|telephone|phone|mobile|cell|fax|whatsapp)(?: ?(?:no|number))?[.:]{1,2}[ \t]{0,3}"
     r"(?P<value>\(?0?\d[\d() ./-]{5,18}\d)(?![\w/-])"
 )
-_CARD = re.compile(r"(?<![\w.+/-])[2-6]\d{3}(?:[ -]?\d){9,15}(?![\w/-]|\.\d)")
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])")
+_CARD = re.compile(r"(?a)(?<![\w.+/-])[2-6]\d{3}(?:[ -]?\d){9,15}(?![\w/-]|\.\d)")
+_IBAN = re.compile(
+    r"(?a)(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
+)
 _BRANDS = re.compile(
     r"4\d{12}(?:\d{3}(?:\d{3})?)?|5[1-5]\d{14}|2(?:2[2-9]|[3-6]\d|7[01]|720)\d{12,13}|3[47]\d{13}"
     r"|6(?:011|5\d\d|4[4-9]\d)\d{12}|35(?:2[89]|[3-8]\d)\d{12}|3(?:0[0-5]|[68]\d)\d{11}|62\d{14,17}"

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 BLOCK = 1 << 16
 LONG = 24
 _WORDS = re.compile(r"\w+|[^\w\s]")
-_LAST_SPACE = re.compile(r"\s")
 
 
 class TokenOffsets(Protocol):
@@ -47,10 +46,14 @@ class Counter:
 
     def between(self, start: int, end: int) -> int:
         """How many word pieces start in ``text[start:end]``."""
-        return int(np.searchsorted(self.starts, end) - np.searchsorted(self.starts, start))
+        return self.before(end) - self.before(start)
+
+    def before(self, offset: int) -> int:
+        """How many word pieces start before an offset."""
+        return int(np.searchsorted(self.starts, offset))
 
     def index(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many word pieces start before each offset."""
+        """How many word pieces start before each of many offsets."""
         return np.searchsorted(self.starts, offsets)
 
     def offset(self, index: int, end: int) -> int:
