@@ -1,6 +1,6 @@
 """A corpus of real text: the retrieval sets, product documentation, the Python sources installed here.
 
-Each record is a passage of some 80 words with the title of what it was cut from. Used by the speed benchmarks;
+Each record is a passage of some 80 words, with the title of what it was cut from; for the speed benchmarks,
 the text is never committed.
 """
 
