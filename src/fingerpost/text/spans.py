@@ -176,7 +176,10 @@ def _line_ends(text: str, match: re.Match[str], line: int) -> bool:
         return True
     if _ITEM.match(text, match.end()) is not None:
         return True
-    return match.start() - line < _WRAPPED_AT and not text[match.end()].islower()
+    if match.start() - line >= _WRAPPED_AT:
+        return False
+    before = text[line : match.start()]
+    return not text[match.end()].islower() or before.endswith((";", "{", "}", ")", ":")) or " = " in before
 
 
 def _stops(text: str, match: re.Match[str], start: int) -> bool:
