@@ -1,1 +1,3 @@
-"""Answers whose every statement cites verified evidence."""
+"""Ground: an answer whose every statement cites a span verified against the store, or a refusal that says
+why.
+"""

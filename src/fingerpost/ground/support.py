@@ -1,0 +1,155 @@
+"""How well each sentence of the evidence supports an answer: coverage of the question's terms, rank, meaning.
+
+*Coverage* is the share of the question's terms, weighted by idf, that a text holds; question words (what,
+how, does) do not count. A sentence's *context* is itself, the sentence before it, and the title › headings
+of its span. The *support* of a sentence is a logistic function of these, fitted on answerable and
+unanswerable questions; how and with what figures stands in bench/LOG.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.records import Span
+from fingerpost.text.query import Query
+from fingerpost.text.spans import sentences
+from fingerpost.text.tokens import analyze, codes
+
+Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+Idf = Callable[[str], float]
+
+MAX_SENTENCE_CHARS = 600
+MAX_SENTENCES = 64
+_ASKING = "what which who whom whose when where why how do does did can could should would may might i me my you your"
+_LEXICAL = (-6.2, 5.2, 3.0, 0.6)  # bias, context, span, rank: where no encoder is at hand
+_MEANING = (-7.3, 2.8, 2.2, 0.4, 5.2)  # and the cosine
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of the evidence: ``start:end`` in its document, from span number ``span``, with what
+    speaks for it.
+    """
+
+    span: int
+    start: int
+    end: int
+    text: str
+    terms: frozenset[str]
+    coverage: float
+    context: float
+    whole: float
+    cosine: float | None = None
+    support: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """Sentence vectors for questions that share no word with their answer: ``encode`` gives unit vectors,
+    [n, d].
+    """
+
+    query: NDArray[np.float32]
+    encode: Encode
+
+
+def score(
+    query: Query, spans: Sequence[Span], *, idf: Idf | None = None, meaning: Meaning | None = None
+) -> list[Sentence]:
+    """The sentences of ``spans`` with their support, best first; headings and questions are no answers and
+    left out.
+
+    Without ``idf`` every term weighs the same. At most 64 sentences, from the first spans on, are looked at.
+    """
+    weights = {term: (idf(term) if idf else 1.0) for term in wanted(query)}
+    found = [each for at, span in enumerate(spans) for each in _of_span(at, span, weights)][:MAX_SENTENCES]
+    if meaning is not None and found:
+        vectors = meaning.encode([each.text for each in found])
+        cosines = (vectors @ meaning.query).astype(float).tolist()
+        found = [replace(each, cosine=cosine) for each, cosine in zip(found, cosines, strict=True)]
+    judged = [replace(each, support=_support(each)) for each in found]
+    return sorted(judged, key=lambda each: (-each.support, -each.coverage, each.span, each.start))
+
+
+def wanted(query: Query) -> frozenset[str]:
+    """The terms of a question that an answer should hold: not its question words.
+
+    >>> from fingerpost.text.query import parse
+    >>> sorted(wanted(parse("How do I rotate the signing key?")))
+    ['key', 'rotat', 'sign']
+    """
+    return frozenset(query.terms) - _asking() | frozenset(query.codes)
+
+
+def pieces(text: str) -> list[tuple[int, int]]:
+    """Sentences of ``text`` as offsets; one longer than 600 characters (a table, code) is cut at white space.
+
+    >>> pieces("One. Two!")
+    [(0, 4), (5, 9)]
+    """
+    parts: list[tuple[int, int]] = []
+    for start, end in sentences(text):
+        while end - start > MAX_SENTENCE_CHARS:
+            window = text[start : start + MAX_SENTENCE_CHARS]
+            cut = start + max(window.rfind("\n"), window.rfind(" "), 1)
+            parts.append((start, cut))
+            start = cut + len(text[cut:end]) - len(text[cut:end].lstrip())
+        if start < end:
+            parts.append((start, end))
+    return [(start, start + len(text[start:end].rstrip())) for start, end in parts]
+
+
+def coverage(weights: dict[str, float], terms: Iterable[str]) -> float:
+    """The share of the weights whose term is among ``terms``; 0 when there is nothing to cover.
+
+    >>> coverage({"key": 3.0, "rotat": 1.0}, ["key", "x"])
+    0.75
+    """
+    total = sum(weights.values())
+    held = set(terms)
+    return sum(weight for term, weight in weights.items() if term in held) / total if total > 0 else 0.0
+
+
+def _of_span(at: int, span: Span, weights: dict[str, float]) -> list[Sentence]:
+    around = _terms(" ".join((span.title, *span.heading)))
+    parts = [(start, end, _terms(span.text[start:end])) for start, end in pieces(span.text)]
+    whole = coverage(weights, around.union(*(terms for *_, terms in parts)))
+    found = []
+    before: frozenset[str] = frozenset()
+    for start, end, terms in parts:
+        text = span.text[start:end]
+        if _answers(text, terms):
+            context = coverage(weights, terms | before | around)
+            own = coverage(weights, terms)
+            found.append(Sentence(at, span.start + start, span.start + end, text, terms, own, context, whole))
+        before = terms
+    return found
+
+
+def _answers(text: str, terms: frozenset[str]) -> bool:
+    """Headings, questions and scraps say nothing by themselves."""
+    return len(terms) >= 2 and not text.endswith(("?", "？")) and not text.startswith("#")
+
+
+def _support(sentence: Sentence) -> float:
+    mixed = 0.5 * (sentence.coverage + sentence.context)
+    values = [1.0, mixed, sentence.whole, 1 / (1 + sentence.span)]
+    if sentence.cosine is not None:
+        values.append(sentence.cosine)
+    weights = _LEXICAL if sentence.cosine is None else _MEANING
+    return 1 / (1 + math.exp(-sum(w * v for w, v in zip(weights, values, strict=True))))
+
+
+def _terms(text: str) -> frozenset[str]:
+    return frozenset(analyze(text)) | frozenset(codes(text))
+
+
+@lru_cache(maxsize=1)
+def _asking() -> frozenset[str]:
+    return frozenset(analyze(_ASKING))
