@@ -89,6 +89,9 @@ class StoreSettings(Section):
     """The evidence store."""
 
     late: Annotated[bool, Field(description="store token vectors for late interaction")] = True
+    unlabelled_visible: Annotated[
+        bool, Field(description="documents without access labels are visible to everybody")
+    ] = True
     fold_after: Annotated[
         int, Field(ge=1, description="fresh chunks that trigger a fold into a new generation")
     ] = 2_000

@@ -1,0 +1,107 @@
+"""What ``status`` and ``doctor`` tell: counts, and findings with their cures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from fingerpost.errors import CorruptError, StoreError
+from fingerpost.store.generation import verify
+from fingerpost.store.ledger import Ledger
+from fingerpost.store.state import State
+
+_BATCH = 500
+_RESTORE = "restore the folder from a copy, or compile again"
+_REBUILD = "compile again from the sources; the ledger is whole"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be: where, what, and what to do."""
+
+    file: str
+    problem: str
+    cure: str
+
+
+def status(state: State) -> dict[str, int | str]:
+    """Counts and versions, all cheap."""
+    manifest, live = state.generation.manifest, state.live
+    missing = len(state.fresh.lacking(live.fresh_keys.tolist())) if state.dim else 0
+    files = [path for path in state.root.rglob("*") if path.is_file()]
+    return {
+        "generation": manifest.generation,
+        "seq": live.seq,
+        "folded_seq": manifest.seq,
+        "documents": state.ledger.head().documents,
+        "chunks": len(live.keys),
+        "fresh_chunks": len(live.fresh_keys),
+        "tombstones": len(live.dead_keys),
+        "missing_vectors": missing,
+        "leaves": manifest.leaves,
+        "dim": state.dim,
+        "fingerprint": manifest.fingerprint,
+        "policy": manifest.policy,
+        "bytes": sum(path.stat().st_size for path in files),
+    }
+
+
+def check(state: State) -> list[Finding]:
+    """Verify every file and every record: digests, and counts across ledger, arrays and lexical index."""
+    found = [*_files(state), *_ledger(state.ledger), *_counts(state)]
+    if state.dim:
+        missing = len(state.fresh.lacking(state.live.fresh_keys.tolist()))
+        if missing:
+            problem = f"{missing:,} chunks have no vector"
+            found.append(Finding(state.fresh.path.name, problem, "run `fingerpost update`; it encodes them"))
+    return found
+
+
+def _files(state: State) -> Iterator[Finding]:
+    manifest = state.generation.manifest
+    for name, problem in verify(state.root / manifest.folder, manifest, "full"):
+        yield Finding(f"{manifest.folder}/{name}", problem, _REBUILD)
+
+
+def _ledger(ledger: Ledger) -> Iterator[Finding]:
+    try:
+        for (line,) in ledger.rows("PRAGMA integrity_check"):
+            if line != "ok":
+                yield Finding("ledger.db", str(line), _RESTORE)
+        ledger.verify_documents(again=True)
+        sql = "SELECT key FROM documents NOT INDEXED WHERE valid_to IS NULL ORDER BY key"
+        keys = [int(row[0]) for row in ledger.rows(sql)]
+    except CorruptError as error:
+        yield Finding("ledger.db", error.message, _RESTORE)
+        return
+    for key in keys:
+        yield from _document(ledger, key)
+
+
+def _document(ledger: Ledger, key: int) -> Iterator[Finding]:
+    try:
+        version = ledger.versions([key])[key]
+        ledger.document(version)
+        ledger.passages(version)
+    except (StoreError, ValueError) as error:
+        yield Finding("ledger.db", str(error), _RESTORE)
+
+
+def _counts(state: State) -> Iterator[Finding]:
+    manifest, held = state.generation.manifest, state.generation
+    chunks = len(held.keys)
+    if held.lexical is not None and held.lexical.documents != chunks:
+        yield Finding(
+            f"{manifest.folder}/lexical",
+            f"holds {held.lexical.documents:,} chunks instead of {chunks:,}",
+            _REBUILD,
+        )
+    if manifest.chunks != chunks or len(np.unique(held.keys)) != chunks:
+        yield Finding(
+            f"{manifest.folder}/keys.npy", f"{chunks:,} keys for {manifest.chunks:,} chunks", _REBUILD
+        )
+    standing = state.ledger.head().chunks
+    if standing != len(state.live.keys):
+        yield Finding("ledger.db", f"{len(state.live.keys):,} chunks stand instead of {standing:,}", _RESTORE)

@@ -1,0 +1,116 @@
+"""Files: written whole or not at all, hashed while written, and failures named.
+
+Publishing is always write, fsync, rename, fsync of the folder. A full, read-only or failing disk becomes
+DiskError; a file that is not what it was becomes CorruptError.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fingerpost.errors import CorruptError, DiskError, LockedError, StoreError
+
+BLOCK = 1 << 22
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+_FAILING = {errno.EIO, errno.ENXIO, errno.EMFILE, errno.ENFILE}
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Turn what the system and SQLite say about ``path`` into the store's own errors."""
+    try:
+        yield
+    except OSError as error:
+        raise _of_system(error, path) from error
+    except sqlite3.Error as error:
+        raise _of_sqlite(error, path) from error
+
+
+def _of_system(error: OSError, path: Path) -> Exception:
+    if error.errno in _FULL:
+        return DiskError("E_DISK", f"no space left for {path}", cure="free space, then repeat the write")
+    if error.errno in _READ_ONLY:
+        return DiskError("E_DISK", f"{path} cannot be written", cure="give write permission, or open to read")
+    if error.errno in _FAILING:
+        return DiskError("E_DISK", f"{path}: {os.strerror(error.errno or 0)}", cure="check disk and limits")
+    return error
+
+
+def _of_sqlite(error: sqlite3.Error, path: Path) -> Exception:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return DiskError("E_DISK", f"no space left for {path}", cure="free space, then repeat the write")
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM):
+        return DiskError("E_DISK", f"{path}: {error}", cure="check the disk and its permissions")
+    if code == sqlite3.SQLITE_BUSY:
+        return LockedError("E_LOCKED", f"{path} is busy", cure="wait for the other process, then repeat")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(
+        error, (sqlite3.DatabaseError, sqlite3.InterfaceError)
+    ):
+        return corrupt(path.name, str(error))
+    return StoreError("E_CORRUPT", f"{path}: {error}", cure="run `fingerpost doctor`")
+
+
+def corrupt(what: str, why: str) -> CorruptError:
+    """The error for ``what`` (a file or a record) that is not what was written."""
+    return CorruptError(
+        "E_CORRUPT",
+        f"{what} is damaged: {why}",
+        cure="run `fingerpost doctor`; restore the folder from a copy or compile again",
+        detail=what,
+    )
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new names in ``folder`` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_file(path: Path) -> None:
+    """Make the bytes of an already written file durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def save(path: Path, blocks: Iterable[bytes | memoryview]) -> None:
+    """Write a new file of a generation and make its bytes durable."""
+    with named_errors(path), path.open("xb") as file:
+        for block in blocks:
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace(path: Path, body: bytes) -> None:
+    """Put ``body`` in the place of ``path`` so that a reader sees the old or the new bytes, never both."""
+    temporary = path.with_name(path.name + ".new")
+    with named_errors(path):
+        with temporary.open("wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

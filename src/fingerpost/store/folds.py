@@ -1,0 +1,225 @@
+"""Publishing: fold the tail into the next generation, change its artifacts, go back, clean up.
+
+Generations are numbered upwards and no number is used twice, also when going back.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.errors import CorruptError, NotFoundError, UsageError
+from fingerpost.store.disk import named_errors, sync_folder
+from fingerpost.store.disk import replace as replace_file
+from fingerpost.store.fresh import Fresh
+from fingerpost.store.generation import (
+    ARTIFACTS,
+    NAME,
+    Generation,
+    Manifest,
+    folder_name,
+    read_manifest,
+    write_manifest,
+)
+from fingerpost.store.live import Live
+from fingerpost.store.publish import (
+    Layout,
+    Sources,
+    check_names,
+    link_all,
+    seal,
+    write_artifacts,
+    write_generation,
+)
+from fingerpost.store.state import State, tail_path
+from fingerpost.store.writes import Writer
+
+log = logging.getLogger(__name__)
+_BATCH = 500
+_OURS = re.compile(r"(?:gen|tail)-(\d{6,})(?:\.db(?:-wal|-shm)?)?")
+
+
+class Folds:
+    """The publishing side of a writer."""
+
+    def __init__(self, state: State, writer: Writer) -> None:
+        self._state, self._writer, self._root = state, writer, state.root
+        self._held: dict[int, weakref.ref[Generation]] = {}
+
+    def publish(self, layout: Layout) -> int:
+        """Write and publish the next generation. Searches and updates go on meanwhile."""
+        state = self._state
+        before = state.generation
+        with state.lock:
+            seq = state.live.seq if layout.seq is None else layout.seq
+            live = state.live_at(seq)
+        layout = replace(layout, keys=np.asarray(layout.keys, dtype=np.int64), seq=seq)
+        layout.check(live.keys)
+        self._check_encoded(live)
+        number = before.manifest.generation + 1
+        files = write_generation(
+            self._root, number, layout=layout, sources=self._sources(live), before=before, dead=live.dead_keys
+        )
+        manifest = replace(
+            before.manifest,
+            generation=number,
+            seq=seq,
+            chain=live.chain.hex(),
+            chunks=len(layout.keys),
+            documents=self._documents(layout, number),
+            leaves=len(layout.leaf_offsets) - 1,
+            tail=number,
+            history=self._history(),
+            files=files,
+        )
+        self._publish(manifest)
+        self._writer.purge(before.manifest.seq)
+        return number
+
+    def republish(self, artifacts: Mapping[str, bytes], *, drop: Iterable[str] = ()) -> int:
+        """Publish the same slices with these artifacts in the place of those of the same name."""
+        check_names(artifacts)
+        before = self._state.generation
+        number = before.manifest.generation + 1
+        folder = self._root / folder_name(number)
+        gone = {*artifacts, *drop}
+        with named_errors(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            (folder / ARTIFACTS).mkdir(parents=True)
+            if before.folder.is_dir():
+                link_all(before.folder, folder)
+            for name in gone:
+                (folder / ARTIFACTS / name).unlink(missing_ok=True)
+            (folder / NAME).unlink(missing_ok=True)
+            write_artifacts(folder, artifacts)
+            files = seal(folder)
+        self._publish(replace(before.manifest, generation=number, history=self._history(), files=files))
+        return number
+
+    def rollback(self) -> int:
+        """Publish the generation before this one again, under a new number. What was written since then
+        stays: it is in the tail. Raises NotFoundError when none is kept.
+        """
+        now = self._state.generation.manifest
+        if not now.history:
+            raise NotFoundError(
+                "E_NOT_FOUND",
+                f"generation {now.generation} has no predecessor",
+                cure="nothing to roll back to",
+            )
+        old = read_manifest(self._root / folder_name(now.history[0]) / NAME)
+        number = now.generation + 1
+        folder = self._root / folder_name(number)
+        with named_errors(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            link_all(self._root / old.folder, folder)
+            (folder / NAME).unlink(missing_ok=True)
+            files = seal(folder)
+        if files != dict(old.files):
+            raise CorruptError(
+                "E_CORRUPT",
+                f"{old.folder} is not what it was",
+                cure="keep the present generation",
+                detail=old.folder,
+            )
+        self._publish(replace(old, generation=number, tail=number, history=self._history()))
+        return number
+
+    def _publish(self, manifest: Manifest) -> None:
+        state = self._state
+        replace_file(self._root / manifest.folder / NAME, manifest.to_bytes())
+        with state.lock:
+            if manifest.tail != state.generation.manifest.tail:
+                self._carry_over(manifest)
+            self._held[state.generation.manifest.generation] = weakref.ref(state.generation)
+            write_manifest(self._root, manifest)
+            state.adopt(manifest)
+        self.clean()
+
+    def _carry_over(self, manifest: Manifest) -> None:
+        """Give the next tail file the vectors of standing chunks that the next generation does not hold."""
+        state = self._state
+        held = np.load(self._root / manifest.folder / "keys.npy", allow_pickle=False)
+        keys = np.setdiff1d(state.live.keys, held)
+        path = tail_path(self._root, manifest.tail)
+        fresh = Fresh(path, dim=state.dim, write=True)
+        try:
+            for at in range(0, len(keys), _BATCH):
+                rows = state.encoded(keys[at : at + _BATCH].tolist())
+                fresh.put(list(rows), rows.values())
+        finally:
+            fresh.close()
+        sync_folder(self._root)
+
+    def clean(self) -> None:
+        """Remove what MANIFEST does not name and nobody in this process reads."""
+        manifest = self._state.generation.manifest
+        used = {number for number, held in self._held.items() if held() is not None}
+        sweep(self._root, keep=used | {manifest.generation})
+
+    def _history(self) -> tuple[int, ...]:
+        now = self._state.generation.manifest.generation
+        return (now,) if now else ()
+
+    def _check_encoded(self, live: Live) -> None:
+        if not self._state.dim:
+            return
+        lacking = self._state.fresh.lacking(live.fresh_keys.tolist())
+        if lacking:
+            raise UsageError(
+                "E_USAGE",
+                f"{len(lacking):,} chunks have no vector yet",
+                cure="encode Store.missing_vectors() first",
+            )
+
+    def _documents(self, layout: Layout, number: int) -> int:
+        docs = np.load(self._root / folder_name(number) / "docs.npy", allow_pickle=False)
+        return len(np.unique(docs))
+
+    def _sources(self, live: Live) -> Sources:
+        state = self._state
+        return Sources(
+            docs=lambda keys: state.docs(keys, live),
+            vectors=state.vectors if state.dim else None,
+            tokens=self._tokens if self._has_tokens(live) else None,
+            postings=self._postings,
+        )
+
+    def _has_tokens(self, live: Live) -> bool:
+        held = "tokens.u8" in self._state.generation.manifest.files
+        return held or any(self._state.tokens(live.fresh_keys[:_BATCH].tolist()).values())
+
+    def _tokens(self, keys: NDArray[np.int64]) -> list[bytes]:
+        rows = self._state.encoded(keys.tolist())
+        return [(rows[key].tokens or b"") if key in rows else b"" for key in keys.tolist()]
+
+    def _postings(self, keys: NDArray[np.int64]) -> Iterator[tuple[int, str, str]]:
+        for at in range(0, len(keys), _BATCH):
+            part = keys[at : at + _BATCH].tolist()
+            body, named = self._state.terms(part)
+            for key, terms, codes in zip(part, body, named, strict=True):
+                yield key, " ".join(terms), " ".join(codes)
+
+
+def sweep(root: Path, *, keep: Iterable[int] = ()) -> None:
+    """Remove generations, tails and half-written files that MANIFEST does not name."""
+    try:
+        manifest = read_manifest(root / NAME)
+    except (CorruptError, NotFoundError):
+        return  # opening will say so
+    kept = {manifest.generation, *manifest.history, *keep}
+    for path in sorted(root.iterdir()):
+        match = _OURS.fullmatch(path.name)
+        stale = match and int(match[1]) not in (kept if path.is_dir() else {manifest.tail})
+        if stale or path.name == NAME + ".new":
+            log.info("removing %s", path.name)
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

@@ -1,0 +1,201 @@
+"""A generation: immutable files that MANIFEST names with size and digest.
+
+MANIFEST is the only thing that says which files an answer may use. It is replaced whole, carries its own
+digest, and names the ledger's seq that its files cover. Generation 0 is an index before its first fold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.errors import FingerprintError, NotFoundError
+from fingerpost.store.codec import dump
+from fingerpost.store.disk import corrupt, named_errors, sha256
+from fingerpost.store.disk import replace as replace_file
+from fingerpost.store.lexical import Lexical
+from fingerpost.store.live import Rows
+from fingerpost.store.schema import FORMAT
+from fingerpost.store.vectors import Slices, load_slices
+
+Verify = Literal["full", "sizes"]
+ARTIFACTS = "artifacts/"
+NAME = "MANIFEST"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What MANIFEST says. ``files`` maps a path inside the generation to ``[size, sha256]``; ``chain`` is
+    the ledger's log link at ``seq``; ``history`` lists older generations that are kept; ``tail`` numbers the
+    file that holds the vectors of what came later.
+    """
+
+    generation: int
+    seq: int
+    chain: str
+    dim: int
+    fingerprint: str
+    policy: str
+    chunks: int = 0
+    documents: int = 0
+    leaves: int = 0
+    tail: int = 0
+    history: tuple[int, ...] = ()
+    files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def to_bytes(self) -> bytes:
+        """Readable JSON with its own digest."""
+        body = asdict(self) | {"files": {name: list(entry) for name, entry in dict(self.files).items()}}
+        body["digest"] = hashlib.sha256(dump(body).encode()).hexdigest()
+        return (json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+    @property
+    def folder(self) -> str:
+        """The folder's name."""
+        return folder_name(self.generation)
+
+
+def folder_name(generation: int) -> str:
+    """Where a generation lives.
+
+    >>> folder_name(7)
+    'gen-000007'
+    """
+    return f"gen-{generation:06d}"
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Parse and check a MANIFEST. Raises NotFoundError, CorruptError, FingerprintError (newer format)."""
+    with named_errors(path):
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError as error:
+            raise NotFoundError(
+                "E_NOT_FOUND", f"{path} does not exist", cure="make an index with `fingerpost compile`"
+            ) from error
+    try:
+        body = json.loads(text)
+        stated = body.pop("digest")
+        if isinstance(body["format"], int) and body["format"] > FORMAT:
+            raise FingerprintError(
+                "E_FINGERPRINT",
+                f"{path} has format {body['format']}; this program reads up to {FORMAT}",
+                cure="open it with the newer fingerpost that made it",
+            )
+        if hashlib.sha256(dump(body).encode()).hexdigest() != stated:
+            raise corrupt(path.name, "its digest does not match")
+        files = {name: (int(size), str(digest)) for name, (size, digest) in body.pop("files").items()}
+        return Manifest(**{**body, "history": tuple(body["history"])}, files=files)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise corrupt(path.name, f"it cannot be read ({type(error).__name__})") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Publish: after this returns, ``manifest`` is what everybody opens."""
+    replace_file(folder / NAME, manifest.to_bytes())
+
+
+def verify(folder: Path, manifest: Manifest, how: Verify) -> list[tuple[str, str]]:
+    """``(file, problem)`` for every file of a generation that is not what MANIFEST says."""
+    with ThreadPoolExecutor(2) as pool:
+        problems = pool.map(
+            lambda item: (item[0], _problem(folder / item[0], item[1], how)), manifest.files.items()
+        )
+        return [(name, problem) for name, problem in problems if problem]
+
+
+def _problem(path: Path, entry: tuple[int, str], how: Verify) -> str:
+    size, digest = entry
+    try:
+        found = path.stat().st_size
+        if found != size:
+            return f"{found:,} bytes instead of {size:,}"
+        return "" if how == "sizes" or sha256(path) == digest else "its digest does not match"
+    except FileNotFoundError:
+        return "it is missing"
+
+
+class Generation:
+    """The opened files of one generation. Arrays are mapped, never changed."""
+
+    def __init__(self, root: Path, manifest: Manifest, *, how: Verify = "full") -> None:
+        self.manifest = manifest
+        self.folder = root / manifest.folder
+        with named_errors(self.folder):
+            for name, problem in verify(self.folder, manifest, how):
+                raise corrupt(f"{manifest.folder}/{name}", problem)
+        self.keys: NDArray[np.int64] = self._array("keys.npy", np.empty(0, dtype=np.int64))
+        self.docs: NDArray[np.int64] = self._array("docs.npy", np.empty(0, dtype=np.int64))
+        self.leaf_offsets: NDArray[np.int64] = self._array("leaf_offsets.npy", np.zeros(1, dtype=np.int64))
+        self._graph: NDArray[np.int32] = self._array("graph.npy", np.empty((0, 0), dtype=np.int32))
+        self._token_offsets: NDArray[np.int64] = self._array(
+            "tokens.offsets.npy", np.zeros(1, dtype=np.int64)
+        )
+        self.slices: Slices = load_slices(self.folder, count=len(self.keys), dim=manifest.dim)
+        self.lexical = Lexical(self.folder / "lexical") if len(self.keys) else None
+        self.rows = Rows(self.keys)
+
+    def neighbours(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Keys [n, width] of the chunks nearest to ``rows``; -1 = none."""
+        if not len(self._graph):
+            return np.full((len(rows), 0), -1, dtype=np.int64)
+        near = np.asarray(self._graph[rows], dtype=np.int64)
+        return np.where(near >= 0, self.keys[near], -1)
+
+    def tokens(self, row: int) -> memoryview:
+        """The token codes of a row."""
+        start, end = self._token_offsets[row], self._token_offsets[row + 1]
+        return self._tokens[start:end]
+
+    @cached_property
+    def _tokens(self) -> memoryview:
+        if not self._token_offsets[-1]:
+            return memoryview(b"")
+        with (self.folder / "tokens.u8").open("rb") as file:
+            return memoryview(mmap(file.fileno(), 0, access=ACCESS_READ))
+
+    @cached_property
+    def owners(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The distinct document keys, ascending, and for each row which one owns it."""
+        distinct, which = np.unique(self.docs, return_inverse=True)
+        return distinct, which
+
+    def leaf_of(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The leaf of each row."""
+        return (np.searchsorted(self.leaf_offsets, rows, side="right") - 1).astype(np.int32)
+
+    def artifact(self, name: str) -> bytes | None:
+        """The bytes of an artifact, checked when read; None when the generation has none of that name."""
+        entry = self.manifest.files.get(ARTIFACTS + name)
+        if entry is None:
+            return None
+        body = (self.folder / ARTIFACTS / name).read_bytes()
+        if hashlib.sha256(body).hexdigest() != entry[1]:
+            raise corrupt(f"{self.manifest.folder}/{ARTIFACTS}{name}", "its digest does not match")
+        return body
+
+    @property
+    def artifacts(self) -> tuple[str, ...]:
+        """Names of the artifacts."""
+        return tuple(
+            sorted(n.removeprefix(ARTIFACTS) for n in self.manifest.files if n.startswith(ARTIFACTS))
+        )
+
+    def _array(self, name: str, default: NDArray[Any]) -> NDArray[Any]:
+        if name not in self.manifest.files:
+            return default
+        try:
+            return np.asarray(np.load(self.folder / name, mmap_mode="r", allow_pickle=False))
+        except ValueError as error:
+            raise corrupt(f"{self.manifest.folder}/{name}", str(error)) from error

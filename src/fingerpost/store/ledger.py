@@ -1,0 +1,315 @@
+"""Reading the ledger: every row is checked against its digest before anybody sees it."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.errors import CorruptError, FingerprintError, NotFoundError
+from fingerpost.records import Chunk, Document, Pair
+from fingerpost.store import codec
+from fingerpost.store.digest import CONTENT_BYTES, Field, digest
+from fingerpost.store.disk import corrupt, named_errors
+from fingerpost.store.filters import STANDING
+from fingerpost.store.schema import FORMAT, PAGE_BITS, PAGE_CHARS, connect
+
+DOCUMENT = (
+    "key, doc_id, content, title, metadata, labels, media_type, flags, length, first_chunk, chunk_count, "
+    "valid_from, valid_to, outline, record"
+)
+CHUNK = 'key, chunk_id, doc, ordinal, start, "end", title, heading, passage, record'
+Row = tuple[Any, ...]
+_CACHED_PAGES = 512
+_SLICE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest link of the log and the counts that go with it."""
+
+    seq: int
+    next_document: int
+    next_chunk: int
+    documents: int
+    chunks: int
+    chain: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a document without its text; ``labels`` None means that it carries none."""
+
+    key: int
+    doc_id: str
+    content: bytes
+    title: str
+    metadata: str
+    labels: str | None
+    media_type: str
+    flags: str
+    length: int
+    first_chunk: int
+    chunk_count: int
+    valid_from: int
+    valid_to: int | None
+    outline: bytes
+
+    def record(self) -> bytes:
+        """The digest over the whole row."""
+        return digest(*(getattr(self, name) for name in self.__slots__))
+
+    @property
+    def extent(self) -> tuple[int, int, int]:
+        """``(key, first chunk, chunk count)``: what the log says of a version."""
+        return self.key, self.first_chunk, self.chunk_count
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One transaction: the versions (rows of key, first chunk, chunk count) that came and went."""
+
+    seq: int
+    came: NDArray[np.int64]
+    went: NDArray[np.int64]
+    chain: bytes
+
+
+class Ledger:
+    """The reading side; one connection, used by one thread at a time."""
+
+    def __init__(self, path: Path, *, write: bool = False) -> None:
+        self.path = path
+        self.lock = RLock()
+        self._pages: OrderedDict[int, str] = OrderedDict()
+        self._verified_seq, self._verified_key = -1, 0
+        if not path.is_file():
+            raise NotFoundError(
+                "E_NOT_FOUND", f"no index at {path.parent}", cure="make one with `fingerpost compile`"
+            )
+        with named_errors(path):
+            self.connection = connect(path, write=write)
+        self._check_format()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self.lock:
+            self.connection.close()
+
+    def rows(self, sql: str, values: Sequence[Field] = ()) -> list[Row]:
+        """All rows of a question, its values bound, never written into the text."""
+        with self.lock, named_errors(self.path):
+            found: list[Row] = self.connection.execute(sql, values).fetchall()
+            return found
+
+    def head(self) -> Head:
+        """The newest state. Raises CorruptError when the row is damaged."""
+        rows = self.rows("SELECT seq, next_document, next_chunk, documents, chunks, chain, record FROM head")
+        if len(rows) != 1 or digest(*rows[0][:-1]) != rows[0][-1]:
+            raise corrupt("ledger.db head", "its digest does not match")
+        return Head(*rows[0][:-1])
+
+    def meta(self) -> dict[str, str]:
+        """What was set at creation: fingerprint, dim, policy, settings."""
+        found: dict[str, str] = {}
+        for name, value, record in self.rows("SELECT name, value, record FROM meta"):
+            if digest(name, value) != record:
+                raise corrupt(f"ledger.db meta {name!r}", "its digest does not match")
+            found[str(name)] = str(value)
+        return found
+
+    def changes(self, after: int, chain: bytes, until: Head) -> Iterator[Change]:
+        """The transactions after ``after`` up to ``until``, each checked to follow from the one before."""
+        at = after
+        sql = "SELECT seq, came, went, chain FROM log WHERE seq > ? AND seq <= ? ORDER BY seq"
+        for seq, came, went, link in self.rows(sql, (after, until.seq)):
+            if seq != at + 1 or link != digest(chain, seq, came, went, size=CONTENT_BYTES):
+                raise corrupt(f"ledger.db log {at + 1}", "its chain is broken")
+            at, chain = at + 1, link
+            yield Change(at, extents(came), extents(went), chain)
+        if at != until.seq or chain != until.chain:
+            raise corrupt("ledger.db log", f"ends at {at} instead of {until.seq}")
+
+    def versions(self, keys: Iterable[int]) -> dict[int, Version]:
+        """Document versions by key. Raises CorruptError for one that should be there and is not whole."""
+        found = {}
+        wanted = list(dict.fromkeys(int(key) for key in keys))
+        for part in _sliced(wanted):
+            marks = ",".join("?" * len(part))
+            for row in self.rows(f"SELECT {DOCUMENT} FROM documents WHERE key IN ({marks})", part):
+                version = checked_version(row)
+                found[version.key] = version
+        for key in wanted:
+            if key not in found:
+                raise corrupt(f"ledger.db document {key}", "it is missing")
+        return found
+
+    def live(self, doc_id: str) -> Version | None:
+        """The version of ``doc_id`` that stands, or None."""
+        sql = f"SELECT {DOCUMENT} FROM documents WHERE doc_id = ? AND valid_to IS NULL"
+        rows = self.rows(sql, (doc_id,))
+        return checked_version(rows[0]) if rows else None
+
+    def verify_documents(self, *, again: bool = False) -> None:
+        """Check the row of every document that came since the last call (all of them ``again``),
+        so that filters and look-ups through SQLite's own indexes rest on whole rows.
+        """
+        head = self.head()
+        if again:
+            self._verified_seq, self._verified_key = -1, 0
+        if self._verified_seq == head.seq:
+            return
+        sql = f"SELECT {DOCUMENT} FROM documents NOT INDEXED WHERE key > ? ORDER BY key"
+        with self.lock, named_errors(self.path):
+            for row in self.connection.execute(sql, (self._verified_key,)):
+                self._verified_key = checked_version(row).key
+        live = "SELECT count(*) FROM documents {} WHERE valid_to IS NULL"
+        counts = [self.rows(live.format(how))[0][0] for how in ("NOT INDEXED", "INDEXED BY live")]
+        if counts != [head.documents] * 2 and self.head() == head:
+            raise corrupt("ledger.db documents", f"{counts} of {head.documents} documents stand")
+        self._verified_seq = head.seq
+
+    def chunks(self, keys: Sequence[int]) -> list[Chunk]:
+        """Chunks by key, in the order asked for, with their text."""
+        rows: dict[int, Row] = {}
+        for part in _sliced(list(keys)):
+            marks = ",".join("?" * len(part))
+            for row in self.rows(f"SELECT {CHUNK} FROM chunks WHERE key IN ({marks})", part):
+                rows[row[0]] = _checked_chunk(row)
+        for key in keys:
+            if key not in rows:
+                raise corrupt(f"ledger.db chunk {key}", "it is missing")
+        owners = self.versions(int(row[2]) for row in rows.values())
+        return [self._chunk(rows[key], owners[rows[key][2]]) for key in keys]
+
+    def _chunk(self, row: Row, owner: Version) -> Chunk:
+        key, chunk_id, doc, ordinal, start, end, title, heading = row[:8]
+        if not owner.first_chunk <= key < owner.first_chunk + owner.chunk_count:
+            raise corrupt(f"ledger.db chunk {key}", f"it is not one of document {doc}")
+        text = self.text(owner, start, end)
+        path = tuple(json.loads(heading))
+        shown = owner.title if title is None else title
+        return Chunk(chunk_id, owner.doc_id, ordinal, start, end, text, shown, path)
+
+    def text(self, version: Version, start: int, end: int) -> str:
+        """Characters ``start:end`` of a version's text; only the pages that hold them are inflated."""
+        end = min(end, version.length)
+        if start >= end:
+            return ""
+        first, last = start // PAGE_CHARS, (end - 1) // PAGE_CHARS
+        joined = "".join(self._page((version.key << PAGE_BITS) + page) for page in range(first, last + 1))
+        if len(joined) < end - first * PAGE_CHARS:
+            raise corrupt(f"ledger.db text of {version.doc_id}", "it is shorter than its record says")
+        return joined[start - first * PAGE_CHARS : end - first * PAGE_CHARS]
+
+    def _page(self, number: int) -> str:
+        with self.lock:
+            if number in self._pages:
+                self._pages.move_to_end(number)
+                return self._pages[number]
+            rows = self.rows("SELECT body, record FROM pages WHERE id = ?", (number,))
+            if not rows or digest(number, rows[0][0]) != rows[0][1]:
+                raise corrupt(f"ledger.db page {number}", "its digest does not match")
+            text = zlib.decompress(rows[0][0]).decode()
+            self._pages[number] = text
+            if len(self._pages) > _CACHED_PAGES:
+                self._pages.popitem(last=False)
+            return text
+
+    def passages(self, version: Version) -> list[tuple[int, bytes]]:
+        """``(chunk key, passage digest)`` of every chunk of a version."""
+        sql = f"SELECT {CHUNK} FROM chunks WHERE key >= ? AND key < ? ORDER BY key"
+        first, count = version.first_chunk, version.chunk_count
+        rows = [_checked_chunk(row) for row in self.rows(sql, (first, first + count))]
+        if len(rows) != count:
+            raise corrupt(f"ledger.db chunks of {version.doc_id}", f"{len(rows)} of {count} are there")
+        return [(row[0], row[8]) for row in rows]
+
+    def standing(self, doc_id: str, seq: int) -> Version | None:
+        """The version of ``doc_id`` that stood at ``seq``. A miss is only believed after every row was
+        checked.
+        """
+        version = self.live(doc_id)
+        if version is not None and version.valid_from <= seq:
+            return version
+        self.verify_documents()
+        sql = f"SELECT {DOCUMENT} FROM documents NOT INDEXED WHERE doc_id = ? AND {STANDING}"
+        rows = self.rows(sql, (doc_id, seq, seq))
+        return checked_version(rows[0]) if rows else None
+
+    def about(self, version: Version) -> Document:
+        """A document without its text."""
+        sections, points = codec.read_outline(version.outline)
+        return Document(
+            version.doc_id,
+            "",
+            version.title,
+            json.loads(version.metadata),
+            None if version.labels is None else tuple(json.loads(version.labels)),
+            version.media_type,
+            sections,
+            points,
+            tuple(json.loads(version.flags)),
+        )
+
+    def document(self, version: Version) -> Document:
+        """The whole document of a version."""
+        return replace(self.about(version), text=self.text(version, 0, version.length))
+
+    def pairs(self) -> Iterator[Pair]:
+        """The training pairs, in the order they came."""
+        sql = "SELECT id, query, doc_id, chunk_id, weight, origin, record FROM pairs ORDER BY id"
+        for row in self.rows(sql):
+            if digest(*row[:-1]) != row[-1]:
+                raise corrupt(f"ledger.db pair {row[0]}", "its digest does not match")
+            query, doc_id, chunk_id, weight, origin = row[1:-1]
+            yield Pair(query, doc_id, chunk_id, weight, origin)
+
+    def _check_format(self) -> None:
+        try:
+            version = self.rows("PRAGMA user_version")[0][0]
+        except CorruptError:
+            self.close()
+            raise
+        if isinstance(version, int) and version > FORMAT:
+            self.close()
+            raise FingerprintError(
+                "E_FINGERPRINT",
+                f"{self.path.parent} has format {version}; this program reads up to {FORMAT}",
+                cure="open it with the newer fingerpost that made it",
+            )
+        if version != FORMAT:
+            self.close()
+            raise corrupt("ledger.db", f"format {version} is not {FORMAT}")
+
+
+def extents(body: bytes) -> NDArray[np.int64]:
+    """Rows of (key, first chunk, chunk count) from a log row's bytes."""
+    return np.frombuffer(body, dtype="<i8").reshape(-1, 3)
+
+
+def checked_version(row: Row) -> Version:
+    """A row of ``documents`` (columns ``DOCUMENT``) as a record, its digest checked."""
+    version = Version(*row[:-1])
+    if version.record() != row[-1]:
+        raise corrupt(f"ledger.db document {row[0]}", "its digest does not match")
+    return version
+
+
+def _checked_chunk(row: Row) -> Row:
+    if digest(*row[:-1]) != row[-1]:
+        raise corrupt(f"ledger.db chunk {row[0]}", "its digest does not match")
+    return row
+
+
+def _sliced(keys: list[int]) -> Iterator[list[int]]:
+    for at in range(0, len(keys), _SLICE):
+        yield [int(key) for key in keys[at : at + _SLICE]]

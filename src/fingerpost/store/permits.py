@@ -1,0 +1,113 @@
+"""What a query may see: filters and access labels become masks over rows before any leg scores a chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerpost.errors import UsageError
+from fingerpost.store import filters
+from fingerpost.store.digest import Field
+from fingerpost.store.filters import Filter
+from fingerpost.store.ledger import Ledger
+from fingerpost.store.vectors import Mask
+
+if TYPE_CHECKING:
+    from fingerpost.store.snapshot import View
+
+MAX_PRINCIPALS = 10_000
+_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Allow:
+    """The standing chunks that a query may see, as masks over the base's rows and the tail's, and the keys of
+    the documents they belong to. Good for the snapshot that made it, ``of``.
+    """
+
+    base: Mask
+    tail: Mask
+    documents: frozenset[int]
+    of: View
+
+    @property
+    def n_chunks(self) -> int:
+        """How many chunks may be seen."""
+        return int(self.base.sum()) + int(self.tail.sum())
+
+
+class Permits:
+    """Answers for one state of the index, remembered until it changes."""
+
+    def __init__(
+        self, ledger: Ledger, *, unlabelled: bool, tokens: Callable[[list[int]], dict[int, bytes]]
+    ) -> None:
+        self._ledger, self._unlabelled, self.tokens = ledger, unlabelled, tokens
+        self._known: dict[tuple[Filter, tuple[str, ...]], Allow] = {}
+
+    def allow(
+        self, view: View, wanted: Filter | str | Sequence[str] | None, principals: Sequence[str] | None
+    ) -> Allow | None:
+        """See Snapshot.allow."""
+        chosen = wanted if isinstance(wanted, Filter) else Filter.parse(wanted or ())
+        held = _checked(principals)
+        labelled = not self._unlabelled or bool(
+            self._ledger.rows("SELECT 1 FROM documents WHERE labels IS NOT NULL AND valid_to IS NULL LIMIT 1")
+        )
+        if not labelled and not chosen.conditions:
+            return None
+        known = self._known.get((chosen, held))
+        if known is None or known.of is not view:
+            known = self._decide(view, chosen, held)
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known[chosen, held] = known
+        return known
+
+    def _decide(self, view: View, chosen: Filter, held: tuple[str, ...]) -> Allow:
+        self._ledger.verify_documents()
+        visible, bound = filters.readable(held, unlabelled=self._unlabelled)
+        terms, values = [filters.STANDING, visible], [view.seq, view.seq, *bound]
+        self._check_keys(chosen, terms, values)
+        for condition in chosen.conditions:
+            term, more = condition.sql()
+            terms.append(term)
+            values += more
+        sql = f"SELECT key FROM documents NOT INDEXED WHERE {' AND '.join(terms)}"
+        keys = np.array([row[0] for row in self._ledger.rows(sql, values)], dtype=np.int64)
+        return _masks(view, keys)
+
+    def _check_keys(self, chosen: Filter, terms: list[str], values: list[Field]) -> None:
+        """A key that no visible document has is refused in the same words as one that no document has."""
+        for key in sorted(chosen.keys - {*filters.COLUMNS, "path"}):
+            named = " AND ".join([*terms, "json_type(metadata, ?) IS NOT NULL"])
+            if not self._ledger.rows(
+                f"SELECT 1 FROM documents WHERE {named} LIMIT 1", [*values, f'$."{key}"']
+            ):
+                raise filters.refused(f"no document has the metadata key {key!r}")
+
+
+def _masks(view: View, keys: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Allow:
+    distinct, which = view.generation.owners
+    base = np.isin(distinct, keys)[which] if len(distinct) else np.zeros(0, dtype=np.bool_)
+    if view.alive is not None:
+        base &= view.alive
+    tail = np.isin(view.tail.docs, keys) & view.tail.alive
+    return Allow(base, tail, frozenset(keys.tolist()), view)
+
+
+def _checked(principals: Sequence[str] | None) -> tuple[str, ...]:
+    if principals is None:
+        return ()
+    if isinstance(principals, str) or not all(isinstance(name, str) for name in principals):
+        raise UsageError(
+            "E_USAGE", "principals are a list of names", cure='for example ["user:anna", "group:ops"]'
+        )
+    if len(principals) > MAX_PRINCIPALS:
+        raise UsageError(
+            "E_TOO_MANY", f"{len(principals):,} principals", cure=f"give at most {MAX_PRINCIPALS:,}"
+        )
+    return tuple(sorted(set(principals)))

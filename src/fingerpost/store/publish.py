@@ -1,0 +1,213 @@
+"""Writing a generation: a folder of new files, each on disk before MANIFEST names it.
+
+Killed at any moment, the folder is an orphan that nothing names; the next writer removes it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.errors import UsageError
+from fingerpost.store.disk import corrupt, named_errors, save, sha256, sync_file, sync_folder
+from fingerpost.store.generation import ARTIFACTS, Generation, folder_name
+from fingerpost.store.lexical import Lexical, write_lexical
+from fingerpost.store.vectors import quantize
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,80}")
+_ROWS = 8_192
+_LOCKS = frozenset({".tantivy-writer.lock", ".tantivy-meta.lock"})
+
+Halves = NDArray[np.float16]
+VectorsOf = Callable[[NDArray[np.int64]], Halves]
+TokensOf = Callable[[NDArray[np.int64]], Sequence[bytes | memoryview]]
+PostingsOf = Callable[[NDArray[np.int64]], Iterable[tuple[int, str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the next generation lies: ``keys`` int64 [N], every standing chunk once, in row order;
+    ``leaf_offsets`` int [L + 1] from 0 to N; ``graph`` int32 [N, width] of rows (-1 = none), if any;
+    ``artifacts`` by name; ``seq`` the state that the keys describe.
+    """
+
+    keys: NDArray[np.int64]
+    leaf_offsets: NDArray[np.int32] | NDArray[np.int64]
+    seq: int | None = None
+    graph: NDArray[np.int32] | None = None
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)
+
+    def check(self, standing: NDArray[np.int64]) -> None:
+        """Refuse a layout that does not hold exactly the standing chunks."""
+        count = len(self.keys)
+        steps = np.diff(self.leaf_offsets)
+        whole = len(self.leaf_offsets) and self.leaf_offsets[0] == 0 and self.leaf_offsets[-1] == count
+        if not whole or (steps < 0).any():
+            raise _misfit(f"leaf_offsets must rise from 0 to {count}")
+        if not np.array_equal(np.sort(self.keys), standing):
+            raise _misfit(f"{count} keys are not the {len(standing)} standing chunks of seq {self.seq}")
+        if self.graph is not None and (
+            self.graph.ndim != 2
+            or len(self.graph) != count
+            or (self.graph.size and self.graph.max() >= count)
+        ):
+            raise _misfit(f"graph {self.graph.shape} does not fit {count} rows")
+        check_names(self.artifacts)
+
+
+def check_names(artifacts: Mapping[str, bytes]) -> None:
+    """An artifact's name is a plain file name."""
+    for name in artifacts:
+        if not _NAME.fullmatch(name):
+            raise _misfit(f"{name!r} is not a plain file name")
+
+
+def _misfit(why: str) -> UsageError:
+    return UsageError("E_USAGE", f"this layout cannot be published: {why}", cure="make it from Store.live()")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the bytes of the next generation come from, by chunk key; ``docs`` gives document keys."""
+
+    docs: Callable[[NDArray[np.int64]], NDArray[np.int64]]
+    vectors: VectorsOf | None
+    tokens: TokensOf | None
+    postings: PostingsOf
+
+
+Files = dict[str, tuple[int, str]]
+
+
+def write_generation(
+    root: Path, number: int, *, layout: Layout, sources: Sources, before: Generation, dead: NDArray[np.int64]
+) -> Files:
+    """Write the folder of generation ``number``; returns its files for MANIFEST.
+
+    ``before`` is the generation whose lexical segments are taken over, less the keys ``dead``.
+    """
+    folder = root / folder_name(number)
+    with named_errors(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / ARTIFACTS).mkdir(parents=True)
+        (folder / "lexical").mkdir()
+        _write_arrays(folder, layout, sources)
+        if len(layout.keys):
+            _write_lexical(folder / "lexical", layout, sources, before, dead)
+        write_artifacts(folder, layout.artifacts)
+        return seal(folder)
+
+
+def _write_arrays(folder: Path, layout: Layout, sources: Sources) -> None:
+    save(folder / "keys.npy", [npy(layout.keys.astype("<i8"))])
+    save(folder / "docs.npy", [npy(sources.docs(layout.keys).astype("<i8"))])
+    save(folder / "leaf_offsets.npy", [npy(layout.leaf_offsets.astype("<i8"))])
+    if layout.graph is not None:
+        save(folder / "graph.npy", [npy(layout.graph.astype("<i4"))])
+    if sources.vectors is not None and len(layout.keys):
+        _write_vectors(folder, layout.keys, sources.vectors)
+    if sources.tokens is not None and len(layout.keys):
+        _write_tokens(folder, layout.keys, sources.tokens)
+
+
+def _write_vectors(folder: Path, keys: NDArray[np.int64], vectors: VectorsOf) -> None:
+    scales = []
+
+    def blocks(codes: io.BufferedWriter) -> Iterator[bytes]:
+        for part in _parts(keys):
+            exact = vectors(part)
+            coded, scale = quantize(exact)
+            codes.write(coded.tobytes())
+            scales.append(scale)
+            yield exact.astype("<f2").tobytes()
+
+    with (folder / "vectors.i8").open("xb") as codes:
+        save(folder / "vectors.f16", blocks(codes))
+        codes.flush()
+        os.fsync(codes.fileno())
+    save(folder / "vectors.scale", [np.concatenate(scales).astype("<f4").tobytes()])
+
+
+def _write_tokens(folder: Path, keys: NDArray[np.int64], tokens: TokensOf) -> None:
+    lengths = [0]
+
+    def blocks() -> Iterator[bytes | memoryview]:
+        for part in _parts(keys):
+            for codes in tokens(part):
+                lengths.append(len(codes))
+                yield codes
+
+    save(folder / "tokens.u8", blocks())
+    save(folder / "tokens.offsets.npy", [npy(np.cumsum(lengths).astype("<i8"))])
+
+
+def _write_lexical(
+    folder: Path, layout: Layout, sources: Sources, before: Generation, dead: NDArray[np.int64]
+) -> None:
+    if len(before.keys):
+        link_all(before.folder / "lexical", folder)
+    new = np.setdiff1d(layout.keys, before.keys)
+    try:
+        write_lexical(folder, sources.postings(new), without=dead.tolist())
+    except ValueError as error:  # tantivy reports a full or failing disk so
+        raise OSError(28 if _full(folder) else 5, str(error)) from error
+    written = Lexical(folder).documents
+    if written != len(layout.keys):
+        raise corrupt("lexical", f"it holds {written} chunks instead of {len(layout.keys)}")
+
+
+def _full(folder: Path) -> bool:
+    state = os.statvfs(folder)
+    return state.f_bavail * state.f_frsize < 4_000_000
+
+
+def link_all(source: Path, target: Path) -> None:
+    """Give the files of ``source`` a second name in ``target``; the JSON that tantivy rewrites is copied."""
+    for path in sorted(source.iterdir()):
+        if path.is_dir():
+            (target / path.name).mkdir(exist_ok=True)
+            link_all(path, target / path.name)
+        elif path.name.endswith(".json"):
+            shutil.copyfile(path, target / path.name)
+        elif path.name not in _LOCKS:
+            os.link(path, target / path.name)
+
+
+def write_artifacts(folder: Path, artifacts: Mapping[str, bytes]) -> None:
+    """Write artifacts, new names only."""
+    for name, body in artifacts.items():
+        save(folder / ARTIFACTS / name, [body])
+
+
+def seal(folder: Path) -> Files:
+    """Make every file durable; returns name → (size, sha256)."""
+    files: Files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir():
+            sync_folder(path)
+        elif path.name not in _LOCKS:
+            sync_file(path)
+            files[path.relative_to(folder).as_posix()] = (path.stat().st_size, sha256(path))
+    sync_folder(folder)
+    sync_folder(folder.parent)
+    return files
+
+
+def npy(values: NDArray[np.generic]) -> bytes:
+    """An array as the bytes of a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _parts(keys: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for at in range(0, len(keys), _ROWS):
+        yield keys[at : at + _ROWS]

@@ -1,0 +1,65 @@
+"""The ledger's tables, and how connections to SQLite are opened.
+
+Every row carries ``record``, a digest over its other columns that is checked on every read. ``log`` is
+the outbox: one row a transaction, naming the document versions that came and went, each row's ``chain``
+covering the one before it; ``head`` is the newest link and the counts that go with it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+FORMAT = 1
+PAGE_CHARS = 8_192
+PAGE_BITS = 20
+
+LEDGER = """
+CREATE TABLE head (
+  one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, next_document INTEGER NOT NULL,
+  next_chunk INTEGER NOT NULL, documents INTEGER NOT NULL, chunks INTEGER NOT NULL, chain BLOB NOT NULL,
+  record BLOB NOT NULL);
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE log (seq INTEGER PRIMARY KEY, came BLOB NOT NULL, went BLOB NOT NULL, chain BLOB NOT NULL);
+CREATE TABLE documents (
+  key INTEGER PRIMARY KEY, doc_id TEXT NOT NULL, content BLOB NOT NULL, title TEXT NOT NULL,
+  metadata TEXT NOT NULL, labels TEXT, media_type TEXT NOT NULL, flags TEXT NOT NULL, length INTEGER NOT NULL,
+  first_chunk INTEGER NOT NULL, chunk_count INTEGER NOT NULL, valid_from INTEGER NOT NULL, valid_to INTEGER,
+  outline BLOB NOT NULL, record BLOB NOT NULL);
+CREATE UNIQUE INDEX live ON documents (doc_id) WHERE valid_to IS NULL;
+CREATE INDEX ended ON documents (valid_to) WHERE valid_to IS NOT NULL;
+CREATE INDEX labelled ON documents (key) WHERE labels IS NOT NULL AND valid_to IS NULL;
+CREATE TABLE pages (id INTEGER PRIMARY KEY, body BLOB NOT NULL, record BLOB NOT NULL);
+CREATE TABLE chunks (
+  key INTEGER PRIMARY KEY, chunk_id TEXT NOT NULL, doc INTEGER NOT NULL, ordinal INTEGER NOT NULL,
+  start INTEGER NOT NULL, "end" INTEGER NOT NULL, title TEXT, heading TEXT NOT NULL, passage BLOB NOT NULL,
+  record BLOB NOT NULL);
+CREATE TABLE pairs (
+  id INTEGER PRIMARY KEY, query TEXT NOT NULL, doc_id TEXT NOT NULL, chunk_id TEXT, weight REAL NOT NULL,
+  origin TEXT NOT NULL, record BLOB NOT NULL);
+CREATE INDEX pair_documents ON pairs (doc_id);
+"""
+
+FRESH = """
+CREATE TABLE IF NOT EXISTS fresh (
+  key INTEGER PRIMARY KEY, vector BLOB NOT NULL, tokens BLOB, record BLOB NOT NULL);
+"""
+
+
+def connect(path: Path, *, write: bool, synchronous: str = "FULL") -> sqlite3.Connection:
+    """A connection in autocommit mode; transactions are begun and ended by name.
+
+    A reader on a read-only file system cannot join the write-ahead log, so it opens the file as immutable.
+    """
+    mode = "rwc" if write else ("ro" if os.access(path.parent, os.W_OK) else "ro&immutable=1")
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10.0)
+    connection.execute("PRAGMA cell_size_check = ON")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    if write:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA secure_delete = ON")
+    return connection

@@ -1,0 +1,199 @@
+"""What a Store holds in memory: the opened generation, which chunks stand, the tail; and how they follow
+the ledger and MANIFEST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from threading import RLock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.store import codec
+from fingerpost.store.disk import corrupt
+from fingerpost.store.fresh import Encoded, Fresh
+from fingerpost.store.generation import NAME, Generation, Manifest, Verify, read_manifest
+from fingerpost.store.ledger import Head, Ledger
+from fingerpost.store.live import Live
+from fingerpost.store.permits import Permits
+from fingerpost.store.snapshot import Snapshot, View
+from fingerpost.store.tail import Tail
+from fingerpost.text.tokens import analyze, codes
+
+_TRIES = 5
+
+
+def tail_path(root: Path, number: int) -> Path:
+    """The file of vectors that belongs to a generation."""
+    return root / f"tail-{number:06d}.db"
+
+
+class State:
+    """The derived state of one opened index; all methods hold its lock."""
+
+    def __init__(self, root: Path, ledger: Ledger, *, how: Verify, write: bool) -> None:
+        self.root, self.ledger, self.lock = root, ledger, RLock()
+        self._how, self._write = how, write
+        meta = ledger.meta()
+        self.dim = int(meta["dim"])
+        self.context = meta["context"] == "1"
+        self._unlabelled = meta["unlabelled"] == "1"
+        self._stamp: tuple[int, ...] = ()
+        self._snapshot: Snapshot | None = None
+        self._fresh_version = -1
+        self._open_newest()
+
+    def follow(self) -> None:
+        """Catch up with MANIFEST and the ledger."""
+        with self.lock:
+            if self._write or self._stamp == _stamp(self.root / NAME):
+                self._catch_up(self.ledger.head())
+            else:
+                self._open_newest()
+
+    def adopt(self, manifest: Manifest) -> None:
+        """Go over to a generation that was just published."""
+        with self.lock:
+            generation = Generation(self.root, manifest, how="sizes")
+            self._switch(generation)
+
+    def _open_newest(self) -> None:
+        for _ in range(_TRIES):
+            stamp = _stamp(self.root / NAME)
+            manifest = read_manifest(self.root / NAME)
+            try:
+                generation = Generation(self.root, manifest, how=self._how)
+            except Exception:
+                if stamp != _stamp(self.root / NAME):  # published anew while it was being opened
+                    continue
+                raise
+            self._stamp = stamp
+            self._switch(generation)
+            return
+        raise corrupt(NAME, "it changes faster than it can be read")
+
+    def _switch(self, generation: Generation) -> None:
+        manifest = generation.manifest
+        chain = bytes.fromhex(manifest.chain)
+        head = self.ledger.head()
+        if manifest.seq > head.seq:
+            raise corrupt("ledger.db", f"it ends at seq {head.seq}, MANIFEST names {manifest.seq}")
+        live = Live(generation.rows, seq=manifest.seq, chain=chain)
+        old = getattr(self, "fresh", None)
+        self.generation, self.live, self.tail = generation, live, Tail(self.dim)
+        self._snapshot = None
+        if old is None or old.path != tail_path(self.root, manifest.tail):
+            if old is not None:
+                old.close()
+            self.fresh = Fresh(tail_path(self.root, manifest.tail), dim=self.dim, write=self._write)
+        self._catch_up(head)
+
+    def _catch_up(self, head: Head) -> None:
+        if head.seq == self.live.seq and head.chain == self.live.chain:
+            return
+        self.live.apply(self.ledger.changes(self.live.seq, self.live.chain, head))
+        self._snapshot = None
+
+    def live_at(self, seq: int) -> Live:
+        """The standing chunks as of an earlier seq of this generation."""
+        manifest = self.generation.manifest
+        live = Live(self.generation.rows, seq=manifest.seq, chain=bytes.fromhex(manifest.chain))
+        changes = self.ledger.changes(manifest.seq, live.chain, self.ledger.head())
+        live.apply(change for change in changes if change.seq <= seq)
+        return live
+
+    def snapshot(self) -> Snapshot:
+        """A view of the newest state; the same one while nothing changes."""
+        with self.lock:
+            self.follow()
+            if self._snapshot is None or self.fresh.version() != self._fresh_version:
+                self._fresh_version = self.fresh.version()
+                self._sync_tail()
+                self._snapshot = self._pin()
+            return self._snapshot
+
+    def _pin(self) -> Snapshot:
+        documents = self.ledger.head().documents
+        view = View(self.generation, self.live.alive, self.tail.view(), self.live.seq, documents)
+        return Snapshot(
+            view, self.ledger, Permits(self.ledger, unlabelled=self._unlabelled, tokens=self.tokens)
+        )
+
+    def _sync_tail(self) -> None:
+        if self.tail.wasteful:
+            self.tail = Tail(self.dim)
+        for doc in [doc for doc in self.tail.extents if doc not in self.live.fresh]:
+            self.tail.kill(doc)
+        came = sorted(doc for doc in self.live.fresh if doc not in self.tail.extents)
+        for doc in came:
+            first, count = self.live.fresh[doc]
+            keys = range(first, first + count)
+            body, named = self.terms(list(keys))
+            self.tail.append(doc, list(keys), body, named)
+        blank = self.tail.unencoded()
+        if self.dim and blank:
+            for key, row in self.fresh.get(blank).items():
+                self.tail.encode(key, row.vector)
+
+    def terms(self, keys: Sequence[int]) -> tuple[list[list[str]], list[list[str]]]:
+        """Body terms and codes of chunks, as both lexical legs index them."""
+        passages = [codec.passage(chunk, context=self.context) for chunk in self.ledger.chunks(keys)]
+        return [analyze(text) for text in passages], [codes(text) for text in passages]
+
+    def vectors(self, keys: NDArray[np.int64]) -> NDArray[np.float16]:
+        """float16 [n, d] of standing chunks, from the base or the tail. Raises where one is missing."""
+        rows = self.generation.rows.of(keys)
+        found = np.empty((len(keys), self.dim), dtype=np.float16)
+        found[rows >= 0] = self.generation.slices.exact[rows[rows >= 0]]
+        later = np.flatnonzero(rows < 0)
+        fresh = self.fresh.get([int(key) for key in keys[later]])
+        for at in later:
+            if int(keys[at]) not in fresh:
+                raise corrupt(
+                    f"the vector of chunk {keys[at]}", "it is missing; encode Store.missing_vectors()"
+                )
+            found[at] = fresh[int(keys[at])].vector
+        return found
+
+    def encoded(self, keys: Sequence[int]) -> dict[int, Encoded]:
+        """Vectors and token codes of chunks, from the base or the tail; what is missing is left out."""
+        rows = self.generation.rows.of(np.array(keys, dtype=np.int64))
+        later = [int(key) for key, row in zip(keys, rows, strict=True) if row < 0]
+        found = self.fresh.get(later)
+        held, coded = self.generation, "tokens.u8" in self.generation.manifest.files
+        for key, row in zip(keys, rows.tolist(), strict=True):
+            if row >= 0:
+                tokens = bytes(held.tokens(row)) if coded else None
+                found[int(key)] = Encoded(held.slices.exact[row], tokens)
+        return found
+
+    def tokens(self, keys: Sequence[int]) -> dict[int, bytes]:
+        """Token codes of chunks of the tail; empty where there are none."""
+        fresh = self.fresh.get(keys)
+        return {int(key): (fresh[key].tokens or b"") if key in fresh else b"" for key in keys}
+
+    def docs(self, keys: NDArray[np.int64], live: Live) -> NDArray[np.int64]:
+        """The document key of each standing chunk."""
+        rows = self.generation.rows.of(keys)
+        firsts = np.array(
+            sorted((first, doc) for doc, (first, count) in live.fresh.items() if count), dtype=np.int64
+        )
+        found = np.empty(len(keys), dtype=np.int64)
+        found[rows >= 0] = self.generation.docs[rows[rows >= 0]]
+        if len(firsts):
+            at = np.searchsorted(firsts[:, 0], keys[rows < 0], side="right") - 1
+            found[rows < 0] = firsts[at, 1]
+        return found
+
+    def close(self) -> None:
+        """Let go of the files."""
+        with self.lock:
+            self._snapshot = None
+            self.fresh.close()
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    state = path.stat()
+    return state.st_ino, state.st_mtime_ns, state.st_size

@@ -1,0 +1,371 @@
+"""The evidence store: one writer, many readers, one pinned view a query.
+
+    kb/ledger.db        the only truth (SQLite, write-ahead log, synchronous = FULL)
+    kb/HEAD             the newest acknowledged seq, so that a ledger that lost its end is noticed
+    kb/tail-000007.db   derived: vectors of chunks newer than generation 7
+    kb/gen-000007/      immutable files of a generation
+    kb/MANIFEST         names the generation, with every file's size and digest
+    kb/LOCK             the writer's lock
+
+A write is one ledger transaction, on disk before the call returns, and visible to the next snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from errno import EIO
+from pathlib import Path
+from sqlite3 import SQLITE_IOERR
+from threading import RLock
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.config import Settings
+from fingerpost.errors import DiskError, FingerprintError, StoreError, UsageError
+from fingerpost.records import Chunk, Document, Pair
+from fingerpost.store import codec, headmark
+from fingerpost.store.check import Finding, check, status
+from fingerpost.store.disk import corrupt, named_errors
+from fingerpost.store.folds import Folds, sweep
+from fingerpost.store.fresh import Encoded
+from fingerpost.store.generation import NAME, Manifest, Verify, write_manifest
+from fingerpost.store.ledger import Ledger
+from fingerpost.store.lock import WriterLock
+from fingerpost.store.publish import Layout
+from fingerpost.store.puts import Puts
+from fingerpost.store.snapshot import Snapshot
+from fingerpost.store.state import State
+from fingerpost.store.writes import GENESIS, Writer, create_ledger
+
+
+@dataclass(frozen=True, slots=True)
+class PutResult:
+    """What a put did. ``keys`` int64 [n] are the chunks that need vectors, ``passages`` what to encode."""
+
+    seq: int
+    added: int
+    updated: int
+    unchanged: int
+    keys: NDArray[np.int64]
+    passages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The standing chunks as of ``seq``: keys ascending int64 [n], and the document key of each."""
+
+    seq: int
+    keys: NDArray[np.int64]
+    docs: NDArray[np.int64]
+
+
+class Store:
+    """An index folder. Use as a context manager, or ``close`` it."""
+
+    def __init__(self, path: Path, *, write: bool, verify: Verify) -> None:
+        self.path = path
+        self._lock = WriterLock(path) if write else None
+        self._failed = ""
+        try:
+            if write:
+                sweep(path)
+            self._ledger = Ledger(path / "ledger.db", write=write)
+            try:
+                headmark.check(path, self._ledger.head())
+                self._state = State(path, self._ledger, how=verify, write=write)
+            except BaseException:
+                self._ledger.close()
+                raise
+        except BaseException:
+            if self._lock is not None:
+                self._lock.release()
+            raise
+        self._writer = Writer(self._ledger) if write else None
+        self._fold_lock = RLock()
+        if self._writer is not None:
+            self._folds = Folds(self._state, self._writer)
+        self._meta = self._ledger.meta()
+
+    @classmethod
+    def create(
+        cls,
+        path: Path | str,
+        *,
+        fingerprint: str,
+        dim: int,
+        settings: Settings | None = None,
+        policy: str = "",
+    ) -> Store:
+        """Make an empty index and open it for writing. ``dim`` 0 means no model: the dense leg is empty.
+
+        Raises StoreError E_EXISTS when the folder holds an index.
+        """
+        root, chosen = Path(path), settings or Settings()
+        with named_errors(root):
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = WriterLock(root)
+        try:
+            _check_empty(root)
+            meta = {
+                "fingerprint": fingerprint,
+                "dim": str(dim),
+                "policy": policy,
+                "context": "1" if chosen.compile.context else "0",
+                "unlabelled": "1" if chosen.store.unlabelled_visible else "0",
+                "settings": chosen.model_dump_json(),
+            }
+            create_ledger(root / "ledger.db", meta)
+            write_manifest(root, Manifest(0, 0, GENESIS.hex(), dim, fingerprint, policy))
+        finally:
+            lock.release()
+        return cls(root, write=True, verify="full")
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        write: bool = False,
+        fingerprint: str | None = None,
+        policy: str | None = None,
+        verify: Verify = "full",
+    ) -> Store:
+        """Open an index. Raises NotFoundError, CorruptError, LockedError (another writer), FingerprintError
+        (made with another model, ``fingerprint``, or masking policy).
+        """
+        store = cls(Path(path), write=write, verify=verify)
+        for name, given in (("fingerprint", fingerprint), ("policy", policy)):
+            if given is not None and given != store._meta[name]:
+                store.close()
+                raise FingerprintError(
+                    "E_FINGERPRINT",
+                    f"{path} was made with {name} {store._meta[name][:16]!r}, not {given[:16]!r}",
+                    cure="open it with the model and settings that made it, or compile into a new folder",
+                )
+        return store
+
+    def put(self, documents: Iterable[tuple[Document, Sequence[Chunk]]]) -> PutResult:
+        """Add or update documents with their chunks, in one transaction; the last of two with one id wins.
+
+        An unchanged document is left alone. A changed one becomes a new version; its unchanged passages keep
+        their vectors. Labels change only where the incoming document carries labels. Raises InputError for a
+        document that cannot be kept (nothing is written then), DiskError.
+        """
+        taken = {document.doc_id: (document, chunks) for document, chunks in documents}
+        for document, chunks in taken.values():
+            codec.check_input(document, chunks)
+        with self._writing() as writer:
+            work = Puts(writer, self._state.context)
+            with writer.transaction() as batch:
+                for document, chunks in taken.values():
+                    work.put(batch, document, chunks)
+            self._acknowledge()
+            kept = self._take_over(work.twins)
+        wanted = {key: text for key, text in work.passages.items() if self.dim and key not in kept}
+        keys = np.array(list(wanted), dtype=np.int64)
+        return PutResult(
+            self._state.live.seq, work.added, work.updated, work.unchanged, keys, tuple(wanted.values())
+        )
+
+    def put_vectors(
+        self,
+        keys: NDArray[np.int64] | Sequence[int],
+        vectors: NDArray[np.floating[Any]],
+        tokens: Sequence[bytes] | None = None,
+    ) -> None:
+        """Give chunks their vectors [n, d] (kept as float16) and token codes. Keys that stand no longer, or
+        that a generation holds already, are passed over.
+        """
+        given = np.asarray(vectors)
+        if given.shape != (len(keys), self.dim) or not np.isfinite(given).all():
+            raise UsageError(
+                "E_USAGE",
+                f"vectors {given.shape} are not {len(keys)} finite rows of {self.dim}",
+                cure="encode the passages with the index's model",
+            )
+        codes: Sequence[bytes | None] = [None] * len(keys) if tokens is None else tokens
+        with self._writing():
+            held = self._state.live.fresh_keys
+            known = np.isin(np.asarray(keys, dtype=np.int64), held)
+            rows = [Encoded(given[at].astype(np.float16), codes[at]) for at in np.flatnonzero(known).tolist()]
+            self._state.fresh.put([int(key) for key, k in zip(keys, known, strict=True) if k], rows)
+
+    def missing_vectors(self, limit: int = 1_000) -> list[tuple[int, str]]:
+        """Up to ``limit`` standing chunks without a vector: key and passage to encode."""
+        if not self.dim:
+            return []
+        with self._state.lock:
+            keys = self._state.fresh.lacking(self._state.live.fresh_keys.tolist())[:limit]
+            chunks = self._ledger.chunks(keys)
+        context = self._state.context
+        return [(key, codec.passage(c, context=context)) for key, c in zip(keys, chunks, strict=True)]
+
+    def delete(self, doc_ids: Iterable[str]) -> int:
+        """Delete documents, with their training pairs, in one transaction; returns how many there were.
+        They are gone for every later snapshot when this returns.
+        """
+        names = list(dict.fromkeys(doc_ids))
+        with self._writing() as writer:
+            with writer.transaction() as batch:
+                for version in filter(None, map(self._ledger.live, names)):
+                    writer.end(batch, version)
+                writer.drop_pairs(names)
+            self._acknowledge()
+        return len(batch.went)
+
+    def relabel(self, labels: Mapping[str, tuple[str, ...] | None]) -> int:
+        """Set access labels of documents by doc_id, in one transaction; returns how many changed."""
+        with self._writing() as writer:
+            with writer.transaction() as batch:
+                changed = 0
+                for doc_id, given in labels.items():
+                    version, text = self._ledger.live(doc_id), codec.dump_labels(given)
+                    if version is not None and version.labels != text:
+                        writer.relabel(batch, version, text)
+                        changed += 1
+            self._acknowledge()
+        return changed
+
+    def add_pairs(self, pairs: Iterable[Pair], *, instead_of: Sequence[str] = ()) -> int:
+        """Keep training pairs. Pairs of the same documents with an origin in ``instead_of`` go."""
+        with self._writing() as writer:
+            return writer.add_pairs(pairs, instead_of=instead_of)
+
+    def pairs(self) -> Iterator[Pair]:
+        """The training pairs kept."""
+        return self._ledger.pairs()
+
+    def live(self) -> Standing:
+        """The standing chunks, from which a Layout is made."""
+        with self._state.lock:
+            keys = self._state.live.keys
+            return Standing(self._state.live.seq, keys, self._state.docs(keys, self._state.live))
+
+    def vectors(self, keys: NDArray[np.int64]) -> NDArray[np.float16]:
+        """float16 [n, d] of standing chunks. Raises CorruptError where one is not encoded."""
+        with self._state.lock:
+            return self._state.vectors(keys)
+
+    def publish(self, layout: Layout) -> int:
+        """Fold: write the next generation as ``layout`` says and publish it; returns its number."""
+        with self._writing(exclusive=False):
+            return self._folds.publish(layout)
+
+    def republish(self, artifacts: Mapping[str, bytes], *, drop: Iterable[str] = ()) -> int:
+        """Publish the same slices with new artifacts (same names are replaced, ``drop`` goes)."""
+        with self._writing(exclusive=False):
+            return self._folds.republish(artifacts, drop=drop)
+
+    def rollback(self) -> int:
+        """Publish the generation before this one again; returns its new number."""
+        with self._writing(exclusive=False):
+            return self._folds.rollback()
+
+    def snapshot(self) -> Snapshot:
+        """A view of the newest acknowledged state, this process's or another's; it never changes."""
+        return self._state.snapshot()
+
+    def refresh(self) -> None:
+        """Follow what another process has written; ``snapshot`` does so by itself."""
+        self._state.follow()
+
+    def status(self) -> dict[str, int | str]:
+        """Counts and versions."""
+        with self._state.lock:
+            return status(self._state)
+
+    def check(self) -> list[Finding]:
+        """Verify every file and record; an empty list means that all is whole."""
+        with self._state.lock:
+            return check(self._state)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector; 0 without a model."""
+        return self._state.dim
+
+    @property
+    def fingerprint(self) -> str:
+        """The model the index was made with."""
+        return self._meta["fingerprint"]
+
+    @property
+    def policy(self) -> str:
+        """Digest of the masking policy the index was made with."""
+        return self._meta["policy"]
+
+    @property
+    def settings(self) -> Settings:
+        """The settings the index was made with."""
+        return Settings.model_validate_json(self._meta["settings"], strict=False)
+
+    def close(self) -> None:
+        """Let go of files and lock; safe to call twice."""
+        self._state.close()
+        self._ledger.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _writing(self, *, exclusive: bool = True) -> Iterator[Writer]:
+        """The writer, one call at a time. After a failing disk nothing is written until the index is opened
+        again, because nobody knows what is on the disk.
+        """
+        if self._writer is None:
+            raise UsageError("E_USAGE", f"{self.path} is open for reading", cure="open it with write=True")
+        if self._failed:
+            raise DiskError(
+                "E_DISK", f"writing stopped: {self._failed}", cure="mend the disk and open it again"
+            )
+        try:
+            with self._state.lock if exclusive else self._fold_lock:
+                yield self._writer
+        except DiskError as error:
+            cause = error.__cause__
+            if (
+                getattr(cause, "sqlite_errorcode", 0) & 0xFF == SQLITE_IOERR
+                or getattr(cause, "errno", 0) == EIO
+            ):
+                self._failed = error.message
+            raise
+
+    def _acknowledge(self) -> None:
+        headmark.mark(self.path, self._ledger.head())
+        self._state.follow()
+
+    def _take_over(self, twins: Mapping[int, int]) -> set[int]:
+        """Copy vectors of unchanged passages to their new chunks; returns the keys that have one now."""
+        if not twins or not self.dim:
+            return set()
+        found = self._state.encoded(list(dict.fromkeys(twins.values())))
+        rows = {new: found[old] for new, old in twins.items() if old in found}
+        self._state.fresh.put(list(rows), rows.values())
+        return set(rows)
+
+
+def _check_empty(root: Path) -> None:
+    if (root / NAME).exists():
+        raise StoreError(
+            "E_EXISTS", f"{root} holds an index", cure="open it, or choose another folder", detail=str(root)
+        )
+    if (root / "ledger.db").exists():
+        ledger = Ledger(root / "ledger.db")
+        seq = ledger.head().seq
+        ledger.close()
+        if seq:
+            raise corrupt(NAME, "it is missing beside a ledger that holds documents")
+        for path in root.glob("ledger.db*"):
+            path.unlink()

@@ -1,0 +1,225 @@
+"""Writing the ledger: each call is one transaction, on disk before it is acknowledged.
+
+A transaction moves ``head`` by one seq and adds one link to the log. Nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from fingerpost.records import Chunk, Document, Pair
+from fingerpost.store import codec
+from fingerpost.store.digest import CONTENT_BYTES, Field, digest
+from fingerpost.store.disk import named_errors
+from fingerpost.store.ledger import Head, Ledger, Version
+from fingerpost.store.schema import FORMAT, LEDGER, PAGE_BITS, connect
+
+GENESIS = bytes(CONTENT_BYTES)
+_DOCUMENT = "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_CHUNK = "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def create_ledger(path: Path, meta: dict[str, str]) -> None:
+    """Make an empty ledger. ``meta`` is what every later opening is compared with."""
+    with named_errors(path):
+        connection = connect(path, write=True)
+        try:
+            connection.executescript(LEDGER)
+            connection.execute("BEGIN")
+            rows = [(name, value, digest(name, value)) for name, value in meta.items()]
+            connection.executemany("INSERT INTO meta VALUES (?, ?, ?)", rows)
+            write_head(connection, Head(0, 1, 1, 0, 0, GENESIS))
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+
+
+def write_head(connection: sqlite3.Connection, head: Head) -> None:
+    """Replace the head row."""
+    row = (head.seq, head.next_document, head.next_chunk, head.documents, head.chunks, head.chain)
+    connection.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?, ?, ?, ?, ?)", (*row, digest(*row)))
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction has done so far."""
+
+    head: Head
+    came: list[tuple[int, int, int]] = field(default_factory=list)
+    went: list[tuple[int, int, int]] = field(default_factory=list)
+    touched: bool = False
+
+    @property
+    def seq(self) -> int:
+        """The seq this transaction will have."""
+        return self.head.seq + 1
+
+    def take(self, chunk_count: int) -> tuple[int, int]:
+        """A fresh document key and a fresh run of chunk keys; none is ever given twice."""
+        key, first = self.head.next_document, self.head.next_chunk
+        self.head = replace(self.head, next_document=key + 1, next_chunk=first + chunk_count)
+        return key, first
+
+    def link(self) -> tuple[Head, bytes, bytes]:
+        """The head after this transaction, and the bytes of its log row."""
+        came, went = (np.array(rows, dtype="<i8").tobytes() for rows in (self.came, self.went))
+        return (
+            replace(
+                self.head,
+                seq=self.seq,
+                documents=self.head.documents + len(self.came) - len(self.went),
+                chunks=self.head.chunks + sum(r[2] for r in self.came) - sum(r[2] for r in self.went),
+                chain=digest(self.head.chain, self.seq, came, went, size=CONTENT_BYTES),
+            ),
+            came,
+            went,
+        )
+
+
+class Writer:
+    """The writing side of a ledger that was opened for writing."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.connection = ledger.connection
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """Begin, do, commit; on any error nothing has happened."""
+        with self.ledger.lock, named_errors(self.ledger.path):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.connection.execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[Batch]:
+        """One link of the log: what the block adds to the batch is linked and committed as a whole."""
+        with self.atomic():
+            batch = Batch(self.ledger.head())
+            yield batch
+            if batch.came or batch.went or batch.touched:
+                head, came, went = batch.link()
+                row = (head.seq, came, went, head.chain)
+                self.connection.execute("INSERT INTO log VALUES (?, ?, ?, ?)", row)
+                write_head(self.connection, head)
+
+    def add(
+        self,
+        batch: Batch,
+        document: Document,
+        chunks: Sequence[Chunk],
+        *,
+        content: bytes,
+        labels: str | None,
+        passages: Sequence[bytes],
+    ) -> Version:
+        """Write a version with its pages and chunks; ``passages`` are the digests of what is indexed."""
+        key, first = batch.take(len(chunks))
+        version = Version(
+            key,
+            document.doc_id,
+            content,
+            document.title,
+            codec.dump(dict(document.metadata)),
+            labels,
+            document.media_type,
+            codec.dump(list(document.flags)),
+            len(document.text),
+            first,
+            len(chunks),
+            batch.seq,
+            None,
+            codec.outline(document),
+        )
+        self._insert(version)
+        pages = [((key << PAGE_BITS) + at, body) for at, body in enumerate(codec.pages(document.text))]
+        rows = [(*page, digest(*page)) for page in pages]
+        self.connection.executemany("INSERT INTO pages VALUES (?, ?, ?)", rows)
+        cut = [
+            _chunk_row(first + at, key, chunk, document.title, passages[at])
+            for at, chunk in enumerate(chunks)
+        ]
+        self.connection.executemany(_CHUNK, cut)
+        batch.came.append(version.extent)
+        return version
+
+    def end(self, batch: Batch, version: Version) -> None:
+        """A version stands no longer."""
+        self._update(replace(version, valid_to=batch.seq))
+        batch.went.append(version.extent)
+
+    def relabel(self, batch: Batch, version: Version, labels: str | None) -> None:
+        """Change who may read a version; its text and chunks stay."""
+        self._update(replace(version, labels=labels))
+        batch.touched = True
+
+    def drop_pairs(self, doc_ids: Iterable[str], *, origins: Sequence[str] = ()) -> None:
+        """Forget training pairs of these documents, of all origins or of the ones named; part of the
+        transaction that is open.
+        """
+        marks = f" AND origin IN ({','.join('?' * len(origins))})" if origins else ""
+        rows = [(doc_id, *origins) for doc_id in doc_ids]
+        self.connection.executemany(f"DELETE FROM pairs WHERE doc_id = ?{marks}", rows)
+
+    def add_pairs(self, pairs: Iterable[Pair], *, instead_of: Sequence[str] = ()) -> int:
+        """Keep training pairs, a pair already there not twice; pairs of the same documents whose origin is
+        in ``instead_of`` go. Returns how many are new.
+        """
+        kept = list(pairs)
+        with self.atomic():
+            if instead_of:
+                self.drop_pairs({pair.doc_id for pair in kept}, origins=instead_of)
+            return sum(self._insert_pair(pair) for pair in kept)
+
+    def _insert_pair(self, pair: Pair) -> bool:
+        row: tuple[Field, ...] = (pair.query, pair.doc_id, pair.chunk_id, float(pair.weight), pair.origin)
+        same = "doc_id = ?2 AND query = ?1 AND chunk_id IS ?3 AND weight = ?4 AND origin = ?5"
+        if self.connection.execute(f"SELECT 1 FROM pairs WHERE {same}", row).fetchone():
+            return False
+        number = self.connection.execute("SELECT coalesce(max(id), 0) + 1 FROM pairs").fetchone()[0]
+        values = (number, *row)
+        self.connection.execute("INSERT INTO pairs VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, digest(*values)))
+        return True
+
+    def purge(self, until: int) -> int:
+        """Remove versions that ended at or before seq ``until``, text and all; returns how many."""
+        sql = "SELECT key, first_chunk, chunk_count FROM documents INDEXED BY ended WHERE valid_to <= ?"
+        with self.atomic():
+            gone = self.ledger.rows(sql, (until,))
+            for key, first, count in gone:
+                self._forget(key, first, count)
+        return len(gone)
+
+    def _forget(self, key: int, first: int, count: int) -> None:
+        low, high = key << PAGE_BITS, (key + 1) << PAGE_BITS
+        self.connection.execute("DELETE FROM pages WHERE id >= ? AND id < ?", (low, high))
+        self.connection.execute("DELETE FROM chunks WHERE key >= ? AND key < ?", (first, first + count))
+        self.connection.execute("DELETE FROM documents WHERE key = ?", (key,))
+
+    def _insert(self, version: Version) -> None:
+        row = [getattr(version, name) for name in version.__slots__]
+        self.connection.execute(_DOCUMENT, (*row, version.record()))
+
+    def _update(self, version: Version) -> None:
+        changed = (version.labels, version.valid_to, version.record(), version.key)
+        sql = "UPDATE documents SET labels = ?, valid_to = ?, record = ? WHERE key = ?"
+        self.connection.execute(sql, changed)
+
+
+def _chunk_row(key: int, doc: int, chunk: Chunk, title: str, passage: bytes) -> tuple[Field, ...]:
+    shown = None if chunk.title == title else chunk.title
+    heading = codec.dump(list(chunk.heading))
+    row = (key, chunk.chunk_id, doc, chunk.ordinal, chunk.start, chunk.end, shown, heading, passage)
+    return (*row, digest(*row))
