@@ -1,0 +1,212 @@
+"""Compiling: read → mask → chunk → ledger, then encode what has no vector, then fold into a generation.
+
+Each step is resumable on its own: documents whose content the ledger holds are left alone, chunks that
+have a vector are not encoded again, and a generation is published whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.compiler import chunk, context, pairs, prepare, read
+from fingerpost.index.rooms import ADDRESSES, CODEC, ROUTER, SOURCES, Progress, Rooms
+from fingerpost.records import Chunk, Document, Pair, Rejection
+from fingerpost.rerank.codec import Codec
+from fingerpost.route import address, describe, graph
+from fingerpost.route.address import Addresses
+from fingerpost.route.router import Router
+from fingerpost.store.publish import Layout
+from fingerpost.text.tokens import analyze
+
+BATCH_DOCUMENTS = 128
+BATCH_CHUNKS = 512
+CODEC_SAMPLE = 2_000
+"""Passages whose tokens train the codec; twice as many changed no ranking."""
+DESCRIBED = 24
+"""Chunks a leaf's descriptor is made from."""
+REGROW = 2.0
+"""When the index has grown by this factor since its addresses were laid out, they are laid out anew."""
+
+
+@dataclass
+class Ingested:
+    """What reading did."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    doc_ids: list[str] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+    roots: Mapping[str, str] = field(default_factory=dict)
+
+
+def ingest(rooms: Rooms, paths: Iterable[str | Path], progress: Progress) -> Ingested:
+    """Read the sources into the ledger, in batches that are each one transaction."""
+    done = Ingested()
+    items = read.sources(paths, rooms.settings, known_roots=roots_of(rooms))
+    for batch in _batches(_chunked(rooms, items, done)):
+        put(rooms, batch, done)
+        progress("read", len(done.doc_ids), None)
+    done.notes, done.roots = items.notes, items.roots
+    return done
+
+
+def put(rooms: Rooms, batch: Sequence[tuple[Document, list[Chunk]]], done: Ingested) -> None:
+    """Write documents with their chunks and the training pairs that they themselves suggest."""
+    result = rooms.store.put(batch)
+    done.added += result.added
+    done.updated += result.updated
+    done.unchanged += result.unchanged
+    done.doc_ids += [document.doc_id for document, _ in batch]
+    if result.added or result.updated:
+        suggested: list[Pair] = [
+            pair for document, chunks in batch for pair in pairs.from_document(document, chunks)
+        ]
+        rooms.store.add_pairs(suggested, instead_of=tuple(pairs.WEIGHTS))
+
+
+def encode(rooms: Rooms, progress: Progress) -> int:
+    """Give every standing chunk that lacks one its vector (and token codes); returns how many."""
+    encoder = rooms.encoder
+    if encoder is None:
+        return 0
+    total = rooms.store.snapshot().n_missing
+    if not total:
+        return 0
+    codec = _codec(rooms, progress)
+    done = 0
+    while missing := rooms.store.missing_vectors(BATCH_CHUNKS):
+        keys, passages = zip(*missing, strict=True)
+        encoded = encoder.encode_passages(passages, tokens=codec is not None)
+        codes = codec.encode(encoded.tokens, encoded.token_ids) if codec else None
+        rooms.store.put_vectors(keys, encoded.vectors, codes)
+        done += len(keys)
+        progress("encode", done, total)
+    return done
+
+
+def fold(rooms: Rooms, progress: Progress, *, roots: Mapping[str, str] | None = None) -> int:
+    """Lay every standing chunk out by address and publish the next generation; returns its number."""
+    standing = rooms.store.live()
+    artifacts = {SOURCES: _dump(roots if roots is not None else roots_of(rooms))}
+    if not rooms.store.dim:
+        offsets = np.array([0, len(standing.keys)], dtype=np.int64)
+        return rooms.store.publish(Layout(standing.keys, offsets, standing.seq, artifacts=artifacts))
+    vectors = rooms.store.vectors(standing.keys)
+    progress("address", 0, len(vectors))
+    laid = _lay_out(rooms, standing.keys, vectors)
+    keys, rows = standing.keys[laid.order], vectors[laid.order]
+    router = _router(rooms, rows, laid)
+    near = None
+    if len(keys) >= rooms.settings.route.full_below:
+        near = graph.neighbours(rows, laid.leaf_offsets)
+    progress("address", len(vectors), len(vectors))
+    artifacts |= {ROUTER: router.to_bytes(), ADDRESSES: _described(rooms, keys, laid)}
+    kept = rooms.epoch(rooms.store.snapshot()).codec
+    if kept is not None:
+        artifacts[CODEC] = kept.to_bytes()
+    progress("publish", 0, 1)
+    layout = Layout(keys, laid.leaf_offsets, standing.seq, graph=near, artifacts=artifacts)
+    generation = rooms.store.publish(layout)
+    progress("publish", 1, 1)
+    return generation
+
+
+def roots_of(rooms: Rooms) -> dict[str, str]:
+    """The folders that were compiled, so that a single file keeps the id its folder gave it."""
+    kept = rooms.store.snapshot().artifact(SOURCES)
+    return dict(json.loads(kept)) if kept else {}
+
+
+def _chunked(
+    rooms: Rooms, items: Iterable[Document | Rejection], done: Ingested
+) -> Iterator[tuple[Document, list[Chunk]]]:
+    for item in items:
+        if isinstance(item, Rejection):
+            done.rejections.append(item)
+            continue
+        document = prepare(item, rooms.settings)
+        yield document, chunk.split(document, count=rooms.encoder, settings=rooms.settings)
+
+
+def _batches(
+    items: Iterable[tuple[Document, list[Chunk]]],
+) -> Iterator[list[tuple[Document, list[Chunk]]]]:
+    batch: list[tuple[Document, list[Chunk]]] = []
+    chunks = 0
+    for item in items:
+        batch.append(item)
+        chunks += len(item[1])
+        if len(batch) >= BATCH_DOCUMENTS or chunks >= BATCH_CHUNKS:
+            yield batch
+            batch, chunks = [], 0
+    if batch:
+        yield batch
+
+
+def _codec(rooms: Rooms, progress: Progress) -> Codec | None:
+    """The index's token codec. The first time it is trained on a sample, and published before it is used, so
+    that a build that is interrupted goes on with the same one.
+    """
+    encoder = rooms.encoder
+    if encoder is None or not rooms.settings.store.late:
+        return None
+    known = rooms.epoch(rooms.store.snapshot()).codec
+    if known is not None:
+        return known
+    keys = rooms.store.live().keys
+    sample = keys[np.unique(np.linspace(0, len(keys) - 1, min(CODEC_SAMPLE, len(keys))).astype(np.int64))]
+    passages = [context.passage(found) for found in rooms.store.snapshot().chunks(sample)]
+    encoded = encoder.encode_passages(
+        passages, tokens=True, progress=lambda done, total: progress("train codec", done, total)
+    )
+    codec = Codec.train(encoded.tokens, encoded.token_ids, seed=rooms.settings.compile.seed)
+    rooms.store.republish({CODEC: codec.to_bytes()})
+    rooms.store.put_vectors(sample, encoded.vectors, codec.encode(encoded.tokens, encoded.token_ids))
+    return codec
+
+
+def _lay_out(rooms: Rooms, keys: NDArray[np.int64], vectors: NDArray[np.float16]) -> Addresses:
+    """New addresses, or the old ones with what came and went."""
+    snapshot = rooms.store.snapshot()
+    router = rooms.epoch(snapshot).router
+    aim, seed = rooms.settings.route.leaf_chunks, rooms.settings.compile.seed
+    if router is None or len(keys) > REGROW * max(int(router.statistics.counts.sum()), 2 * aim):
+        return address.build(vectors, leaf_chunks=aim, seed=seed)
+    return address.refold(
+        vectors,
+        snapshot.leaf_of(keys).astype(np.int64),
+        addresses=router.addresses,
+        centroids=router.statistics.mean,
+        leaf_chunks=aim,
+    )
+
+
+def _router(rooms: Rooms, rows: NDArray[np.float16], laid: Addresses) -> Router:
+    known = rooms.epoch(rooms.store.snapshot()).router
+    if known is None:
+        return Router.fit_statistics(rows, laid.leaf_offsets, addresses=laid.addresses)
+    return known.refolded(rows, laid.leaf_offsets, addresses=laid.addresses)
+
+
+def _described(rooms: Rooms, keys: NDArray[np.int64], laid: Addresses) -> bytes:
+    """What each leaf is about, from chunks spread evenly over it."""
+    leaves, picked = [], []
+    for leaf, (start, end) in enumerate(zip(laid.leaf_offsets[:-1], laid.leaf_offsets[1:], strict=True)):
+        rows = np.unique(np.linspace(start, end - 1, min(DESCRIBED, int(end - start))).astype(np.int64))
+        picked += keys[rows].tolist()
+        leaves += [leaf] * len(rows)
+    chunks = rooms.store.snapshot().chunks(picked)
+    rows_of = ((leaf, analyze(found.text), found.title) for leaf, found in zip(leaves, chunks, strict=True))
+    return describe.to_json(describe.descriptors(rows_of, addresses=laid.addresses))
+
+
+def _dump(value: Mapping[str, str]) -> bytes:
+    return json.dumps(dict(value), sort_keys=True, ensure_ascii=False).encode()

@@ -1,0 +1,81 @@
+"""The open rooms of one index folder, and the epoch of learned parts that a generation carries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from fingerpost.config import Settings
+from fingerpost.errors import FingerprintError
+from fingerpost.models.encoder import Encoder, load_encoder
+from fingerpost.rerank.codec import Codec
+from fingerpost.route import describe
+from fingerpost.route.router import Router
+from fingerpost.store.snapshot import Snapshot
+from fingerpost.store.store import Store
+
+ROUTER, CODEC, ADDRESSES, SOURCES = (
+    "router.safetensors",
+    "codec.safetensors",
+    "addresses.json",
+    "sources.json",
+)
+NO_MODEL = "none"
+
+
+class Progress(Protocol):
+    """How far a stage has come; ``total`` is None where nobody knows."""
+
+    def __call__(self, stage: str, done: int, total: int | None, /) -> None: ...
+
+
+def silent(stage: str, done: int, total: int | None, /) -> None:
+    """The progress callback of those who do not look."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What was computed or learned for one generation: router, token codec, leaf descriptors."""
+
+    router: Router | None = None
+    codec: Codec | None = None
+    addresses: list[dict[str, object]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Epoch:
+        """Read the artifacts of a snapshot's generation; what it does not have is None."""
+        router, codec, addresses = (snapshot.artifact(name) for name in (ROUTER, CODEC, ADDRESSES))
+        return cls(
+            router=Router.from_bytes(router) if router else None,
+            codec=Codec.from_bytes(codec) if codec else None,
+            addresses=describe.from_json(addresses) if addresses else [],
+        )
+
+
+class Rooms:
+    """The store, the encoder (loaded when first needed) and the newest epoch of an open index."""
+
+    def __init__(self, path: Path, store: Store, settings: Settings) -> None:
+        self.path, self.store, self.settings = path, store, settings
+        self._epoch: tuple[int, Epoch] | None = None
+
+    @cached_property
+    def encoder(self) -> Encoder | None:
+        """The encoder that made the index. Raises FingerprintError when the settings name another one."""
+        encoder = load_encoder(self.settings.models, threads=self.settings.compile.threads)
+        own = encoder.fingerprint if encoder else NO_MODEL
+        if own != self.store.fingerprint:
+            raise FingerprintError(
+                "E_FINGERPRINT",
+                f"{self.path} was made with model {self.store.fingerprint[:16]}, not {own[:16]}",
+                cure="open it with the model that made it, or compile into a new folder",
+            )
+        return encoder
+
+    def epoch(self, snapshot: Snapshot) -> Epoch:
+        """The epoch of a snapshot's generation, read once."""
+        if self._epoch is None or self._epoch[0] != snapshot.generation:
+            self._epoch = (snapshot.generation, Epoch.of(snapshot))
+        return self._epoch[1]
