@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,28 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no retrieval sets at {folder} (set FINGERPOST_DATA)")
     return folder
+
+CORPUS = Path(__file__).parent / "corpus"
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """A few pages, a module and tickets, with questions whose documents are known."""
+    return CORPUS
+
+
+@pytest.fixture(scope="session")
+def tiny_kb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of the corpus, built once with the real encoder. Only to be read: see own_kb."""
+    import fingerpost
+
+    kb = tmp_path_factory.mktemp("tiny") / "kb"
+    with contextlib.chdir(CORPUS):
+        fingerpost.compile("docs", "tickets.jsonl", to=kb).close()
+    return kb
+
+
+@pytest.fixture
+def own_kb(tiny_kb: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny index that a test may change."""
+    return Path(shutil.copytree(tiny_kb, tmp_path / "own-kb"))
