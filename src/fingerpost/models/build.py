@@ -27,7 +27,7 @@ BUILDER = 1
 LEAST_COSINE = 0.985
 """A network whose 8-bit vectors fall below this against float32, on average, is used in float32."""
 
-_SAMPLES = (
+SAMPLES = (
     "x",
     "How do I rotate the signing key?",
     "why does login fail with ERR_CONN_RESET since version 2.3.1",
@@ -105,7 +105,7 @@ def _build(weights: Blob, source: Source, pieces: WordPieces, precision: str) ->
 
 def _agreement(exact: Runner, small: Runner, pieces: WordPieces) -> float:
     """Mean cosine of both networks' vectors over a few texts."""
-    texts = [pieces.framed(pieces.ids(text)) for text in _SAMPLES]
+    texts = [pieces.framed(pieces.ids(text)) for text in SAMPLES]
     pairs = [(exact.run(ids, states=False)[0], small.run(ids, states=False)[0]) for ids in texts]
     if not all(np.isfinite(part).all() for pair in pairs for part in pair):
         raise ModelError(

@@ -130,7 +130,7 @@ class _Graph:
         return self._add("Gather", self._constant(name, table), "input_ids")
 
     def _constant(self, name: str, value: NDArray[Any]) -> str:
-        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self._constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
     def _add(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:

