@@ -1,0 +1,152 @@
+"""One row of numbers a candidate: what the learned fusion looks at.
+
+    legs     each leg's score, raw and standardised over the query's candidates, and its rank
+    sum      the untrained fusion (given), standardised: the forest starts from it
+    words    coverage, order, nearness, title, codes (``matches``), as they are and standardised
+    router   log-probability of the candidate's leaf; memory's columns: given by name, NaN where missing
+    document best and mean of the untrained sum over the document's candidates, and how many there are
+    query    its length, its codes, and how far the best candidate of each leg is ahead of the tenth
+
+Missing values stay NaN: the forest knows a missing value from a small one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.rerank import matches
+from fingerpost.rerank.matches import Passage
+from fingerpost.text.query import Query
+
+Column = NDArray[np.floating]
+Table = NDArray[np.float32]
+
+LEGS = ("lexical", "dense", "maxsim", "maxsim_plain")
+EXTRA = ("router", "memory", "memory_map", "memory_knn", "memory_count", "recency")
+_RELATIVE = ("coverage", "ordered", "near", "title")
+
+NAMES: tuple[str, ...] = (
+    *(f"{leg}_{form}" for leg in LEGS for form in ("raw", "z", "rank")),
+    "sum_z",
+    *matches.NAMES,
+    *(f"{name}_z" for name in _RELATIVE),
+    *EXTRA,
+    *(f"{name}_z" for name in ("memory", "memory_map", "memory_knn")),
+    "document_best",
+    "document_mean",
+    "document_count",
+    "query_terms",
+    "query_codes",
+    *(f"{leg}_gap" for leg in LEGS),
+)
+
+RISING = frozenset(
+    {
+        *(f"{leg}_{form}" for leg in LEGS for form in ("raw", "z")),
+        *("sum_z", "coverage", "coverage_z", "codes", "document_best"),
+        *("memory", "memory_z", "memory_map", "memory_map_z"),
+    }
+)
+"""Features of which more can only be better: the forest may not learn otherwise from few pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything known of a query's n candidates, as columns of length n.
+
+    ``legs`` holds leg scores by name, NaN where missing; ``total`` the untrained fusion; ``docs`` the
+    document keys; ``passages`` their terms (None where not looked at); ``extra`` columns named in EXTRA.
+    """
+
+    query: Query
+    legs: Mapping[str, Column]
+    total: Column
+    docs: NDArray[np.int64]
+    passages: Sequence[Passage | None]
+    extra: Mapping[str, Column] = field(default_factory=dict)
+    idf: Mapping[str, float] | None = None
+
+
+def build(evidence: Evidence) -> Table:
+    """[n, len(NAMES)] float32, rows in the order of the candidates."""
+    size = len(evidence.total)
+    missing = np.full(size, np.nan)
+    columns: dict[str, Column] = {}
+    for leg in LEGS:
+        scores = np.asarray(evidence.legs.get(leg, missing), np.float64)
+        columns |= {f"{leg}_raw": scores, f"{leg}_z": standard(scores), f"{leg}_rank": rank(scores)}
+        columns[f"{leg}_gap"] = np.full(size, gap(scores))
+    columns["sum_z"] = standard(evidence.total)
+    columns |= _word_columns(evidence)
+    columns |= {name: evidence.extra.get(name, missing) for name in EXTRA}
+    columns |= {f"{name}_z": standard(columns[name]) for name in ("memory", "memory_map", "memory_knn")}
+    columns |= _document_columns(evidence.docs, columns["sum_z"])
+    columns["query_terms"] = np.full(size, float(len(evidence.query.terms)))
+    columns["query_codes"] = np.full(size, float(len(evidence.query.codes)))
+    return np.column_stack([columns[name] for name in NAMES]).astype(np.float32)
+
+
+def standard(scores: Column) -> NDArray[np.float64]:
+    """Standard scores over the known values; NaN stays NaN, a constant column is 0.
+
+    >>> standard(np.array([1.0, 3.0, np.nan])).tolist()
+    [-1.0, 1.0, nan]
+    """
+    out = np.asarray(scores, np.float64)
+    known = np.isfinite(out)
+    if not known.any():
+        return np.full(len(out), np.nan)
+    centred = np.where(known, out, np.nan) - out[known].mean()
+    spread = out[known].std()
+    flat = spread <= 1e-6 * np.abs(out[known]).max()
+    return np.where(known, 0.0, np.nan) if flat else centred / spread
+
+
+def rank(scores: Column) -> NDArray[np.float64]:
+    """log2(1 + rank), rank from 1, equal scores sharing the better one; NaN stays NaN.
+
+    >>> rank(np.array([0.5, 0.9, np.nan])).round(2).tolist()
+    [1.58, 1.0, nan]
+    """
+    known = np.isfinite(scores)
+    above = np.searchsorted(np.sort(-scores[known]), -np.where(known, scores, 0), side="left")
+    return np.where(known, np.log2(2.0 + above), np.nan)
+
+
+def gap(scores: Column) -> float:
+    """How many deviations the best is ahead of the tenth (or the last); NaN with fewer than two.
+
+    >>> round(gap(np.array([3.0, 1.0, 1.0])), 2)
+    2.12
+    """
+    known = standard(scores[np.isfinite(scores)])
+    if len(known) < 2:
+        return float("nan")
+    ordered = np.sort(known)[::-1]
+    return float(ordered[0] - ordered[min(9, len(ordered) - 1)])
+
+
+def _word_columns(evidence: Evidence) -> dict[str, Column]:
+    asked = matches.ask(evidence.query, evidence.idf)
+    table = matches.table(asked, evidence.passages)
+    columns: dict[str, Column] = dict(zip(matches.NAMES, table.T, strict=True))
+    return columns | {f"{name}_z": standard(columns[name]) for name in _RELATIVE}
+
+
+def _document_columns(docs: NDArray[np.int64], total: Column) -> dict[str, Column]:
+    _, which = np.unique(docs, return_inverse=True)
+    size = int(which.max()) + 1 if len(which) else 0
+    known = np.nan_to_num(total)
+    count = np.bincount(which, minlength=size)
+    best = np.full(size, -np.inf)
+    np.maximum.at(best, which, known)
+    mean = np.bincount(which, weights=known, minlength=size) / np.maximum(count, 1)
+    return {
+        "document_best": best[which],
+        "document_mean": mean[which],
+        "document_count": np.log1p(count[which]),
+    }

@@ -1,0 +1,204 @@
+"""The learned fusion: LambdaMART trees over the features, kept as plain arrays.
+
+The trees add to the untrained sum (the feature ``sum_z``, times ``start``), so a forest that has learned
+little changes little. Training is LightGBM's (``learn``); what is served is numpy, all trees walked at once.
+Source: LambdaMART, Burges 2010, MSR-TR-2010-82.
+
+    >>> leaf = {"leaf_value": 2.0, "leaf_count": 1}
+    >>> root = {"split_feature": 1, "threshold": 0.5, "default_left": True, "missing_type": "NaN",
+    ...         "left_child": leaf | {"leaf_value": -1.0}, "right_child": leaf}
+    >>> forest = Forest.from_trees([root], ("sum_z", "near"), start=1.0)
+    >>> forest.predict(np.array([[0.1, 0.2], [0.1, 0.8], [0.1, np.nan]], np.float32)).round(3).tolist()
+    [-0.9, 2.1, -0.9]
+    >>> {name: round(part, 3) for name, part in forest.explain(np.array([0.1, 0.8], np.float32)).items()}
+    {'bias': 0.5, 'near': 1.5, 'sum_z': 0.1}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from fingerpost.errors import CorruptError, UsageError
+
+Table = NDArray[np.float32]
+Tree = Mapping[str, Any]
+
+START = "sum_z"
+_PLANES: dict[str, type[np.generic]] = {
+    "feature": np.int32,
+    "threshold": np.float64,
+    "value": np.float64,
+    "missing_left": np.bool_,
+    "expected": np.float64,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """Arrays [trees, nodes], each tree's root at 0; a leaf points at itself.
+
+    A row goes to ``children[..., 0]`` where its feature is <= ``threshold``, or is missing (NaN) and
+    ``missing_left``. ``value`` is what a leaf adds to the score, ``expected`` a node's mean over training.
+    """
+
+    names: tuple[str, ...]
+    start: float
+    depth: int
+    children: NDArray[np.int32]
+    feature: NDArray[np.int32]
+    threshold: NDArray[np.float64]
+    value: NDArray[np.float64]
+    missing_left: NDArray[np.bool_]
+    expected: NDArray[np.float64]
+
+    def predict(self, rows: Table) -> NDArray[np.float64]:
+        """Scores of rows [n, F]: the untrained sum and one leaf a tree.
+
+        Raises UsageError (E_RANGE) where the rows have another number of features.
+        """
+        _check_width(rows.shape[1], self.names)
+        nodes = self.feature.shape[1]
+        base = (np.arange(len(self.feature)) * nodes)[:, None]
+        at = np.broadcast_to(base, (len(base), len(rows))).astype(np.int32)
+        flat, each = rows.astype(np.float64).ravel(), np.arange(len(rows)) * rows.shape[1]
+        steps = (self.children + base[..., None]).astype(np.int32).ravel()
+        feature, threshold = self.feature.ravel(), self.threshold.ravel()
+        missing_right = ~self.missing_left.ravel()
+        holes = bool(np.isnan(flat).any())
+        for _ in range(self.depth):
+            given = flat[feature[at] + each]
+            right = given > threshold[at]
+            if holes:
+                right |= np.isnan(given) & missing_right[at]
+            at = steps[2 * at + right]
+        total: NDArray[np.float64] = self.value.ravel()[at].sum(axis=0)
+        return total + self.start * np.nan_to_num(rows[:, self.names.index(START)].astype(np.float64))
+
+    def explain(self, row: NDArray[np.float32]) -> dict[str, float]:
+        """What each feature added to the score of one row, largest first; sums to it, ``bias`` included.
+
+        Along every path a split is credited with the change of the node's mean (Saabas' attribution).
+        """
+        _check_width(len(row), self.names)
+        added = np.zeros(len(self.names))
+        added[self.names.index(START)] = self.start * float(np.nan_to_num(row[self.names.index(START)]))
+        for tree in range(len(self.feature)):
+            node = 0
+            while (then := self._next(tree, node, row)) != node:
+                added[self.feature[tree, node]] += self.expected[tree, then] - self.expected[tree, node]
+                node = then
+        order = [int(at) for at in np.argsort(-np.abs(added), kind="stable") if added[at]]
+        return {"bias": float(self.expected[:, 0].sum())} | {self.names[at]: float(added[at]) for at in order}
+
+    def _next(self, tree: int, node: int, row: NDArray[np.float32]) -> int:
+        given = float(row[self.feature[tree, node]])
+        right = not self.missing_left[tree, node] if np.isnan(given) else given > self.threshold[tree, node]
+        return int(self.children[tree, node, int(right)])
+
+    def to_bytes(self) -> bytes:
+        """The forest as a safetensors file."""
+        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in (*_PLANES, "children")}
+        names = np.frombuffer(json.dumps(self.names).encode(), np.uint8)
+        numbers = np.array([self.start, self.depth], np.float64)
+        return bytes(save(arrays | {"names": names, "numbers": numbers}))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Forest:
+        """The forest that ``to_bytes`` wrote. Raises CorruptError (E_CORRUPT) for anything else."""
+        try:
+            arrays = load(data)
+            names = tuple(json.loads(arrays.pop("names").tobytes()))
+            start, depth = arrays.pop("numbers").tolist()
+            forest = cls(names=names, start=start, depth=int(depth), **arrays)
+            _check_shape(forest)
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise CorruptError(
+                "E_CORRUPT",
+                f"not a learned fusion: {error}",
+                cure="learn again, or roll back to an earlier generation",
+            ) from error
+        return forest
+
+    @classmethod
+    def from_trees(cls, roots: Sequence[Tree], names: Sequence[str], *, start: float) -> Forest:
+        """The forest of LightGBM's ``dump_model()``: its trees' ``tree_structure``, numeric splits only."""
+        flat = [_flatten(root) for root in roots]
+        shape = (len(flat), max((len(tree) for tree in flat), default=1))
+        children = np.broadcast_to(np.arange(shape[1], dtype=np.int32)[None, :, None], (*shape, 2)).copy()
+        planes = {name: np.zeros(shape, kind) for name, kind in _PLANES.items()}
+        for tree, nodes in enumerate(flat):
+            for node, content in enumerate(nodes):
+                children[tree, node] = content.children
+                for name, plane in planes.items():
+                    plane[tree, node] = getattr(content, name)
+        depth = max((_depth(root) for root in roots), default=0)
+        return cls(names=tuple(names), start=start, depth=depth, children=children, **planes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    children: tuple[int, int]
+    expected: float
+    value: float = 0.0
+    feature: int = 0
+    threshold: float = 0.0
+    missing_left: bool = False
+
+
+def _flatten(root: Tree) -> list[_Node]:
+    """The nodes of a tree in pre-order, root first."""
+    if "leaf_value" in root:
+        return [_Node((0, 0), root["leaf_value"], value=root["leaf_value"])]
+    left, right = _flatten(root["left_child"]), _flatten(root["right_child"])
+    both = _count(root["left_child"]), _count(root["right_child"])
+    mean = (left[0].expected * both[0] + right[0].expected * both[1]) / max(sum(both), 1)
+    top = _Node((1, 1 + len(left)), mean, 0.0, root["split_feature"], root["threshold"], _goes_left(root))
+    return [top, *_moved(left, 1), *_moved(right, 1 + len(left))]
+
+
+def _moved(nodes: list[_Node], by: int) -> list[_Node]:
+    return [replace(node, children=(node.children[0] + by, node.children[1] + by)) for node in nodes]
+
+
+def _goes_left(root: Tree) -> bool:
+    """A missing value: LightGBM's default where training saw some, else it is taken for zero."""
+    return bool(root["default_left"] if root["missing_type"] == "NaN" else root["threshold"] >= 0)
+
+
+def _count(root: Tree) -> int:
+    return int(root.get("leaf_count", root.get("internal_count", 0)))
+
+
+def _depth(root: Tree) -> int:
+    return 0 if "leaf_value" in root else 1 + max(_depth(root["left_child"]), _depth(root["right_child"]))
+
+
+def _check_width(width: int, names: Sequence[str]) -> None:
+    if width != len(names):
+        raise UsageError(
+            "E_RANGE",
+            f"the learned fusion reads {len(names)} features, not {width}",
+            cure="learn again: it was trained by another version",
+        )
+
+
+def _check_shape(forest: Forest) -> None:
+    shape = forest.feature.shape
+    nodes = np.arange(shape[1])[None, :, None]
+    alike = all(getattr(forest, name).shape == shape for name in _PLANES)
+    if not alike or forest.children.shape != (*shape, 2) or START not in forest.names:
+        raise ValueError("its arrays do not fit together")
+    if not 0 <= forest.depth <= shape[1] or forest.feature.min(initial=0) < 0:
+        raise ValueError("its depth or a feature is out of range")
+    if forest.feature.max(initial=0) >= len(forest.names) or (forest.children >= shape[1]).any():
+        raise ValueError("a node points outside")
+    if (forest.children < nodes).any():
+        raise ValueError("a node points back")
