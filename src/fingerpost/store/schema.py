@@ -50,10 +50,10 @@ CREATE TABLE IF NOT EXISTS fresh (
 def connect(path: Path, *, write: bool, synchronous: str = "FULL") -> sqlite3.Connection:
     """A connection in autocommit mode; transactions are begun and ended by name.
 
-    A reader on a read-only file system cannot join the write-ahead log, so it opens the file as immutable.
+    A reader may write nothing, but where it can it opens the file so that the last one to leave tidies the
+    write-ahead log away. On a read-only file system there is no log to join: the file is immutable.
     """
-    mode = "rwc" if write else ("ro" if os.access(path.parent, os.W_OK) else "ro&immutable=1")
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    uri = f"{path.absolute().as_uri()}?mode={_mode(path, write=write)}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10.0)
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -62,4 +62,14 @@ def connect(path: Path, *, write: bool, synchronous: str = "FULL") -> sqlite3.Co
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA secure_delete = ON")
+    else:
+        connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def _mode(path: Path, *, write: bool) -> str:
+    if write:
+        return "rwc"
+    if not os.access(path.parent, os.W_OK):
+        return "ro&immutable=1"
+    return "rw" if os.access(path, os.W_OK) else "ro"

@@ -195,5 +195,8 @@ class State:
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    state = path.stat()
+    try:
+        state = path.stat()
+    except FileNotFoundError as error:
+        raise corrupt(path.name, "it is missing beside a ledger") from error
     return state.st_ino, state.st_mtime_ns, state.st_size
