@@ -54,3 +54,12 @@ def test_an_empty_list_is_an_error(stdin: Callable[[bytes], None]) -> None:
 def test_compile_of_nothing_makes_no_folder(cli: Callable[..., Any], tmp_path: Path) -> None:
     assert cli("compile", "nowhere", "--to", "kb").status == 4
     assert not (tmp_path / "kb").exists()
+
+
+@pytest.mark.parametrize(("target", "code"), [("/", "E_EXISTS"), (".", "E_EXISTS"), ("a.md", "E_PATH")])
+def test_an_index_goes_into_a_folder_of_its_own(target: str, code: str, cli: Callable[..., Any]) -> None:
+    before = sorted(Path(target).iterdir()) if Path(target).is_dir() else []
+    outcome = cli("compile", "b c.md", "--to", target)
+    assert outcome.status == 2
+    assert f"error {code}" in outcome.err
+    assert before == (sorted(Path(target).iterdir()) if before else [])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import fingerpost
 from fingerpost import config
 from fingerpost.cli.environment import strangers
 from fingerpost.cli.settings_text import entries
@@ -215,3 +216,110 @@ def _run(
         check=False,
         timeout=60,
     )
+
+
+def test_co25_co29_index_folders(tiny_kb: Path, tmp_path: Path) -> None:
+    """A missing folder is named; a link is followed; `/` is refused in tests/cli/test_sources.py."""
+    done = _run(["search", "key", "--at", str(tmp_path / "missing")], {}, tmp_path)
+    assert done.returncode == 4
+    assert str(tmp_path / "missing") in done.stderr.decode()
+    (tmp_path / "link").symlink_to(tiny_kb)
+    assert _run(["search", "key", "--at", "link", "-k", "1"], {}, tmp_path).returncode == 0
+
+
+def test_co25_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    done = _run(["compile", str(Path(__file__)), "--to", "/proc/kb"], {}, tmp_path)
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    assert b"error E_" in done.stderr
+
+
+HOLD = """
+import sys, fingerpost
+index = fingerpost.open(sys.argv[1], write=True)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_co27_co28_a_second_writer_is_told_who_holds_it_and_a_dead_one_is_no_obstacle(own_kb: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(own_kb)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(FingerpostError) as told:
+            fingerpost.open(own_kb, write=True)
+        assert told.value.code == "E_LOCKED"
+        assert str(holder.pid) in f"{told.value.message} {told.value.detail}"
+        fingerpost.open(own_kb).close()  # readers are not kept out
+        holder.kill()
+        holder.wait(timeout=30)
+    fingerpost.open(own_kb, write=True).close()
+
+
+@pytest.mark.parametrize(
+    ("row", "text", "code"),
+    [
+        ("Co40", "[mask]\nenabled = false", "E_FINGERPRINT"),
+        ("Co42", '[models]\nencoder = "none"', "E_FINGERPRINT"),
+        ("Co42", '[models]\npassage_prefix = "passage: "', "E_FINGERPRINT"),
+        ("Co43", '[models]\nencoder = "/nonexistent"', "E_MODEL"),
+        ("Co43", '[models]\nencoder = "https://models.example/m"', "E_MODEL"),
+        ("Co46", '[rerank]\ncross_encoder = "/nonexistent"', "E_MODEL"),
+    ],
+)
+def test_settings_that_do_not_fit_the_index(
+    row: str, text: str, code: str, own_kb: Path, corpus: Path
+) -> None:
+    with pytest.raises(FingerpostError) as told:
+        _used_with(config.parse(text), own_kb, corpus)
+    assert told.value.code == code
+    assert told.value.exit_status == 3
+
+
+def _used_with(settings: config.Settings, kb: Path, corpus: Path) -> None:
+    with fingerpost.open(kb, write=True, settings=settings) as index:
+        index.search("key")
+        index.update(str(corpus / "docs"))
+
+
+@pytest.mark.parametrize(("limit", "value"), [("-n", "16"), ("-v", "400000"), ("-f", "8")])
+def test_co56_small_limits_of_the_system(
+    limit: str, value: str, own_kb: Path, corpus: Path, tmp_path: Path
+) -> None:
+    """Whatever fails is told in a sentence, and the index is whole afterwards."""
+    command = (
+        f'ulimit {limit} {value}; "{sys.executable}" -m fingerpost.cli update "{corpus}/docs" --at "{own_kb}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, check=False, timeout=120
+    )
+    assert b"Traceback" not in done.stderr
+    assert done.returncode in (0, 1), done.stderr
+    with fingerpost.open(own_kb, write=True) as index:
+        assert index.doctor() == []
+        assert index.search("signing key")
+
+
+def test_co57_nobody_else_may_enter_whatever_the_umask(corpus: Path, tmp_path: Path) -> None:
+    command = f'umask 000; "{sys.executable}" -m fingerpost.cli compile "{corpus}/docs" --to kb'
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True, timeout=120)
+    assert (tmp_path / "kb").stat().st_mode & 0o077 == 0
+
+
+PAIRS = [
+    "[mask]\nenabled = false\n[store]\nlate = false",
+    "[compile]\ncontext = false\n[mask]\nenabled = true\n[store]\nlate = true",
+    '[models]\nencoder = "none"\n[store]\nlate = true\n[compile]\ncontext = false',
+    '[models]\nencoder = "none"\n[store]\nlate = false\n[mask]\nenabled = false',
+    "[rerank]\ndepth = 0\n[retrieve]\nhop = false\n[store]\nlate = true",
+    "[route]\nfull_below = 0\naudit = 1.0\n[retrieve]\nhop = true\n[rerank]\nper_document = 1",
+]
+
+
+@pytest.mark.parametrize("text", PAIRS, ids=range(len(PAIRS)))
+def test_co63_every_pair_of_switches_starts(text: str, corpus: Path, tmp_path: Path) -> None:
+    settings = config.parse(text)
+    with fingerpost.compile(str(corpus / "docs"), to=tmp_path / "kb", settings=settings) as index:
+        assert index.search("signing key")[0].doc_id == "auth.md"
+        assert not index.ask("How do I rotate the signing key?").refused

@@ -27,6 +27,7 @@ def compile(
     from fingerpost.cli import progress
 
     inputs = sources.expand(source)
+    sources.check_target(to)
     settings = options.settings(config)
     with (
         progress.bars() as draw,

@@ -6,10 +6,12 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from fingerpost.errors import NotFoundError, UsageError
 
 MAX_LISTED = 1_000_000
+_OWN = {"MANIFEST", "ledger.db", "LOCK"}
 _URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://|data:|mailto:|javascript:)")
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -25,6 +27,21 @@ def expand(given: Sequence[str]) -> list[str]:
     for path in paths:
         _check(path)
     return paths
+
+
+def check_target(folder: Path) -> None:
+    """An index goes into a folder of its own: a new one, an empty one, or one that holds an index.
+
+    Raises UsageError: E_PATH for a file, E_EXISTS for a folder that holds something else.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UsageError("E_PATH", f"{folder} is not a folder", cure="name a new folder with --to")
+    names = set(os.listdir(folder))
+    if names and not names & _OWN:
+        message = f"{folder} holds other files and no index"
+        raise UsageError("E_EXISTS", message, cure="name a new or an empty folder with --to")
 
 
 def _listed() -> list[str]:

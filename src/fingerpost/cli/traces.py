@@ -25,8 +25,7 @@ def lines(trace: Trace) -> list[str]:
     head = (
         f"{output.one_line(trace.query)[:WIDTH]:<{WIDTH}} {trace.ms:6.1f} ms   generation {trace.generation}"
     )
-    plan = [f"  plan      {output.one_line(trace.plan.reason)}"] if trace.plan and trace.plan.reason else []
-    return [head, *plan, *(stage_line(stage) for stage in trace.stages)]
+    return [head, *(stage_line(stage) for stage in trace.stages)]
 
 
 def stage_line(stage: Stage) -> str:
