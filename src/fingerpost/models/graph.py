@@ -2,9 +2,9 @@
 
 The graph reads one text at a time (``input_ids`` int32 [1, t]): activations are quantised with one scale a
 tensor, so in a shared batch a text's vector would depend on its neighbours. Alone it does not, and nothing
-is spent on padding. Weights are symmetric int8 with a scale a column, kept within ±63 (see ``_LARGEST``);
-word embeddings are int8 with a scale a row; norms, biases, attention and GELU stay in float32. bench/LOG.md
-has what was measured.
+is spent on padding. Weights are symmetric int8 with a scale a column; they use 7 of their 8 bits, because
+processors without VNNI add two products in 16 bits, which 8-bit weights overflow. Word embeddings are int8
+with a scale a row; norms, biases, attention and GELU stay in float32. bench/LOG.md has what was measured.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from fingerpost.models.bert import Bert, Layer
+from fingerpost.models.bert import Array, Bert, Layer
 
-_LARGEST = 63
+_LARGEST = 63  # see above
 _RUNTIME = "com.microsoft"
 
 
@@ -47,19 +47,16 @@ class _Graph:
         length = self._add("Shape", "input_ids", start=1, end=2)
         start = self._constant("first", np.zeros(1, np.int64))
         places = self._add("Slice", self._constant("positions", bert.positions), start, length)
-        norm = [self._constant(f"embed.norm{at}", part) for at, part in enumerate(bert.norm)]
-        return self._add("LayerNormalization", self._add("Add", words, places), *norm, epsilon=self._epsilon)
+        return self._norm(self._add("Add", words, places), bert.norm, "embed")
 
     def layer(self, x: str, layer: Layer, name: str) -> str:
         attended = self._attention(x, layer, name)
-        projected = self._linear(attended, layer.out, f"{name}.out")
-        x = self._residual(x, projected, layer.out_bias, layer.attention_norm, f"{name}.attention")
-        inner = self._linear(x, layer.inner, f"{name}.inner")
-        active = self._add(
-            "BiasGelu", inner, self._constant(f"{name}.inner.bias", layer.inner_bias), domain=_RUNTIME
-        )
-        outer = self._linear(active, layer.outer, f"{name}.outer")
-        return self._residual(x, outer, layer.outer_bias, layer.output_norm, f"{name}.output")
+        projected = self._linear(attended, layer.out, layer.out_bias, f"{name}.out")
+        x = self._norm(self._add("Add", x, projected), layer.attention_norm, f"{name}.attention")
+        inner = self._linear(x, layer.inner, layer.inner_bias, f"{name}.inner")
+        active = self._add("Gelu", inner, domain=_RUNTIME)
+        outer = self._linear(active, layer.outer, layer.outer_bias, f"{name}.outer")
+        return self._norm(self._add("Add", x, outer), layer.output_norm, f"{name}.output")
 
     def outputs(self, x: str, pooling: str) -> None:
         if pooling == "cls":
@@ -100,29 +97,25 @@ class _Graph:
         inputs = (bytes_, weight, bias, step, scale, "", zero, none)
         return self._add("QAttention", *inputs, domain=_RUNTIME, num_heads=self._heads)
 
-    def _linear(self, x: str, weight: NDArray[np.float32], name: str) -> str:
+    def _linear(self, x: str, weight: Array, bias: Array, name: str) -> str:
+        shift = self._constant(f"{name}.bias", bias)
         if not self._quantise:
-            return self._add("MatMul", x, self._constant(name, weight))
-        return self._add("DynamicQuantizeMatMul", x, *self._columns(weight, name), domain=_RUNTIME)
+            return self._add("Add", self._add("MatMul", x, self._constant(name, weight)), shift)
+        columns = self._columns(weight, name)
+        return self._add("DynamicQuantizeMatMul", x, *columns, "", shift, domain=_RUNTIME)
 
-    def _residual(
-        self,
-        x: str,
-        y: str,
-        bias: NDArray[np.float32],
-        norm: tuple[NDArray[np.float32], NDArray[np.float32]],
-        name: str,
-    ) -> str:
-        parts = [self._constant(f"{name}.norm{at}", part) for at, part in enumerate((*norm, bias))]
-        return self._add("SkipLayerNormalization", x, y, *parts, domain=_RUNTIME, epsilon=self._epsilon)
+    def _norm(self, x: str, norm: tuple[Array, Array], name: str) -> str:
+        # SkipLayerNormalization would add and norm in one, and takes five times as long as the two (bench/LOG.md)
+        parts = [self._constant(f"{name}.norm{at}", part) for at, part in enumerate(norm)]
+        return self._add("LayerNormalization", x, *parts, epsilon=self._epsilon)
 
-    def _rows(self, table: NDArray[np.float32]) -> str:
+    def _rows(self, table: Array) -> str:
         """Word embeddings as int8 with a scale a row."""
         scale = _scale(np.abs(table).max(axis=1, keepdims=True), 127)
         whole = self._add("Cast", self._gather("words", _rounded(table, scale, 127)), to=TensorProto.FLOAT)
         return self._add("Mul", whole, self._gather("words.scale", scale))
 
-    def _columns(self, weight: NDArray[np.float32], name: str) -> tuple[str, str]:
+    def _columns(self, weight: Array, name: str) -> tuple[str, str]:
         scale = _scale(np.abs(weight).max(axis=0), _LARGEST)
         return self._constant(name, _rounded(weight, scale, _LARGEST)), self._constant(f"{name}.scale", scale)
 
@@ -139,10 +132,10 @@ class _Graph:
         return output
 
 
-def _scale(largest: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
+def _scale(largest: Array, steps: int) -> Array:
     return np.where(largest > 0, largest / np.float32(steps), np.float32(1)).astype(np.float32)
 
 
-def _rounded(values: NDArray[np.float32], scale: NDArray[np.float32], steps: int) -> NDArray[np.int8]:
+def _rounded(values: Array, scale: Array, steps: int) -> NDArray[np.int8]:
     rounded: NDArray[np.int8] = np.clip(np.rint(values / scale), -steps, steps).astype(np.int8)
     return rounded
