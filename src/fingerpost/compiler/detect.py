@@ -127,7 +127,7 @@ def _refuse_binary(data: bytes, name: str, suffix: str) -> None:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or _utf16(head):
         return
     odd = len(head) - len(head.translate(None, _NOT_TEXT))
-    if odd * 10 > len(head):
+    if odd > 8 and odd * 10 > len(head):
         raise InputError(
             "E_BAD_FORMAT",
             f"{name} is binary: {odd} of its first {len(head)} bytes are control codes",

@@ -33,7 +33,7 @@ def valid(doc_id: str) -> str:
     size = len(name.encode())
     if size > MAX_BYTES:
         raise _bad(f"the id '{name[:40]}…' has more than {MAX_BYTES} bytes")
-    if not name.strip().strip("."):
+    if not name.replace(".", "").strip():
         raise _bad(f"the id '{name}' is blank or only dots")
     if ".." in _decoded(name):
         raise _bad(f"the id '{name[:80]}' steps out with '..'")

@@ -7,7 +7,7 @@ Each has ``parse(source: Source) -> Iterator[Document | Rejection]``. Documents 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 from fingerpost.errors import InputError
@@ -36,13 +36,13 @@ def parse(source: Source) -> Iterator[Document | Rejection]:
     module = import_module(f"fingerpost.compiler.formats.{kind}")
     flags = found.flags if found else ()
     for item in module.parse(Source(source.data, source.name, kind, source.line)):
-        yield _flagged(item, flags) if flags and isinstance(item, Document) else item
+        yield _checked(item, source.name, flags) if isinstance(item, Document) else item
 
 
-def _flagged(document: Document, flags: tuple[str, ...]) -> Document:
-    from dataclasses import replace
-
-    return replace(document, flags=(*document.flags, *flags))
+def _checked(document: Document, name: str, flags: tuple[str, ...]) -> Document:
+    if not document.text.strip("\0 \t\r\n\ufeff"):
+        raise bad_format(f"{name} holds no text, only white space or NUL characters", cure="leave it out")
+    return replace(document, flags=(*document.flags, *flags)) if flags else document
 
 
 def bad_format(message: str, cure: str = "mend or remove the file") -> InputError:

@@ -117,7 +117,7 @@ def _children(node: Node) -> list[Node]:
 
 
 def _name(node: Node, raw: bytes) -> str:
-    named = node.child_by_field_name("name") or node.child_by_field_name("type")
+    named = node.child_by_field_name("type" if node.type == "impl_item" else "name")
     at = node.child_by_field_name("declarator")
     for _ in range(6):  # C: pointer and function declarators wrap the identifier
         if named is not None or at is None:

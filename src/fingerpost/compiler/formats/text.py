@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fingerpost.compiler.decode import decode
-from fingerpost.compiler.formats import Source, bad_format
+from fingerpost.compiler.formats import Source
 from fingerpost.records import Document
 
 
 def parse(source: Source) -> Iterator[Document]:
     """One document; a form feed or a row of dashes is no heading."""
     text, flags = decode(source.data, source.name, declared=True)
-    if not text.strip("\0 \t\r\n\ufeff"):
-        raise bad_format(f"{source.name} holds no text, only NUL characters", cure="leave it out")
     yield Document("", text, flags=flags)
