@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.compiler import chunk, context, pairs, prepare, read
-from fingerpost.index.rooms import ADDRESSES, CODEC, ROUTER, SOURCES, Progress, Rooms
+from fingerpost.index.rooms import ADDRESSES, CODEC, LEARNED, ROUTER, SOURCES, Progress, Rooms
+from fingerpost.models.encoder import Encoded
 from fingerpost.records import Chunk, Document, Pair, Rejection
 from fingerpost.rerank.codec import Codec
 from fingerpost.route import address, describe, graph
@@ -85,7 +86,7 @@ def encode(rooms: Rooms, progress: Progress) -> int:
     while missing := rooms.store.missing_vectors(BATCH_CHUNKS):
         keys, passages = zip(*missing, strict=True)
         encoded = encoder.encode_passages(passages, tokens=codec is not None)
-        codes = codec.encode(encoded.tokens, encoded.token_ids) if codec else None
+        codes = token_codes(codec, encoded) if codec else None
         rooms.store.put_vectors(keys, encoded.vectors, codes)
         done += len(keys)
         progress("encode", done, total)
@@ -109,9 +110,7 @@ def fold(rooms: Rooms, progress: Progress, *, roots: Mapping[str, str] | None = 
         near = graph.neighbours(rows, laid.leaf_offsets)
     progress("address", len(vectors), len(vectors))
     artifacts |= {ROUTER: router.to_bytes(), ADDRESSES: _described(rooms, keys, laid)}
-    kept = rooms.epoch(rooms.store.snapshot()).codec
-    if kept is not None:
-        artifacts[CODEC] = kept.to_bytes()
+    artifacts |= _carried(rooms)
     progress("publish", 0, 1)
     layout = Layout(keys, laid.leaf_offsets, standing.seq, graph=near, artifacts=artifacts)
     generation = rooms.store.publish(layout)
@@ -158,7 +157,7 @@ def _codec(rooms: Rooms, progress: Progress) -> Codec | None:
     encoder = rooms.encoder
     if encoder is None or not rooms.settings.store.late:
         return None
-    known = rooms.epoch(rooms.store.snapshot()).codec
+    known = rooms.epoch(rooms.store.snapshot()).judges.codec
     if known is not None:
         return known
     keys = rooms.store.live().keys
@@ -167,10 +166,20 @@ def _codec(rooms: Rooms, progress: Progress) -> Codec | None:
     encoded = encoder.encode_passages(
         passages, tokens=True, progress=lambda done, total: progress("train codec", done, total)
     )
-    codec = Codec.train(encoded.tokens, encoded.token_ids, seed=rooms.settings.compile.seed)
+    codec = Codec.train(wide(encoded), encoded.token_ids, seed=rooms.settings.compile.seed)
     rooms.store.republish({CODEC: codec.to_bytes()})
-    rooms.store.put_vectors(sample, encoded.vectors, codec.encode(encoded.tokens, encoded.token_ids))
+    rooms.store.put_vectors(sample, encoded.vectors, token_codes(codec, encoded))
     return codec
+
+
+def token_codes(codec: Codec, encoded: Encoded) -> list[bytes]:
+    """The codes of encoded passages."""
+    return codec.encode(wide(encoded), encoded.token_ids)
+
+
+def wide(encoded: Encoded) -> list[NDArray[np.float32]]:
+    """Token vectors in float32, as the codec computes."""
+    return [states.astype(np.float32) for states in encoded.tokens]
 
 
 def _lay_out(rooms: Rooms, keys: NDArray[np.int64], vectors: NDArray[np.float16]) -> Addresses:
@@ -206,6 +215,13 @@ def _described(rooms: Rooms, keys: NDArray[np.int64], laid: Addresses) -> bytes:
     chunks = rooms.store.snapshot().chunks(picked)
     rows_of = ((leaf, analyze(found.text), found.title) for leaf, found in zip(leaves, chunks, strict=True))
     return describe.to_json(describe.descriptors(rows_of, addresses=laid.addresses))
+
+
+def _carried(rooms: Rooms) -> dict[str, bytes]:
+    """What was trained goes on from generation to generation as it is."""
+    snapshot = rooms.store.snapshot()
+    found = {name: snapshot.artifact(name) for name in (CODEC, *LEARNED)}
+    return {name: body for name, body in found.items() if body is not None}
 
 
 def _dump(value: Mapping[str, str]) -> bytes:

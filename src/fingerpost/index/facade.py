@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from fingerpost.compiler import policy_digest
 from fingerpost.config import Settings
-from fingerpost.index import building, searching
+from fingerpost.errors import NotFoundError, UsageError
+from fingerpost.index import answering, building, explaining, learning, searching, updating
 from fingerpost.index.rooms import NO_MODEL, Progress, Rooms, silent
+from fingerpost.index.searching import Request
+from fingerpost.index.spans import spans_of
 from fingerpost.models.encoder import load_encoder
-from fingerpost.records import Report, Span, Trace
+from fingerpost.observe.trace import Recorder
+from fingerpost.records import Answer, Explanation, Pair, Report, Span, Trace
+from fingerpost.store.check import Finding
 from fingerpost.store.store import Store
+
+MOST = 1_000
 
 
 class Index:
-    """An index folder, open. Use as a context manager, or ``close`` it."""
+    """An index folder, open. Use as a context manager, or ``close`` it.
 
-    def __init__(self, rooms: Rooms) -> None:
+    ``principals`` on any query are the names its asker holds (``user:anna``, ``group:ops``): documents with
+    access labels are found only by who holds one of them.
+    """
+
+    def __init__(self, rooms: Rooms, report: Report | None = None) -> None:
         self._rooms = rooms
+        self.report = report or Report()
 
     def search(
         self, query: str, *, k: int = 10, filters: Sequence[str] = (), principals: Sequence[str] = ()
@@ -31,13 +43,68 @@ class Index:
         self, query: str, *, k: int = 10, filters: Sequence[str] = (), principals: Sequence[str] = ()
     ) -> tuple[list[Span], Trace]:
         """Search, and say what was done stage by stage."""
-        found = searching.find(self._rooms, searching.Request(query, filters, principals))
-        snapshot = found.snapshot
-        spans = [
-            Span(c.doc_id, c.chunk_id, c.start, c.end, c.text, hit.score, c.title, c.heading, hit.parts)
-            for hit, c in zip(found.hits(k), snapshot.chunks([h.key for h in found.hits(k)]), strict=True)
-        ]
-        return spans, found.recorder.trace(query, generation=snapshot.generation, plan=found.plan)
+        _check_k(k)
+        found = searching.find(self._rooms, Request(query, filters, principals))
+        recorder = Recorder()
+        with recorder.stage("spans") as stage:
+            spans = spans_of(found, k=k, settings=self._rooms.settings)
+            stage.counts["spans"] = float(len(spans))
+        return spans, searching.extended(found.trace, recorder)
+
+    def ask(self, question: str, *, filters: Sequence[str] = (), principals: Sequence[str] = ()) -> Answer:
+        """An answer whose every statement cites a verified span, or a refusal that says why."""
+        return answering.ask(self._rooms, Request(question, filters, principals))
+
+    def explain(
+        self, query: str, *, doc_id: str | None = None, k: int = 5, principals: Sequence[str] = ()
+    ) -> Explanation:
+        """Every factor of the first ``k`` results, or of one document, as a tree."""
+        _check_k(k)
+        return explaining.explain(self._rooms, Request(query, (), principals), doc_id=doc_id, k=k)
+
+    def route(self, query: str, *, principals: Sequence[str] = ()) -> Explanation:
+        """Where the router sends a query, and why."""
+        return explaining.route(self._rooms, Request(query, (), principals))
+
+    def update(self, *paths: str | Path, progress: Progress = silent) -> Report:
+        """Take in new and changed files, drop what disappeared; searchable when this returns."""
+        return updating.update(self._rooms, paths, progress)
+
+    def delete(self, *doc_ids: str) -> Report:
+        """Delete documents; gone from every leg when this returns. NotFoundError when none is there."""
+        count = self._rooms.store.delete(doc_ids)
+        if not count:
+            raise NotFoundError(
+                "E_NOT_FOUND",
+                f"no document {', '.join(map(repr, doc_ids))[:200]}",
+                cure="take the id from `fingerpost search --json`",
+            )
+        notes = (f"{len(set(doc_ids)) - count} of them were not there",) if count < len(set(doc_ids)) else ()
+        return Report({"deleted": float(count)}, (), notes, self._rooms.store.snapshot().generation)
+
+    def learn(self, pairs: str | Path | Iterable[Pair], *, progress: Progress = silent) -> Report:
+        """Train on pairs of queries and documents; what does not serve held-out queries changes nothing."""
+        return learning.learn(self._rooms, pairs, progress)
+
+    def rollback(self) -> Report:
+        """Publish the generation before this one again."""
+        return Report({}, (), ("rolled back",), self._rooms.store.rollback())
+
+    def status(self) -> dict[str, int | float | str]:
+        """Counts, versions and the router's health."""
+        found: dict[str, int | float | str] = dict(self._rooms.store.status())
+        epoch = self._rooms.epoch(self._rooms.store.snapshot())
+        found["router"] = (
+            "none" if epoch.router is None else "trained" if epoch.router.trained else "untrained"
+        )
+        found["fusion"] = "untrained" if epoch.judges.forest is None else "learned"
+        found["taught_documents"] = 0 if epoch.judges.memory is None else len(epoch.judges.memory.keys)
+        found["newer_than_router"] = found["fresh_chunks"]
+        return found
+
+    def doctor(self, *, repair: bool = False) -> list[Finding]:
+        """Verify every digest and count; ``repair`` rebuilds what is derived from the ledger."""
+        return self._rooms.store.check()
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -55,22 +122,25 @@ class Index:
 def compile(
     *sources: str | Path, to: str | Path, settings: Settings | None = None, progress: Progress = silent
 ) -> Index:
-    """Read, mask, chunk and index ``sources`` into the folder ``to``; goes on where it was interrupted."""
+    """Read, mask, chunk and index ``sources`` into the folder ``to``; goes on where it was interrupted.
+
+    ``index.report`` says what was taken in and what was left out.
+    """
+    if not sources:
+        raise UsageError("E_USAGE", "nothing to compile", cure="name a folder, a file or a pattern")
     rooms = _rooms_for(Path(to), settings)
-    ingested = building.ingest(rooms, sources, progress)
-    building.encode(rooms, progress)
-    building.fold(rooms, progress, roots=ingested.roots)
-    index = Index(rooms)
-    index.report = Report(
-        {"added": ingested.added, "updated": ingested.updated, "unchanged": ingested.unchanged},
-        tuple(ingested.rejections),
-        ingested.notes,
-    )
-    return index
+    try:
+        done = building.ingest(rooms, sources, progress)
+        building.encode(rooms, progress)
+        building.fold(rooms, progress, roots=done.roots)
+    except BaseException:
+        rooms.store.close()
+        raise
+    return Index(rooms, updating.report(rooms, done, deleted=0))
 
 
 def open(path: str | Path, *, write: bool = False, settings: Settings | None = None) -> Index:
-    """Open an index folder."""
+    """Open an index folder. One process may write at a time; any number may read."""
     store = Store.open(Path(path), write=write)
     return Index(Rooms(Path(path), store, settings or store.settings))
 
@@ -89,3 +159,8 @@ def _rooms_for(path: Path, settings: Settings | None) -> Rooms:
         policy=policy_digest(chosen.mask),
     )
     return Rooms(path, store, chosen)
+
+
+def _check_k(k: int) -> None:
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST:
+        raise UsageError("E_RANGE", f"k = {k!r} is not from 1 to {MOST:,}", cure="ask for fewer results")

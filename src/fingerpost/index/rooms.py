@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from fingerpost.config import Settings
 from fingerpost.errors import FingerprintError
+from fingerpost.index.ranking import Judges
 from fingerpost.models.encoder import Encoder, load_encoder
 from fingerpost.rerank.codec import Codec
+from fingerpost.rerank.forest import Forest
 from fingerpost.route import describe
+from fingerpost.route.memory import Memory
 from fingerpost.route.router import Router
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.store import Store
 
-ROUTER, CODEC, ADDRESSES, SOURCES = (
-    "router.safetensors",
-    "codec.safetensors",
-    "addresses.json",
-    "sources.json",
-)
+ROUTER, CODEC = "router.safetensors", "codec.safetensors"
+MEMORY, FOREST = "memory.safetensors", "forest.safetensors"
+ADDRESSES, SOURCES = "addresses.json", "sources.json"
+LEARNED = (MEMORY, FOREST)
+"""Artifacts that training made: they go on unchanged from fold to fold."""
 NO_MODEL = "none"
+
+T = TypeVar("T")
 
 
 class Progress(Protocol):
@@ -37,21 +42,26 @@ def silent(stage: str, done: int, total: int | None, /) -> None:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What was computed or learned for one generation: router, token codec, leaf descriptors."""
+    """What was computed or learned for one generation: the router, who ranks, leaf descriptors."""
 
     router: Router | None = None
-    codec: Codec | None = None
+    judges: Judges = field(default_factory=Judges)
     addresses: list[dict[str, object]] = field(default_factory=list)
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Epoch:
         """Read the artifacts of a snapshot's generation; what it does not have is None."""
-        router, codec, addresses = (snapshot.artifact(name) for name in (ROUTER, CODEC, ADDRESSES))
-        return cls(
-            router=Router.from_bytes(router) if router else None,
-            codec=Codec.from_bytes(codec) if codec else None,
-            addresses=describe.from_json(addresses) if addresses else [],
+
+        def read(name: str, parse: Callable[[bytes], T]) -> T | None:
+            body = snapshot.artifact(name)
+            return None if body is None else parse(body)
+
+        judges = Judges(
+            codec=read(CODEC, Codec.from_bytes),
+            memory=read(MEMORY, Memory.from_bytes),
+            forest=read(FOREST, Forest.from_bytes),
         )
+        return cls(read(ROUTER, Router.from_bytes), judges, read(ADDRESSES, describe.from_json) or [])
 
 
 class Rooms:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.index.ranking import Asked, Ranked, rank
 from fingerpost.index.rooms import Epoch, Rooms
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.observe.trace import Recorder
-from fingerpost.records import Candidates, Hit, Plan
-from fingerpost.rerank import late
+from fingerpost.records import Plan, Trace
 from fingerpost.retrieve import fuse, legs
+from fingerpost.route.memory import Memory
 from fingerpost.store.permits import Allow
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as queries
@@ -21,13 +22,16 @@ from fingerpost.text.query import Query
 
 Keys = NDArray[np.int64]
 Scores = NDArray[np.float32]
+Run = list[tuple[str, float]]
 VOTERS = 100
 """BM25's best chunks that vote for their leaves."""
+REMEMBERED = 20
+"""Documents that the memory's rows bring, beside what the mapped query finds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One search: what is asked, what it may see, and how deep to look again."""
+    """One search: what is asked and what it may see."""
 
     text: str
     filters: Sequence[str] = ()
@@ -36,43 +40,38 @@ class Request:
 
 @dataclass(frozen=True)
 class Found:
-    """The ranking of one search: positions into ``candidates``, best first, and why."""
+    """The ranking of one search, with all that explains it."""
 
-    query: Query
+    asked: Asked
     snapshot: Snapshot
     allow: Allow | None
+    epoch: Epoch
     plan: Plan
-    candidates: Candidates
-    fused: fuse.Fused
-    order: NDArray[np.intp]
-    recorder: Recorder = field(default_factory=Recorder)
+    ranked: Ranked
+    trace: Trace
 
-    def hits(self, k: int) -> list[Hit]:
-        """The first ``k`` chunks, each with its score's parts."""
-        first = self.order[:k]
-        chunks = self.snapshot.chunks(self.candidates.keys[first])
-        return [
-            Hit(
-                int(self.candidates.keys[at]),
-                c.chunk_id,
-                c.doc_id,
-                float(self.fused.scores[at]),
-                self.parts(int(at)),
-            )
-            for at, c in zip(first, chunks, strict=True)
-        ]
+    @property
+    def keys(self) -> Keys:
+        """Chunk keys, best first."""
+        return self.ranked.candidates.keys[self.ranked.order]
+
+    @property
+    def scores(self) -> Scores:
+        """Their scores."""
+        return self.ranked.scores[self.ranked.order].astype(np.float32)
 
     def parts(self, at: int) -> dict[str, float]:
-        """What a candidate's score is made of, and the raw score of each leg that found it."""
-        raw = {f"{leg}_raw": float(s[at]) for leg, s in self.candidates.scores.items() if np.isfinite(s[at])}
-        return {**self.fused.parts(at), **raw}
+        """What the score of the candidate at position ``at`` of the ranking is made of."""
+        place = int(self.ranked.order[at])
+        if self.epoch.judges.forest is None or self.ranked.rows is None:
+            return self.ranked.untrained.parts(place)
+        return self.epoch.judges.forest.explain(self.ranked.rows[place])
 
 
 class OneLook:
     """A snapshot that asks BM25 only once: its votes steer the router before the legs want its hits."""
 
     def __init__(self, snapshot: Snapshot, query: Query, *, k: int, allow: Allow | None) -> None:
-        self._snapshot, self._k = snapshot, k
         self._hits = snapshot.lexical(query, k=k, allow=allow)
         self.dense, self.neighbours, self.vectors = snapshot.dense, snapshot.neighbours, snapshot.vectors
         self.doc_keys, self.permitted = snapshot.doc_keys, snapshot.permitted
@@ -87,26 +86,61 @@ def find(rooms: Rooms, request: Request) -> Found:
     query = queries.parse(request.text)
     snapshot = rooms.store.snapshot()
     epoch = rooms.epoch(snapshot)
-    recorder = Recorder()
-    settings = rooms.settings
     allow = snapshot.allow(list(request.filters) or None, list(request.principals))
+    recorder = Recorder()
     with recorder.stage("encode"):
-        encoded = rooms.encoder.encode_query(query.text) if rooms.encoder else None
+        asked = Asked(query, rooms.encoder.encode_query(query.text) if rooms.encoder else None)
     with recorder.stage("route") as stage:
-        look = OneLook(snapshot, query, k=settings.retrieve.depth * legs.LOOKUP, allow=allow)
-        plan = plan_for(rooms, snapshot, epoch, encoded, look.lexical(query, k=VOTERS)[0])
+        look = OneLook(snapshot, query, k=rooms.settings.retrieve.depth * legs.LOOKUP, allow=allow)
+        plan = plan_for(rooms, snapshot, epoch, asked.encoded, look.lexical(query, k=VOTERS)[0])
         stage.counts["leaves"], stage.note = float(len(plan.leaves)), plan.reason
     with recorder.stage("retrieve") as stage:
-        asked = legs.Request(query, encoded.vector if encoded else None, plan, allow)
-        gathered = legs.gather(look, asked, settings.retrieve)
+        gathered = gather(rooms, look, asked, Sight(snapshot, plan, allow, epoch.judges.memory))
         stage.counts.update({name: float(count) for name, count in gathered.counts.items()})
         stage.counts["chunks"] = float(snapshot.n_chunks if allow is None else allow.n_chunks)
     with recorder.stage("rerank") as stage:
-        candidates = with_late(snapshot, epoch, gathered.candidates, encoded, depth=settings.rerank.depth)
-        fused = fuse.standardised(candidates.scores)
-        order = fused.order(candidates.keys)
-        stage.counts["candidates"] = float(len(order))
-    return Found(query, snapshot, allow, plan, candidates, fused, order, recorder)
+        ranked = rank(snapshot, asked, gathered.candidates, epoch.judges, depth=rooms.settings.rerank.depth)
+        stage.counts["candidates"] = float(len(ranked.scores))
+        stage.note = "learned fusion" if ranked.rows is not None else "untrained sum"
+    trace = recorder.trace(request.text, generation=snapshot.generation, plan=plan)
+    return Found(asked, snapshot, allow, epoch, plan, ranked, trace)
+
+
+def extended(trace: Trace, recorder: Recorder) -> Trace:
+    """A search's trace with the stages that came after it."""
+    return replace(trace, stages=(*trace.stages, *recorder.trace("", generation=0).stages))
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Where candidates may come from."""
+
+    snapshot: Snapshot
+    plan: Plan
+    allow: Allow | None
+    memory: Memory | None = None
+
+
+def gather(rooms: Rooms, look: OneLook, asked: Asked, sight: Sight) -> legs.Gathered:
+    """The candidates of all legs."""
+    vector = asked.encoded.vector if asked.encoded else None
+    plan, remembered = sight.plan, (legs.NO_KEYS, legs.NO_SCORES)
+    if vector is not None and sight.memory is not None and sight.memory.trained:
+        remembered = remember(sight, sight.memory, vector, depth=rooms.settings.retrieve.depth)
+        plan = Plan(legs=(*plan.legs, "memory"), full=plan.full, leaves=plan.leaves)
+    asked_legs: legs.Request[Query, Allow] = legs.Request(asked.query, vector, plan, sight.allow, remembered)
+    return legs.gather(look, asked_legs, rooms.settings.retrieve)
+
+
+def remember(sight: Sight, memory: Memory, vector: Scores, *, depth: int) -> tuple[Keys, Scores]:
+    """What the memory brings: chunks that the mapped query finds, and those of documents it was taught."""
+    snapshot = sight.snapshot
+    moved = memory.map(vector)
+    leaves = None if sight.plan.full else np.asarray(sight.plan.leaves, np.int32)
+    near, _, _ = snapshot.dense(moved, k=depth, leaves=leaves, allow=sight.allow)
+    taught = snapshot.chunk_keys(memory.shortlist(vector, REMEMBERED)[0])
+    keys = np.union1d(near, taught[snapshot.permitted(taught, sight.allow)])
+    return keys, (snapshot.vectors(keys) @ moved).astype(np.float32)
 
 
 def plan_for(
@@ -118,25 +152,11 @@ def plan_for(
     if epoch.router is None:
         return Plan(legs=("lexical", "dense"), reason="full search: nothing is folded yet")
     leaves = snapshot.leaf_of(voters)
-    votes = np.bincount(leaves[leaves >= 0], minlength=epoch.router.n_leaves)
+    votes = np.bincount(leaves[leaves >= 0], minlength=epoch.router.n_leaves).astype(np.float32)
     return epoch.router.plan(encoded.vector, votes, settings=rooms.settings.route, n_chunks=snapshot.n_chunks)
 
 
-def with_late(
-    snapshot: Snapshot, epoch: Epoch, candidates: Candidates, encoded: EncodedQuery | None, *, depth: int
-) -> Candidates:
-    """The candidates with MaxSim scores; beyond ``depth`` by the other legs they stay unscored (NaN)."""
-    if encoded is None or epoch.codec is None or not len(candidates.keys) or not depth:
-        return candidates
-    first = np.argsort(-fuse.standardised(candidates.scores).scores, kind="stable")[:depth]
-    codes = [bytes(code) for code in snapshot.token_codes(candidates.keys[first])]
-    prepared = late.prepare(epoch.codec, encoded.tokens, encoded.token_ids)
-    scores = np.full(len(candidates.keys), np.nan, np.float32)
-    scores[first] = late.maxsim(epoch.codec, prepared, codes).idf
-    return Candidates(candidates.keys, candidates.docs, {**candidates.scores, "maxsim": scores})
-
-
-def by_document(keys: Keys, scores: Scores, snapshot: Snapshot, *, k: int) -> list[tuple[str, float]]:
+def by_document(snapshot: Snapshot, keys: Keys, scores: Scores, *, k: int) -> Run:
     """Documents by their best chunk, best first; ``keys`` come best first."""
     docs = snapshot.doc_keys(keys)
     _, first = np.unique(docs, return_index=True)
@@ -145,26 +165,21 @@ def by_document(keys: Keys, scores: Scores, snapshot: Snapshot, *, k: int) -> li
     return [(document.doc_id, float(scores[at])) for document, at in zip(about, first, strict=True)]
 
 
-def rankings(rooms: Rooms, request: Request, *, k: int) -> Mapping[str, list[tuple[str, float]]]:
+def rankings(rooms: Rooms, request: Request, *, k: int) -> Mapping[str, Run]:
     """For evaluation: the ``k`` best documents of each leg, of their plain fusion, and of the search."""
     found = find(rooms, request)
     snapshot, deep = found.snapshot, 3 * k
-    ranked = {
-        "lexical": by_document(*snapshot.lexical(found.query, k=deep, allow=found.allow), snapshot, k=k)
-    }
-    if rooms.encoder is not None:
-        vector = rooms.encoder.encode_query(found.query.text).vector
-        keys, scores, _ = snapshot.dense(vector, k=deep, allow=found.allow)
-        ranked["dense"] = by_document(keys, scores, snapshot, k=k)
+    lexical = snapshot.lexical(found.asked.query, k=deep, allow=found.allow)
+    ranked = {"lexical": by_document(snapshot, *lexical, k=k)}
+    if found.asked.encoded is not None:
+        keys, scores, _ = snapshot.dense(found.asked.encoded.vector, k=deep, allow=found.allow)
+        ranked["dense"] = by_document(snapshot, keys, scores, k=k)
     ranked["hybrid"] = reciprocal_ranks(list(ranked.values()), k=k)
-    order = found.order
-    ranked["search"] = by_document(
-        found.candidates.keys[order], found.fused.scores[order].astype(np.float32), snapshot, k=k
-    )
+    ranked["search"] = by_document(snapshot, found.keys, found.scores, k=k)
     return ranked
 
 
-def reciprocal_ranks(runs: Sequence[list[tuple[str, float]]], *, k: int) -> list[tuple[str, float]]:
+def reciprocal_ranks(runs: Sequence[Run], *, k: int) -> Run:
     """Reciprocal rank fusion of document rankings.
 
     >>> [doc for doc, _ in reciprocal_ranks([[("a", 9.0), ("b", 5.0)], [("b", 0.7), ("c", 0.6)]], k=2)]
@@ -172,6 +187,6 @@ def reciprocal_ranks(runs: Sequence[list[tuple[str, float]]], *, k: int) -> list
     """
     total: dict[str, float] = {}
     for run in runs:
-        for rank, (doc_id, _) in enumerate(run, start=1):
-            total[doc_id] = total.get(doc_id, 0.0) + 1.0 / (fuse.RRF_K + rank)
+        for place, (doc_id, _) in enumerate(run, start=1):
+            total[doc_id] = total.get(doc_id, 0.0) + 1.0 / (fuse.RRF_K + place)
     return sorted(total.items(), key=lambda item: (-item[1], item[0]))[:k]

@@ -1,0 +1,59 @@
+"""Answering: search, then ground what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.errors import CorruptError
+from fingerpost.ground import answer as grounding
+from fingerpost.ground.support import Meaning
+from fingerpost.ground.verify import verify
+from fingerpost.index import searching
+from fingerpost.index.rooms import Rooms
+from fingerpost.index.searching import Found, Request
+from fingerpost.index.spans import spans_of
+from fingerpost.observe.trace import Recorder
+from fingerpost.records import Answer
+
+
+def ask(rooms: Rooms, request: Request) -> Answer:
+    """An answer from the evidence, every citation checked against the store before it is returned."""
+    found = searching.find(rooms, request)
+    recorder = Recorder()
+    with recorder.stage("ground") as stage:
+        spans = spans_of(found, k=rooms.settings.ground.spans, settings=rooms.settings)
+        idf = found.snapshot.idf(found.asked.query.terms)
+        answer = grounding.extract(
+            found.asked.query,
+            spans,
+            settings=rooms.settings.ground,
+            idf=lambda term: idf.get(term, 1.0),
+            meaning=_meaning(rooms, found),
+        )
+        faults = verify(answer, lambda doc_id: found.snapshot.document(doc_id, allow=found.allow).text)
+        if (
+            faults
+        ):  # an extractive answer is verbatim by construction: a fault means that the store is not whole
+            raise CorruptError(
+                "E_CORRUPT",
+                f"a citation does not verify: {faults[0].message}",
+                cure="run `fingerpost doctor`",
+            )
+        quotes = float(len(answer.citations))
+        stage.counts.update(quotes=quotes, verified=quotes, refused=float(answer.refused))
+    return replace(answer, trace=searching.extended(found.trace, recorder))
+
+
+def _meaning(rooms: Rooms, found: Found) -> Meaning | None:
+    encoder = rooms.encoder
+    if encoder is None or found.asked.encoded is None:
+        return None
+
+    def encode(sentences: Sequence[str]) -> NDArray[np.float32]:
+        return encoder.encode_passages(sentences).vectors
+
+    return Meaning(found.asked.encoded.vector, encode)

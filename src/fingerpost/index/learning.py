@@ -1,0 +1,187 @@
+"""Learning: pairs of queries and documents make the docid memory and the fusion, or change nothing.
+
+Every query is scored by a memory that never saw it (out of fold) before the fusion learns how far to trust
+the memory: one judged on its own training queries looks perfect and would be believed blindly. The figures
+in the report are for queries and documents that the judging parts were not trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.errors import InputError, NotFoundError, UsageError
+from fingerpost.evaluate.datasets import load_beir, load_questions
+from fingerpost.index import ranking, searching
+from fingerpost.index.ranking import Asked, Judges, Ranked
+from fingerpost.index.rooms import FOREST, MEMORY, Progress, Rooms
+from fingerpost.records import Pair, Report
+from fingerpost.rerank import learn as fusion
+from fingerpost.rerank.learn import FitResult, Group
+from fingerpost.retrieve import legs
+from fingerpost.route import gate
+from fingerpost.route import pairs as training
+from fingerpost.route.memory import Memory
+from fingerpost.route.pairs import Pairs
+from fingerpost.store.snapshot import Snapshot
+from fingerpost.text import query as queries
+
+FUSION_QUERIES = 4_000
+"""Queries that train the fusion; more changed no figure beyond its error."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The pairs in all their forms: distinct queries, encoded, and which documents answer them."""
+
+    asked: tuple[Asked, ...]
+    pairs: Pairs
+    answers: tuple[frozenset[int], ...]
+    doc_ids: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress) -> Report:
+    """Train on all pairs, the new and the earlier ones; publish what makes held-out queries better.
+
+    Raises InputError E_PAIRS (too few, unknown documents, poisoned); nothing is changed then.
+    """
+    if rooms.encoder is None:
+        raise UsageError(
+            "E_USAGE", "an index without an encoder has no router to train", cure="compile with one"
+        )
+    given = read_pairs(source)
+    snapshot = rooms.store.snapshot()
+    earlier = [pair for pair in rooms.store.pairs() if pair.origin == "gold"]
+    lesson = prepare(rooms, snapshot, [*earlier, *given], progress)
+    memory, forest, notes = train(rooms, snapshot, lesson, progress)
+    rooms.store.add_pairs(given)
+    figures = {f"fusion {name}": value for name, value in forest.figures.items()}
+    counts = {"pairs": float(len(lesson.pairs.query)), "queries": float(len(lesson.asked)), **figures}
+    if forest.forest is None:
+        return Report(counts, (), (*lesson.notes, *notes, "nothing was changed"), snapshot.generation)
+    artifacts = {MEMORY: memory.to_bytes(), FOREST: forest.forest.to_bytes()}
+    return Report(counts, (), (*lesson.notes, *notes), rooms.store.republish(artifacts))
+
+
+def read_pairs(source: str | Path | Iterable[Pair]) -> list[Pair]:
+    """Pairs from a BEIR folder (its training split), JSON Lines of query and doc_id, or as they are."""
+    if not isinstance(source, str | Path):
+        return list(source)
+    path = Path(source)
+    if not path.exists():
+        raise NotFoundError(
+            "E_NOT_FOUND", f"{path} does not exist", cure="name a BEIR folder or a JSON Lines file"
+        )
+    # Which documents exist is the index's to say, not the folder's.
+    found = load_beir(path, "train") if path.is_dir() else load_questions(path)
+    return [
+        Pair(found.queries[query_id], doc_id, weight=1.0)
+        for query_id, grades in found.qrels.items()
+        for doc_id, grade in grades.items()
+        if grade > 0
+    ]
+
+
+def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: Progress) -> Lesson:
+    """Encode the queries and find the documents. Raises InputError E_PAIRS where too little is left."""
+    keys: dict[str, int | None] = {}
+    for pair in pairs:
+        if pair.doc_id not in keys:
+            keys[pair.doc_id] = _key(snapshot, pair.doc_id)
+    usable = list(dict.fromkeys((pair.query, pair.doc_id) for pair in pairs if keys[pair.doc_id] is not None))
+    gone = len({(pair.query, pair.doc_id) for pair in pairs}) - len(usable)
+    if not usable:
+        raise InputError(
+            "E_PAIRS",
+            f"none of the {len(pairs):,} pairs names a document of this index",
+            cure="check the ids with `fingerpost search --json`, or compile the documents first",
+        )
+    texts = list(dict.fromkeys(text for text, _ in usable))
+    place = {text: at for at, text in enumerate(texts)}
+    asked = []
+    for at, text in enumerate(texts):
+        parsed = queries.parse(text)
+        asked.append(Asked(parsed, rooms.encoder.encode_query(parsed.text) if rooms.encoder else None))
+        progress("encode queries", at + 1, len(texts))
+    answers: list[set[int]] = [set() for _ in texts]
+    for text, doc_id in usable:
+        answers[place[text]].add(keys[doc_id] or 0)
+    vectors = np.stack([one.encoded.vector for one in asked if one.encoded is not None])
+    arrays = training.pairs(
+        vectors, [place[text] for text, _ in usable], [keys[doc] or 0 for _, doc in usable]
+    )
+    first = {place[text]: doc_id for text, doc_id in reversed(usable)}
+    return Lesson(
+        tuple(asked),
+        arrays,
+        tuple(map(frozenset, answers)),
+        tuple(first[at] for at in range(len(texts))),
+        (f"{gone:,} pairs left out: unknown documents",) if gone else (),
+    )
+
+
+def train(
+    rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress
+) -> tuple[Memory, FitResult, tuple[str, ...]]:
+    """The memory, and the fusion that was taught with memories that never saw its queries."""
+    standing = rooms.store.live()
+    vectors = rooms.store.vectors(standing.keys)
+    seed = rooms.settings.compile.seed
+    memory, verdict = gate.train(vectors, standing.docs, lesson.pairs, seed=seed, progress=progress)
+    fold, memories = gate.out_of_fold(vectors, standing.docs, lesson.pairs, like=memory, seed=seed)
+    chosen = np.random.default_rng(seed).permutation(len(lesson.asked))[:FUSION_QUERIES]
+    groups = []
+    for count, at in enumerate(np.sort(chosen).tolist(), start=1):
+        groups.append(_group(rooms, snapshot, lesson, at, memories[int(fold[at])]))
+        progress("replay", count, len(chosen))
+    result = fusion.fit(groups, seed=seed, threads=rooms.settings.compile.threads or 1)
+    return memory, result, (*memory.notes, *_said(verdict, result))
+
+
+def _group(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Memory) -> Group:
+    """One training query's candidates as the search would gather them with a memory that never saw it."""
+    asked = lesson.asked[at]
+    depth = rooms.settings.retrieve.depth * legs.LOOKUP
+    look = searching.OneLook(snapshot, asked.query, k=depth, allow=None)
+    plan = searching.plan_for(
+        rooms,
+        snapshot,
+        rooms.epoch(snapshot),
+        asked.encoded,
+        look.lexical(asked.query, k=searching.VOTERS)[0],
+    )
+    sight = searching.Sight(snapshot, plan, None, memory)
+    candidates = searching.gather(rooms, look, asked, sight).candidates
+    judges = Judges(rooms.epoch(snapshot).judges.codec)
+    ranked = ranking.rank(snapshot, asked, candidates, judges, depth=rooms.settings.rerank.depth)
+    grades = np.isin(candidates.docs, list(lesson.answers[at])).astype(np.int32)
+    return Group(_rows(snapshot, asked, ranked, memory), grades, lesson.doc_ids[at])
+
+
+def _rows(snapshot: Snapshot, asked: Asked, ranked: Ranked, memory: Memory) -> NDArray[np.float32]:
+    return ranking.feature_rows(snapshot, asked, ranked, memory)
+
+
+def _key(snapshot: Snapshot, doc_id: str) -> int | None:
+    try:
+        return snapshot.doc_key(doc_id)
+    except NotFoundError:
+        return None
+
+
+def _said(verdict: gate.Verdict, result: FitResult) -> tuple[str, ...]:
+    """What the gates saw, in words."""
+    lines = [f"fusion: {result.reason}"]
+    if verdict.chosen is not None:
+        seen = f"{verdict.untrained.seen:.3f} → {verdict.chosen.seen:.3f}"
+        unseen = f"{verdict.untrained.unseen:.3f} → {verdict.chosen.unseen:.3f}"
+        lines.append(f"memory, held-out reciprocal rank: documents seen {seen}, unseen {unseen}")
+    if result.figures:
+        before, after, error = (result.figures[name] for name in ("untrained", "learned", "error"))
+        lines.append(f"search, held-out nDCG@10: {before:.3f} → {after:.3f} (± {1.96 * error:.3f})")
+    return tuple(lines)

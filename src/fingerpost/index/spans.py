@@ -1,0 +1,37 @@
+"""From ranked chunks to spans of evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from fingerpost.config import Settings
+from fingerpost.index.searching import Found, Keys
+from fingerpost.records import Span, Value
+from fingerpost.rerank import spans as selecting
+
+SPARE = 3
+"""Chunks looked at for each span wanted: some merge, some repeat another, some exceed a document's share."""
+
+
+def spans_of(found: Found, *, k: int, settings: Settings) -> list[Span]:
+    """The first ``k`` spans, at most ``rerank.per_document`` of one document, each with its metadata."""
+    keys = found.keys[: SPARE * k]
+    ranked = [
+        selecting.Found(chunk, float(found.scores[at]), found.parts(at))
+        for at, chunk in enumerate(found.snapshot.chunks(keys))
+    ]
+    wanted = selecting.Wanted(
+        count=k,
+        per_document=settings.rerank.per_document,
+        idf=found.snapshot.idf(found.asked.query.terms),
+    )
+    spans = selecting.select(found.asked.query, ranked, wanted)
+    metadata = _metadata(found, {span.doc_id for span in spans}, keys)
+    generation = found.snapshot.generation
+    return [replace(span, metadata=metadata.get(span.doc_id, {}), generation=generation) for span in spans]
+
+
+def _metadata(found: Found, doc_ids: set[str], keys: Keys) -> Mapping[str, Mapping[str, Value]]:
+    docs = dict.fromkeys(found.snapshot.doc_keys(keys).tolist())
+    return {each.doc_id: each.metadata for each in found.snapshot.about(docs) if each.doc_id in doc_ids}
