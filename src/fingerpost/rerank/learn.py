@@ -34,7 +34,6 @@ _PARAMETERS: Mapping[str, object] = {
     "min_data_in_leaf": 50,
     "lambda_l2": 5.0,
     "feature_fraction": 0.6,
-    "monotone_constraints_method": "intermediate",
     "deterministic": True,
     "force_row_wise": True,
     "verbosity": -1,

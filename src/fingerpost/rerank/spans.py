@@ -1,0 +1,159 @@
+"""Evidence: the best passage inside a chunk, with offsets into its document.
+
+    chunks best first -> best run of sentences in each -> neighbours of one document merged
+        -> near-duplicates dropped -> at most ``per_document`` of one document
+
+Offsets count characters of the document's text; a span's text is ``document.text[start:end]`` because it is
+cut out of the chunk's own text, which is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from fingerpost.records import Chunk, Span
+from fingerpost.text.query import Query
+from fingerpost.text.spans import merge, sentences
+from fingerpost.text.tokens import analyze, words
+
+MOST_CHARS = 600  # of a span cut out of a longer chunk: what a reader takes in at a glance
+DUPLICATE = 0.85  # share of shingles in common from which two spans say the same
+SHINGLE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A chunk of the ranking with its score and the score's parts."""
+
+    chunk: Chunk
+    score: float
+    parts: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How many spans, of one document at most how many, how long, and the terms' weights (None: alike)."""
+
+    count: int = 10
+    per_document: int = 3
+    most_chars: int = MOST_CHARS
+    idf: Mapping[str, float] | None = None
+
+
+def select(query: Query, found: Sequence[Found], wanted: Wanted) -> list[Span]:
+    """Spans for chunks given best first. Merged spans bear the better chunk's name, score and parts."""
+    weights = {term: (wanted.idf or {}).get(term, 1.0) for term in query.terms}
+    chosen: list[Span] = []
+    seen: list[frozenset[tuple[str, ...]]] = []
+    for hit in found:
+        if len(chosen) >= wanted.count:
+            break
+        start, end = best_run(hit.chunk.text, weights, most_chars=wanted.most_chars)
+        span = _span(hit, start, end)
+        at = _touching(chosen, span, hit.chunk)
+        if at is not None:
+            chosen[at] = _joined(chosen[at], span, hit.chunk, wanted.most_chars)
+            continue
+        shingles = _shingles(span.text)
+        if any(_alike(shingles, other) for other in seen):
+            continue
+        if sum(other.doc_id == span.doc_id for other in chosen) >= wanted.per_document:
+            continue
+        chosen.append(span)
+        seen.append(shingles)
+    return [replace(span, highlights=highlights(query, span)) for span in chosen]
+
+
+def best_run(text: str, weights: Mapping[str, float], *, most_chars: int = MOST_CHARS) -> tuple[int, int]:
+    """Offsets of the run of sentences, at most ``most_chars`` long, whose distinct query terms weigh most.
+
+    Of equals the run with the fewest characters a term wins, then the earliest; one sentence longer than
+    ``most_chars`` is taken whole. A text that fits is taken whole; without a match its beginning is.
+
+    >>> text = "Keys expire. Rotate the signing key with fp rotate. Nothing else is needed."
+    >>> text[slice(*best_run(text, {"rotat": 1.0, "key": 1.0}, most_chars=45))]
+    'Rotate the signing key with fp rotate.'
+    """
+    bounds = [(a, b) for a, b in sentences(text) if text[a:b].strip()]
+    if not bounds:
+        return 0, len(text)
+    if bounds[-1][1] - bounds[0][0] <= most_chars:
+        return bounds[0][0], bounds[-1][1]
+    held = [frozenset(analyze(text[a:b])) & weights.keys() for a, b in bounds]
+    best, key = (bounds[0][0], bounds[0][1]), (-1.0, 0.0)
+    for first, (start, _) in enumerate(bounds):
+        terms: set[str] = set()
+        for at in range(first, len(bounds)):
+            end = bounds[at][1]
+            if at > first and end - start > most_chars:
+                break
+            terms |= held[at]
+            score = sum(weights[term] for term in terms)
+            if (score, -(end - start)) > key and (held[at] or at == first):
+                best, key = (start, end), (score, -float(end - start))
+    return _grown(bounds, best, most_chars)
+
+
+def highlights(query: Query, span: Span) -> tuple[tuple[int, int], ...]:
+    """Offsets in the document of the span's words that the query asks for, sorted and apart."""
+    wanted = set(query.terms)
+    found = [(a + span.start, b + span.start) for term, a, b in words(span.text) if term in wanted]
+    return tuple(merge(found))
+
+
+def _grown(bounds: Sequence[tuple[int, int]], run: tuple[int, int], most_chars: int) -> tuple[int, int]:
+    """The run with whole sentences after and before it while they fit: context helps who reads."""
+    start, end = run
+    for a, b in bounds:
+        if a >= end and b - start <= most_chars:
+            end = b
+    for a, b in reversed(bounds):
+        if b <= start and end - a <= most_chars:
+            start = a
+    return start, end
+
+
+def _span(hit: Found, start: int, end: int) -> Span:
+    chunk = hit.chunk
+    return Span(
+        doc_id=chunk.doc_id,
+        chunk_id=chunk.chunk_id,
+        start=chunk.start + start,
+        end=chunk.start + end,
+        text=chunk.text[start:end],
+        score=hit.score,
+        title=chunk.title,
+        heading=chunk.heading,
+        parts=hit.parts,
+    )
+
+
+def _touching(chosen: Sequence[Span], span: Span, chunk: Chunk) -> int | None:
+    """The chosen span of the same document that overlaps this one, if its text reaches into this chunk."""
+    for at, other in enumerate(chosen):
+        overlap = other.doc_id == span.doc_id and other.start <= span.end and span.start <= other.end
+        inside = chunk.start <= other.end <= chunk.end or chunk.start <= other.start <= chunk.end
+        if overlap and inside:
+            return at
+    return None
+
+
+def _joined(first: Span, second: Span, chunk: Chunk, most_chars: int) -> Span:
+    """Both as one stretch of the document where that is not too long; else the first as it is."""
+    start, end = min(first.start, second.start), max(first.end, second.end)
+    if end - start > 2 * most_chars:
+        return first
+    before = chunk.text[start - chunk.start : first.start - chunk.start] if start < first.start else ""
+    after = chunk.text[first.end - chunk.start : end - chunk.start] if end > first.end else ""
+    return replace(first, start=start, end=end, text=before + first.text + after)
+
+
+def _shingles(text: str) -> frozenset[tuple[str, ...]]:
+    terms = analyze(text)
+    return frozenset(zip(*(terms[at:] for at in range(SHINGLE)), strict=False)) or frozenset([tuple(terms)])
+
+
+def _alike(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> bool:
+    """Jaccard's share of common shingles."""
+    return len(one & other) >= DUPLICATE * len(one | other)

@@ -1,0 +1,167 @@
+"""The learned fusion: the same numbers as LightGBM, explained, stored, refused where it does not pay."""
+
+from __future__ import annotations
+
+import time
+
+import lightgbm
+import numpy as np
+import pytest
+
+from fingerpost.errors import CorruptError, UsageError
+from fingerpost.rerank import learn
+from fingerpost.rerank.features import NAMES
+from fingerpost.rerank.forest import Forest
+from fingerpost.rerank.learn import Group, fit
+
+WIDTH = len(NAMES)
+SUM, NEAR = NAMES.index("sum_z"), NAMES.index("near")
+
+
+def groups(count: int, *, signal: float, size: int = 30, seed: int = 0) -> list[Group]:
+    """Queries whose relevant candidate has a high untrained sum and, by ``signal``, a high ``near``."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for at in range(count):
+        rows = rng.normal(size=(size, WIDTH)).astype(np.float32)
+        rows[rng.random(rows.shape) < 0.1] = np.nan
+        grades = np.zeros(size, np.int32)
+        grades[0] = 1
+        rows[:, SUM] = rng.normal(size=size) + grades
+        rows[:, NEAR] = rng.normal(size=size) + signal * grades
+        out.append(Group(rows, grades, f"doc {at // 2}"))
+    return out
+
+
+@pytest.fixture(scope="module")
+def fitted() -> learn.FitResult:
+    return fit(groups(200, signal=3.0))
+
+
+@pytest.fixture(scope="module")
+def forest(fitted) -> Forest:
+    assert fitted.forest is not None
+    return fitted.forest
+
+
+def test_it_learns_what_the_untrained_sum_does_not_know(fitted):
+    assert fitted.figures["learned"] > fitted.figures["untrained"] + 0.1
+    assert fitted.figures["queries"] == 200
+
+
+def test_without_anything_to_learn_it_is_refused():
+    result = fit(groups(120, signal=0.0))
+    assert result.forest is None
+    assert result.figures["gain"] <= result.figures["error"]
+
+
+def test_too_few_queries_train_nothing():
+    result = fit(groups(learn.LEAST_QUERIES - 1, signal=3.0))
+    assert result.forest is None
+    assert "fewer than 100" in result.reason
+    silent = [Group(group.rows, group.grades * 0, group.document) for group in groups(150, signal=3.0)]
+    assert fit(silent).forest is None
+
+
+def test_rows_that_do_not_fit_are_refused():
+    group = groups(1, signal=0)[0]
+    with pytest.raises(UsageError, match="do not fit"):
+        fit([Group(group.rows[:, :-1], group.grades, "d")])
+    with pytest.raises(UsageError):
+        fit([Group(group.rows, group.grades - 1, "d")])
+
+
+def test_predictions_are_lightgbm_s():
+    train = groups(150, signal=2.0)
+    booster = learn._boost(train, [], learn._PARAMETERS | {"seed": 0, "num_threads": 1}, 60)
+    ours = learn._export(booster)
+    rows = np.concatenate([group.rows for group in groups(20, signal=2.0, seed=5)])
+    rows[0], rows[1], rows[2] = np.nan, 0.0, 1e30
+    start = learn.START_WEIGHT * np.nan_to_num(rows[:, SUM].astype(np.float64))
+    assert np.allclose(ours.predict(rows), booster.predict(rows, raw_score=True) + start, atol=1e-12)
+
+
+def test_a_feature_without_gaps_in_training_takes_a_gap_for_zero():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(500, 2)).astype(np.float32)
+    data = lightgbm.Dataset(rows, label=rows[:, 1] > 0.3)
+    booster = lightgbm.train({"verbosity": -1, "objective": "binary", "num_threads": 1}, data, 5)
+    trees = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
+    ours = Forest.from_trees(trees, ("sum_z", "near"), start=0.0)
+    holes = np.array([[np.nan, np.nan], [0.1, np.nan], [np.nan, 0.5]], np.float32)
+    assert np.allclose(ours.predict(holes), booster.predict(holes, raw_score=True), atol=1e-12)
+
+
+def test_parts_sum_to_the_score_and_name_what_mattered(forest):
+    row = groups(1, signal=3.0, seed=9)[0].rows[0]
+    row[NEAR] = 5.0
+    parts = forest.explain(row)
+    assert np.isclose(sum(parts.values()), forest.predict(row[None, :])[0])
+    assert set(list(parts)[:3]) >= {"near"}
+
+
+def test_more_of_what_can_only_help_never_lowers_the_score(forest):
+    rows = groups(1, signal=3.0, seed=4)[0].rows.repeat(20, axis=0)
+    for name in ("maxsim_z", "dense_z", "coverage"):
+        changed = rows.copy()
+        changed[:, NAMES.index(name)] = np.tile(np.linspace(-3, 3, 20, dtype=np.float32), 30)
+        scores = forest.predict(changed).reshape(30, 20)
+        assert (np.diff(scores, axis=1) >= -1e-12).all()
+
+
+def test_it_survives_storage(forest):
+    rows = groups(2, signal=3.0)[1].rows
+    back = Forest.from_bytes(forest.to_bytes())
+    assert np.array_equal(back.predict(rows), forest.predict(rows))
+    assert back.names == NAMES
+
+
+def test_the_same_pairs_give_the_same_bytes(forest):
+    again = fit(groups(200, signal=3.0)).forest
+    assert again is not None
+    assert again.to_bytes() == forest.to_bytes()
+
+
+def test_damage_is_named(forest):
+    data = forest.to_bytes()
+    for damaged in (b"", data[: len(data) // 2], b"x" * 100):
+        with pytest.raises(CorruptError):
+            Forest.from_bytes(damaged)
+    with pytest.raises(UsageError, match="features"):
+        forest.predict(np.zeros((3, WIDTH - 1), np.float32))
+
+
+def test_a_forest_that_points_outside_or_back_is_refused(forest):
+    for change in ("children", "feature"):
+        broken = Forest.from_bytes(forest.to_bytes())
+        getattr(broken, change)[0, 0] = 10_000
+        with pytest.raises(CorruptError):
+            Forest.from_bytes(broken.to_bytes())
+    broken = Forest.from_bytes(forest.to_bytes())
+    broken.children[0, 1] = 0
+    with pytest.raises(CorruptError, match="back"):
+        Forest.from_bytes(broken.to_bytes())
+
+
+def test_folds_keep_a_document_together():
+    documents = [f"d{at % 17}" for at in range(100)]
+    fold = learn.folds(documents, seed=1)
+    assert all(len(set(fold[[d == name for d in documents]])) == 1 for name in set(documents))
+    assert len(set(fold)) == learn.FOLDS
+
+
+def test_no_rows_no_scores(forest):
+    assert forest.predict(np.empty((0, WIDTH), np.float32)).shape == (0,)
+
+
+def test_two_hundred_candidates_take_two_milliseconds_or_so():
+    train = groups(150, signal=2.0)
+    booster = learn._boost(train, [], learn._PARAMETERS | {"seed": 0, "num_threads": 1}, 200)
+    forest = learn._export(booster)
+    rows = np.concatenate([group.rows for group in train])[:200]
+    times = []
+    for _ in range(15):
+        begun = time.thread_time()
+        forest.predict(rows)
+        times.append(time.thread_time() - begun)
+    assert min(times) < 0.006  # thrice the aim, for busy machines
