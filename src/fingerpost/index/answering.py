@@ -26,12 +26,11 @@ def ask(rooms: Rooms, request: Request) -> Answer:
     recorder = Recorder()
     with recorder.stage("ground") as stage:
         spans = spans_of(found, k=rooms.settings.ground.spans, settings=rooms.settings)
-        idf = found.snapshot.idf(found.asked.query.terms)
         answer = grounding.extract(
             found.asked.query,
             spans,
             settings=rooms.settings.ground,
-            idf=lambda term: idf.get(term, 1.0),
+            idf=lambda term: found.idf.get(term, 1.0),
             meaning=_meaning(rooms, found),
         )
         faults = verify(answer, lambda doc_id: found.snapshot.document(doc_id, allow=found.allow).text)

@@ -102,9 +102,14 @@ def feature_rows(
             candidates.docs,
             _passages(snapshot, ranked),
             extra,
-            snapshot.idf(asked.query.terms),
+            idf_of(snapshot, asked.query),
         )
     )
+
+
+def idf_of(snapshot: Snapshot, query: Query) -> dict[str, float]:
+    """BM25's idf of each of a query's terms."""
+    return dict(zip(query.terms, snapshot.idf(query.terms).tolist(), strict=True))
 
 
 def memory_columns(

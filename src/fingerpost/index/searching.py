@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.index.ranking import Asked, Ranked, rank
+from fingerpost.index.ranking import Asked, Ranked, idf_of, rank
 from fingerpost.index.rooms import Epoch, Rooms
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.observe.trace import Recorder
@@ -49,6 +49,11 @@ class Found:
     plan: Plan
     ranked: Ranked
     trace: Trace
+
+    @property
+    def idf(self) -> dict[str, float]:
+        """BM25's idf of each of the query's terms."""
+        return idf_of(self.snapshot, self.asked.query)
 
     @property
     def keys(self) -> Keys:

@@ -24,7 +24,7 @@ def spans_of(found: Found, *, k: int, settings: Settings) -> list[Span]:
     wanted = selecting.Wanted(
         count=k,
         per_document=settings.rerank.per_document,
-        idf=found.snapshot.idf(found.asked.query.terms),
+        idf=found.idf,
     )
     spans = selecting.select(found.asked.query, ranked, wanted)
     metadata = _metadata(found, {span.doc_id for span in spans}, keys)

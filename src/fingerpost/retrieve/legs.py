@@ -30,15 +30,7 @@ NO_KEYS: Keys = np.empty(0, np.int64)
 NO_SCORES: Scores = np.empty(0, np.float32)
 
 Q = TypeVar("Q", contravariant=True)
-A = TypeVar("A", bound="Allow", contravariant=True)
-
-
-class Allow(Protocol):
-    """Which chunks a search may see."""
-
-    def holds(self, keys: Keys) -> NDArray[np.bool_]:
-        """For each chunk key whether it may be seen."""
-        ...
+A = TypeVar("A", contravariant=True)
 
 
 class Snapshot(Protocol[Q, A]):
@@ -64,6 +56,10 @@ class Snapshot(Protocol[Q, A]):
 
     def doc_keys(self, keys: Keys) -> Keys:
         """The key of each chunk's document."""
+        ...
+
+    def permitted(self, keys: Keys, allow: A | None) -> NDArray[np.bool_]:
+        """For each chunk whether it stands and may be seen."""
         ...
 
 
@@ -148,7 +144,7 @@ def _hop(snapshot: Snapshot[Q, A], request: Request[Q, A], found: tuple[Keys, ..
         return NO_KEYS
     near = np.unique(snapshot.neighbours(seeds))
     near = near[near >= 0]
-    return near if request.allow is None else near[request.allow.holds(near)]
+    return near[snapshot.permitted(near, request.allow)]
 
 
 def _with_best(

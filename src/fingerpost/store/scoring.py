@@ -60,17 +60,6 @@ def lexical(view: View, query: Query, *, k: int, base: Mask | None, tail: Mask) 
     return best(keys, scores, k)
 
 
-def idf_of(view: View, terms: Sequence[str]) -> dict[str, float]:
-    """See Snapshot.idf."""
-    held = view.generation.lexical
-    count = (held.statistics[bm25.BODY].documents if held else 0) + int(view.tail.alive.sum())
-    found = {}
-    for term in terms:
-        frequency = (held.frequency(bm25.BODY, term) if held else 0) + view.tail.frequency(bm25.BODY, term)
-        found[term] = bm25.idf(count, frequency)
-    return found
-
-
 def _weighted(view: View, wanted: Sequence[Clause]) -> tuple[list[Clause], list[Clause]]:
     """Clauses for the base (weights relative to its own idf) and for the tail (weights times idf)."""
     held = view.generation.lexical
@@ -88,18 +77,6 @@ def _weighted(view: View, wanted: Sequence[Clause]) -> tuple[list[Clause], list[
         if in_tail:
             for_tail.append((name, term, weight * idf))
     return for_base, for_tail
-
-
-def idf(view: View, terms: Sequence[str]) -> NDArray[np.float32]:
-    """See Snapshot.idf."""
-    held, fresh = view.generation.lexical, int(view.tail.alive.sum())
-    total = fresh + (held.statistics[bm25.BODY].documents if held else 0)
-    counts = [
-        (held.frequency(bm25.BODY, term) if held else 0)
-        + (view.tail.frequency(bm25.BODY, term) if fresh else 0)
-        for term in terms
-    ]
-    return np.array([bm25.idf(total, n) if n else 0.0 for n in counts], dtype=np.float32)
 
 
 def _averages(view: View) -> dict[str, float]:

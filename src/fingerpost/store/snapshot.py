@@ -147,19 +147,6 @@ class Snapshot:
         found[fresh >= 0] = self._view.tail.docs[fresh[fresh >= 0]]
         return found
 
-    def chunk_keys(self, doc_keys: Keys) -> Keys:
-        """The keys of all chunks of documents, those that stand; a document that stands no longer adds none."""
-        rows = np.flatnonzero(np.isin(self._view.generation.docs, doc_keys))
-        base = self._view.generation.keys[rows]
-        alive = self._view.alive
-        tail = self._view.tail
-        fresh = tail.keys[np.isin(tail.docs, doc_keys) & tail.alive]
-        return np.concatenate([base if alive is None else base[alive[rows]], fresh])
-
-    def idf(self, terms: Sequence[str]) -> dict[str, float]:
-        """BM25's idf of body terms over base and tail; a term that no chunk holds has the largest."""
-        return scoring.idf_of(self._view, terms)
-
     def leaf_of(self, keys: Keys) -> NDArray[np.int32]:
         """The leaf of each chunk; -1 for the tail."""
         rows, _ = self._rows(keys)
@@ -188,10 +175,6 @@ class Snapshot:
             rows = rows[self._view.alive[rows]]
         fresh = np.flatnonzero(self._view.tail.alive & np.isin(self._view.tail.docs, wanted))
         return np.concatenate([self._view.generation.keys[rows], self._view.tail.keys[fresh]])
-
-    def idf(self, terms: Sequence[str]) -> NDArray[np.float32]:
-        """BM25's idf of body terms [n] over base and tail; 0 for a term that occurs nowhere."""
-        return scoring.idf(self._view, terms)
 
     def chunks(self, keys: Keys | Sequence[int]) -> list[Chunk]:
         """Chunks with their text, in the order asked for."""
