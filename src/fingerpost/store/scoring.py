@@ -60,6 +60,17 @@ def lexical(view: View, query: Query, *, k: int, base: Mask | None, tail: Mask) 
     return best(keys, scores, k)
 
 
+def idf(view: View, terms: Sequence[str]) -> Scores:
+    """See Snapshot.idf."""
+    held, tail = view.generation.lexical, view.tail
+    count = (held.statistics[bm25.BODY].documents if held else 0) + int(tail.alive.sum())
+    found = [
+        bm25.idf(count, (held.frequency(bm25.BODY, term) if held else 0) + tail.frequency(bm25.BODY, term))
+        for term in terms
+    ]
+    return np.array(found, dtype=np.float32)
+
+
 def _weighted(view: View, wanted: Sequence[Clause]) -> tuple[list[Clause], list[Clause]]:
     """Clauses for the base (weights relative to its own idf) and for the tail (weights times idf)."""
     held = view.generation.lexical

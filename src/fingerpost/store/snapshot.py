@@ -147,6 +147,10 @@ class Snapshot:
         found[fresh >= 0] = self._view.tail.docs[fresh[fresh >= 0]]
         return found
 
+    def idf(self, terms: Sequence[str]) -> Scores:
+        """BM25's idf of body terms [n] over base and tail; largest for a term that occurs nowhere."""
+        return scoring.idf(self._view, terms)
+
     def leaf_of(self, keys: Keys) -> NDArray[np.int32]:
         """The leaf of each chunk; -1 for the tail."""
         rows, _ = self._rows(keys)
