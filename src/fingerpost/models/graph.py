@@ -105,7 +105,7 @@ class _Graph:
         return self._add("DynamicQuantizeMatMul", x, *columns, "", shift, domain=_RUNTIME)
 
     def _norm(self, x: str, norm: tuple[Array, Array], name: str) -> str:
-        # SkipLayerNormalization would add and norm in one, and takes five times as long as the two (bench/LOG.md)
+        # SkipLayerNormalization, which adds and norms in one, takes five times as long as the two
         parts = [self._constant(f"{name}.norm{at}", part) for at, part in enumerate(norm)]
         return self._add("LayerNormalization", x, *parts, epsilon=self._epsilon)
 
