@@ -9,27 +9,44 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from fingerpost.compiler.normalize import Edit
+from fingerpost.compiler.normalize import Edit, apply
 from fingerpost.compiler.rules import RULES, Finding
 from fingerpost.compiler.sieve import may_hold
 
 SALT = b"fingerpost default salt"
+MAX_ROUNDS = 8
 
 
 def findings(text: str, rules: Iterable[str]) -> list[Finding]:
-    """What the rules find, ascending, without overlaps (the longer finding wins, then the earlier rule)."""
-    wanted = set(rules)
-    likely = may_hold(text.encode("utf-8", "replace")) if wanted else []
-    found = [finding for rule in likely if rule in wanted for finding in RULES[rule](text)]
-    found.sort(key=lambda finding: (finding.start, -finding.end))
+    """What the rules find, ascending, without overlaps (the earlier finding, then the longer one, names it).
+
+    What is found becomes a boundary for what stands right beside it, so the text is searched again.
+    """
     kept: list[Finding] = []
-    for finding in found:
-        if kept and finding.start < kept[-1].end:
+    wanted = set(rules)
+    for _ in range(MAX_ROUNDS):
+        fresh = _disjoint(_round(text, wanted), text)
+        if not fresh:
+            break
+        kept += fresh
+        text = apply(text, [Edit(f.start, f.end, "⟧" * (f.end - f.start)) for f in fresh])
+    return sorted(kept)
+
+
+def _round(text: str, wanted: set[str]) -> list[Finding]:
+    likely = may_hold(text.encode("utf-8", "replace")) if wanted else []
+    return [finding for rule in likely if rule in wanted for finding in RULES[rule](text)]
+
+
+def _disjoint(found: list[Finding], text: str) -> list[Finding]:
+    """Overlapping findings as one: no half of a secret may stay."""
+    kept: list[Finding] = []
+    for finding in sorted(found, key=lambda finding: (finding.start, -finding.end)):
+        if not kept or finding.start >= kept[-1].end:
+            kept.append(finding)
+        elif finding.end > kept[-1].end:
             last = kept[-1]
-            if finding.end > last.end:  # masked as one stretch: no half of a secret may stay
-                kept[-1] = Finding(last.start, finding.end, last.rule, text[last.start : finding.end])
-            continue
-        kept.append(finding)
+            kept[-1] = Finding(last.start, finding.end, last.rule, text[last.start : finding.end])
     return kept
 
 

@@ -47,8 +47,8 @@ _EMAIL = re.compile(
 _PHONE = re.compile(
     r"(?a)(?<![\w.+/=#@$-])(?:"
     r"\+[1-9]\d{0,2}(?:[ .-]?\(\d{1,4}\))?(?:[ .-]?\d{2,4}){2,5}"
-    r"|(?:1[ .-])?\([2-9]\d\d\)[ .-]?[2-9]\d\d[ .-]\d{4}"
-    r"|(?:1-)?[2-9]\d\d-[2-9]\d\d-\d{4}|(?:1\.)?[2-9]\d\d\.[2-9]\d\d\.\d{4}"
+    r"|(?:1[ .-])?\([2-9]\d\d\)[ .-]?\d{3}[ .-]\d{4}"
+    r"|(?:1-)?[2-9]\d\d-\d{3}-\d{4}|(?:1\.)?[2-9]\d\d\.\d{3}\.\d{4}"
     r")(?![\w/=-]|\.\d|,\d)"
 )
 _CUED_PHONE = re.compile(
@@ -71,6 +71,21 @@ SA24 SC31 SE24 SI19 SK24 SM27 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20
 """
 _IBAN_LENGTHS = {entry[:2]: int(entry[2:]) for entry in _COUNTRIES.split()}
 _EXAMPLE_HOSTS = ("example.com", "example.org", "example.net", "example.edu")
+_FILES = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".gif",
+    ".svg",
+    ".webp",
+    ".py",
+    ".js",
+    ".ts",
+    ".css",
+    ".html",
+    ".json",
+    ".so",
+)
 _PLACEHOLDER = re.compile(
     r"(?i)x{4,}|\*{3,}|\.{3,}|your|example|placeholder|changeme|redacted|dummy|<|\$\{|%\(|{{"
 )
@@ -116,7 +131,7 @@ def emails(text: str) -> Iterator[Finding]:
         remote = found.startswith("git@") or (
             text[match.end() : match.end() + 1] == ":" and found.startswith("git")
         )
-        if not (host.endswith(_EXAMPLE_HOSTS) or remote):
+        if not (host.endswith((*_EXAMPLE_HOSTS, *_FILES)) or remote):
             yield Finding(*match.span(), "email", found.lower())
 
 
@@ -136,7 +151,7 @@ def cards(text: str) -> Iterator[Finding]:
     """Payment card numbers: a brand's prefix and length, evenly grouped, and the Luhn check."""
     for match in _CARD.finditer(text):
         digits = match.group().replace(" ", "").replace("-", "")
-        if _BRANDS.fullmatch(digits) and luhn(digits) and len(set(digits)) > 2 and _grouped(match.group()):
+        if _BRANDS.fullmatch(digits) and luhn(digits) and len(set(digits)) > 1 and _grouped(match.group()):
             yield Finding(*match.span(), "card", digits)
 
 
