@@ -1,4 +1,4 @@
-"""The victim: writes to an index for ever and says what it is about to do and what was acknowledged.
+"""The victim: writes to an index for ever, says what it is about to do and what was acknowledged.
 
 Run as ``python worker.py FOLDER SEED``. Each line is JSON and leaves in one write, before the next step.
 """

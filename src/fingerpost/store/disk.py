@@ -31,6 +31,8 @@ def named_errors(path: Path) -> Iterator[None]:
         raise _of_system(error, path) from error
     except sqlite3.Error as error:
         raise _of_sqlite(error, path) from error
+    except UnicodeDecodeError as error:  # a damaged schema or row quoted in SQLite's own message
+        raise corrupt(path.name, str(error)) from error
 
 
 def _of_system(error: OSError, path: Path) -> Exception:

@@ -21,6 +21,7 @@ from fingerpost.store.schema import FRESH, connect
 
 log = logging.getLogger(__name__)
 _SLICE = 500
+_DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Fresh:
         self.path, self._dim, self._write = path, dim, write
         self._lock = RLock()
         self._whole: set[int] = set()
+        self._absent: set[int] = set()
         self._puts = 0
         self._connection = self._open()
 
@@ -46,7 +48,7 @@ class Fresh:
             return None
         try:
             return self._connect()
-        except sqlite3.DatabaseError as error:
+        except _DAMAGED as error:
             log.warning("%s is unreadable (%s): its vectors count as missing", self.path.name, error)
             if not self._write:
                 return None
@@ -60,7 +62,7 @@ class Fresh:
             if self._write:
                 connection.executescript(FRESH)
             connection.execute("SELECT count(*) FROM fresh").fetchone()
-        except sqlite3.DatabaseError:
+        except _DAMAGED:
             connection.close()
             raise
         return connection
@@ -82,6 +84,7 @@ class Fresh:
                 raise
             self._puts += 1
             self._whole.update(body[0] for body in bodies)
+            self._absent.difference_update(body[0] for body in bodies)
 
     def get(self, keys: Sequence[int]) -> dict[int, Encoded]:
         """What is there and whole, by key."""
@@ -100,8 +103,10 @@ class Fresh:
     def lacking(self, keys: Sequence[int]) -> list[int]:
         """Those of ``keys`` that have no whole vector here, in the order given."""
         unknown = [key for key in keys if key not in self._whole]
-        for at in range(0, len(unknown), _SLICE):
-            self.get(unknown[at : at + _SLICE])
+        asked = [key for key in unknown if key not in self._absent]
+        self.get(asked)
+        if self._write:  # nobody else can add one
+            self._absent.update(key for key in asked if key not in self._whole)
         return [key for key in unknown if key not in self._whole]
 
     def version(self) -> int:
@@ -113,7 +118,7 @@ class Fresh:
                 return -1
             try:
                 seen: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
-            except sqlite3.DatabaseError:
+            except _DAMAGED:
                 return -1
             return seen * 1_000_003 + self._puts
 
@@ -125,7 +130,7 @@ class Fresh:
         try:
             with self._lock:
                 return self._connection.execute(sql, values).fetchall()
-        except sqlite3.DatabaseError as error:
+        except _DAMAGED as error:
             log.warning("%s: %s; these vectors count as missing", self.path.name, error)
             return []
 

@@ -171,6 +171,19 @@ class Generation:
         distinct, which = np.unique(self.docs, return_inverse=True)
         return distinct, which
 
+    @cached_property
+    def _by_document(self) -> NDArray[np.int32]:
+        return np.argsort(self.docs, kind="stable").astype(np.int32)
+
+    def rows_of_documents(self, docs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """All rows of these documents."""
+        order = self._by_document
+        ascending = self.docs[order]
+        starts = np.searchsorted(ascending, docs, side="left")
+        ends = np.searchsorted(ascending, docs, side="right")
+        runs = [order[start:end] for start, end in zip(starts, ends, strict=True)]
+        return np.concatenate(runs).astype(np.int64) if runs else np.empty(0, dtype=np.int64)
+
     def leaf_of(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """The leaf of each row."""
         return (np.searchsorted(self.leaf_offsets, rows, side="right") - 1).astype(np.int32)

@@ -43,10 +43,12 @@ class Live:
         self.seq, self.chain = seq, chain
         self.alive: NDArray[np.bool_] | None = None
         self.fresh: dict[int, Extent] = {}
+        self._fresh_keys: NDArray[np.int64] | None = None
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Follow the log."""
         dead: list[NDArray[np.int64]] = []
+        self._fresh_keys = None
         for change in changes:
             for key, first, count in change.went.tolist():
                 if self.fresh.pop(key, None) is None:
@@ -74,9 +76,11 @@ class Live:
     @property
     def fresh_keys(self) -> NDArray[np.int64]:
         """Chunk keys that came after the base, ascending."""
-        extents = sorted(self.fresh.values())
-        runs = [np.arange(first, first + count, dtype=np.int64) for first, count in extents]
-        return np.concatenate(runs) if runs else np.empty(0, dtype=np.int64)
+        if self._fresh_keys is None:
+            extents = sorted(self.fresh.values())
+            runs = [np.arange(first, first + count, dtype=np.int64) for first, count in extents]
+            self._fresh_keys = np.concatenate(runs) if runs else np.empty(0, dtype=np.int64)
+        return self._fresh_keys
 
     @property
     def keys(self) -> NDArray[np.int64]:

@@ -82,7 +82,7 @@ class State:
             raise corrupt("ledger.db", f"it ends at seq {head.seq}, MANIFEST names {manifest.seq}")
         live = Live(generation.rows, seq=manifest.seq, chain=chain)
         old = getattr(self, "fresh", None)
-        self.generation, self.live, self.tail = generation, live, Tail(self.dim)
+        self.generation, self.live, self.tail = generation, live, Tail(self.dim, self.terms)
         self._snapshot = None
         if old is None or old.path != tail_path(self.root, manifest.tail):
             if old is not None:
@@ -123,15 +123,13 @@ class State:
 
     def _sync_tail(self) -> None:
         if self.tail.wasteful:
-            self.tail = Tail(self.dim)
+            self.tail = Tail(self.dim, self.terms)
         for doc in [doc for doc in self.tail.extents if doc not in self.live.fresh]:
             self.tail.kill(doc)
         came = sorted(doc for doc in self.live.fresh if doc not in self.tail.extents)
         for doc in came:
             first, count = self.live.fresh[doc]
-            keys = range(first, first + count)
-            body, named = self.terms(list(keys))
-            self.tail.append(doc, list(keys), body, named)
+            self.tail.append(doc, range(first, first + count))
         blank = self.tail.unencoded()
         if self.dim and blank:
             for key, row in self.fresh.get(blank).items():

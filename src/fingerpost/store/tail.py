@@ -2,15 +2,17 @@
 
 Rows are only ever appended; what a snapshot sees is a count of rows and masks of its own, so that searches
 go on while rows are added. Two legs: float16 vectors in one growing matrix, and inverted lists whose BM25
-uses the base's statistics plus the tail's (see ``bm25``).
+uses the base's statistics plus the tail's (see ``bm25``). The lists are filled when the lexical leg is first
+asked, so that a bulk load that only folds never tokenizes a text twice.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,10 @@ from fingerpost.store import bm25
 from fingerpost.store.vectors import Mask, dots
 
 _FIRST = 64
+_BATCH = 500
+
+Terms = Callable[[Sequence[int]], tuple[list[list[str]], list[list[str]]]]
+"""Body terms and codes of chunks by key."""
 
 
 @dataclass(slots=True)
@@ -81,12 +87,14 @@ class TailView:
 
     def frequency(self, name: str, term: str) -> int:
         """In how many standing chunks of the tail ``term`` occurs."""
-        rows, _ = self.tail.fields[name].find(term, self.count)
+        rows, _ = self.tail.postings(name, self.count).find(term, self.count)
         return int(self.alive[rows].sum())
 
     def average(self, name: str) -> float:
         """Average length of the standing chunks in a field that hold anything in it."""
-        exact = np.array(self.tail.fields[name].exact[: self.count], dtype=np.float64)[self.alive]
+        exact = np.array(self.tail.postings(name, self.count).exact[: self.count], dtype=np.float64)[
+            self.alive
+        ]
         return float(exact.mean()) if len(exact) else 0.0
 
     def lexical(
@@ -95,7 +103,7 @@ class TailView:
         """Rows that match where ``mask`` is true, and their scores; a clause's weight holds its idf."""
         scores = np.zeros(self.count, dtype=np.float32)
         for name, term, weight in clauses:
-            postings = self.tail.fields[name]
+            postings = self.tail.postings(name, self.count)
             rows, counts = postings.find(term, self.count)
             if len(rows):
                 lengths = np.array(postings.lengths[: self.count], dtype=np.float32)[rows]
@@ -107,30 +115,38 @@ class TailView:
 class Tail:
     """The growing arrays behind the views."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, terms: Terms) -> None:
+        self._terms, self._filling, self._filled = terms, Lock(), 0
         self.count = 0
         self.keys = np.empty(_FIRST, dtype=np.int64)
         self.docs = np.empty(_FIRST, dtype=np.int64)
         self.alive = np.zeros(_FIRST, dtype=np.bool_)
         self.encoded = np.zeros(_FIRST, dtype=np.bool_)
         self.vectors = np.zeros((_FIRST, dim), dtype=np.float16)
-        self.fields = {name: Postings() for name in bm25.FIELDS}
+        self._fields = {name: Postings() for name in bm25.FIELDS}
         self.row_of: dict[int, int] = {}
         self.extents: dict[int, tuple[int, int]] = {}
 
-    def append(
-        self, doc: int, keys: Sequence[int], body: Sequence[Sequence[str]], codes: Sequence[Sequence[str]]
-    ) -> None:
+    def append(self, doc: int, keys: Sequence[int]) -> None:
         """Add the chunks of a version; their vectors follow with ``encode``."""
         self._grow(self.count + len(keys))
         self.extents[doc] = (self.count, len(keys))
-        for key, terms, named in zip(keys, body, codes, strict=True):
+        for key in keys:
             row = self.count
             self.keys[row], self.docs[row], self.alive[row], self.encoded[row] = key, doc, True, False
-            self.fields[bm25.BODY].append(terms)
-            self.fields[bm25.CODE].append(named)
             self.row_of[key] = row
             self.count += 1
+
+    def postings(self, name: str, until: int) -> Postings:
+        """The inverted lists of a field, filled for the rows below ``until``."""
+        with self._filling:
+            while self._filled < until:
+                keys = self.keys[self._filled : min(until, self._filled + _BATCH)].tolist()
+                for body, named in zip(*self._terms(keys), strict=True):
+                    self._fields[bm25.BODY].append(body)
+                    self._fields[bm25.CODE].append(named)
+                self._filled += len(keys)
+        return self._fields[name]
 
     def encode(self, key: int, vector: NDArray[np.float16]) -> None:
         """Give a chunk its vector."""
