@@ -25,7 +25,7 @@ Keys = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
 SEEDS = 20  # hits of each leg whose neighbours are looked at: more found nothing more (research: routing)
-LOOKUP = 10  # BM25 is asked this many times deeper than it may bring, to know dense candidates' scores too
+LOOKUP = 1  # BM25 may be asked this many times deeper, to know dense candidates' scores: gained nothing
 NO_KEYS: Keys = np.empty(0, np.int64)
 NO_SCORES: Scores = np.empty(0, np.float32)
 
@@ -41,7 +41,7 @@ class Snapshot(Protocol[Q, A]):
         ...
 
     def dense(
-        self, q: Scores, *, k: int, leaves: NDArray[np.int32] | None, allow: A | None = None
+        self, vector: Scores, *, k: int, leaves: NDArray[np.int32] | None, allow: A | None = None
     ) -> tuple[Keys, Scores, int]:
         """The best k chunks by dot product inside ``leaves`` (None: everything), and how many were scored."""
         ...
@@ -94,7 +94,7 @@ def gather(snapshot: Snapshot[Q, A], request: Request[Q, A], settings: RetrieveS
     lexical = (deep[0][: settings.depth], deep[1][: settings.depth])
     dense, scored = _dense(snapshot, request, settings.depth)
     hop = _hop(snapshot, request, (lexical[0], dense)) if _hops(request, settings) else NO_KEYS
-    memory = _memory(request)
+    memory = _memory(snapshot, request)
     keys = np.unique(np.concatenate([lexical[0], dense, memory[0]]))
     keys, hopped = _with_best(snapshot, request, (keys, np.setdiff1d(hop, keys)), settings.depth)
     scores = {"lexical": _at(keys, *deep), "dense": _dots(snapshot, request.vector, keys)}
@@ -125,11 +125,11 @@ def _dense(snapshot: Snapshot[Q, A], request: Request[Q, A], depth: int) -> tupl
     return keys, scored
 
 
-def _memory(request: Request[Q, A]) -> tuple[Keys, Scores]:
+def _memory(snapshot: Snapshot[Q, A], request: Request[Q, A]) -> tuple[Keys, Scores]:
     if "memory" not in request.plan.legs:
         return NO_KEYS, NO_SCORES
     keys, scores = request.memory
-    seen = slice(None) if request.allow is None else request.allow.holds(keys)
+    seen = snapshot.permitted(keys, request.allow)
     return keys[seen], scores[seen]
 
 
