@@ -9,7 +9,7 @@ cut out of the chunk's own text, which is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fingerpost.records import Chunk, Span
@@ -20,6 +20,7 @@ from fingerpost.text.tokens import analyze, words
 MOST_CHARS = 600  # of a span cut out of a longer chunk: what a reader takes in at a glance
 DUPLICATE = 0.85  # share of shingles in common from which two spans say the same
 SHINGLE = 3
+MOST_GAP = 8  # characters of white space between the chunks of neighbouring paragraphs
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,16 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How many spans, of one document at most how many, how long, and the terms' weights (None: alike)."""
+    """How many spans, of one document at most how many, how long, and the terms' weights (None: alike).
+
+    ``gap`` reads ``(doc_id, start, end)`` of a document: the white space between neighbouring chunks.
+    """
 
     count: int = 10
     per_document: int = 3
     most_chars: int = MOST_CHARS
     idf: Mapping[str, float] | None = None
+    gap: Callable[[str, int, int], str] | None = None
 
 
 def select(query: Query, found: Sequence[Found], wanted: Wanted) -> list[Span]:
@@ -51,9 +56,9 @@ def select(query: Query, found: Sequence[Found], wanted: Wanted) -> list[Span]:
             break
         start, end = best_run(hit.chunk.text, weights, most_chars=wanted.most_chars)
         span = _span(hit, start, end)
-        at = _touching(chosen, span, hit.chunk)
-        if at is not None:
-            chosen[at] = _joined(chosen[at], span, hit.chunk, wanted.most_chars)
+        at, joined = _neighbour(chosen, span, wanted)
+        if joined is not None:
+            chosen[at] = joined
             continue
         shingles = _shingles(span.text)
         if any(_alike(shingles, other) for other in seen):
@@ -129,24 +134,36 @@ def _span(hit: Found, start: int, end: int) -> Span:
     )
 
 
-def _touching(chosen: Sequence[Span], span: Span, chunk: Chunk) -> int | None:
-    """The chosen span of the same document that overlaps this one, if its text reaches into this chunk."""
+def _neighbour(chosen: Sequence[Span], span: Span, wanted: Wanted) -> tuple[int, Span | None]:
+    """The first chosen span that this one continues or repeats, and both as one stretch of the document."""
     for at, other in enumerate(chosen):
-        overlap = other.doc_id == span.doc_id and other.start <= span.end and span.start <= other.end
-        inside = chunk.start <= other.end <= chunk.end or chunk.start <= other.start <= chunk.end
-        if overlap and inside:
-            return at
-    return None
+        if other.doc_id == span.doc_id and (joined := _joined(other, span, wanted)) is not None:
+            return at, joined
+    return -1, None
 
 
-def _joined(first: Span, second: Span, chunk: Chunk, most_chars: int) -> Span:
-    """Both as one stretch of the document where that is not too long; else the first as it is."""
-    start, end = min(first.start, second.start), max(first.end, second.end)
-    if end - start > 2 * most_chars:
-        return first
-    before = chunk.text[start - chunk.start : first.start - chunk.start] if start < first.start else ""
-    after = chunk.text[first.end - chunk.start : end - chunk.start] if end > first.end else ""
-    return replace(first, start=start, end=end, text=before + first.text + after)
+def _joined(best: Span, span: Span, wanted: Wanted) -> Span | None:
+    """Both as one, named after the better; None where they are apart or would be too long together."""
+    first, second = sorted((best, span), key=lambda one: (one.start, one.end))
+    if second.end <= first.end:
+        return replace(best, start=first.start, end=first.end, text=first.text)
+    if second.end - first.start > 2 * wanted.most_chars:
+        return None
+    between = _between(first, second, wanted)
+    if between is None:
+        return None
+    text = first.text + between + second.text[max(first.end - second.start, 0) :]
+    return replace(best, start=first.start, end=second.end, text=text)
+
+
+def _between(first: Span, second: Span, wanted: Wanted) -> str | None:
+    """What stands between two spans: nothing, or white space that ``gap`` can read; None for more."""
+    if second.start <= first.end:
+        return ""
+    if wanted.gap is None or second.start - first.end > MOST_GAP:
+        return None
+    text = wanted.gap(first.doc_id, first.end, second.start)
+    return None if text.strip() else text
 
 
 def _shingles(text: str) -> frozenset[tuple[str, ...]]:
