@@ -1,0 +1,142 @@
+"""Calibration: probabilities that mean what they say, and when not to trust the router."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.route.kmeans import F32, I64
+from fingerpost.route.memory import Memory, energy
+from fingerpost.route.router import Calibration, Router
+from fingerpost.route.train import Examples, batch_scores
+
+UNFAMILIAR = 1.0
+"""Percentile of the calibration queries below which a query counts as out of distribution."""
+SHARES = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.5, 1.0)
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Isotonic:
+    """A rising step function from scores to probabilities: ``scores`` [n] rising, ``chances`` [n] rising."""
+
+    scores: F64
+    chances: F64
+
+    def __call__(self, values: NDArray[np.floating]) -> F64:
+        """The probability of each value, between the steps by a straight line."""
+        return np.asarray(np.interp(values, self.scores, self.chances), dtype=np.float64)
+
+
+def isotonic(scores: NDArray[np.floating], right: NDArray[np.bool_]) -> Isotonic:
+    """Pool adjacent violators (Barlow et al. 1972; Zadrozny and Elkan 2002, doi:10.1145/775047.775151).
+
+    >>> isotonic(np.array([0.1, 0.2, 0.3]), np.array([False, True, True]))(np.array([0.0, 0.3])).tolist()
+    [0.0, 1.0]
+    """
+    order = np.argsort(scores, kind="stable")
+    blocks: list[tuple[float, int, float]] = []
+    for score, hit in zip(np.asarray(scores)[order].tolist(), np.asarray(right)[order].tolist(), strict=True):
+        blocks.append((float(hit), 1, score))
+        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] >= blocks[-1][0] / blocks[-1][1]:
+            (a, n, x), (b, m, y) = blocks[-2:]
+            blocks[-2:] = [(a + b, n + m, (x * n + y * m) / (n + m))]
+    return Isotonic(np.array([x for _, _, x in blocks]), np.array([a / n for a, n, _ in blocks]))
+
+
+def temperature(logits: NDArray[np.floating], right: I64) -> float:
+    """The T that makes softmax(logits / T) most likely given the right columns (golden section over log T).
+
+    Guo et al. 2017, arXiv:1706.04599.
+
+    >>> round(temperature(np.array([[2.0, 0.0]] * 4), np.array([0, 0, 0, 1])), 1)
+    1.8
+    """
+    wide = np.asarray(logits, dtype=np.float64)
+
+    def loss(log_t: float) -> float:
+        scaled = wide / np.exp(log_t)
+        top = scaled.max(axis=1)
+        total = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
+        return float((total - scaled[np.arange(len(scaled)), right]).mean())
+
+    low, high, ratio = -5.0, 5.0, (5**0.5 - 1) / 2
+    for _ in range(60):
+        left, middle = high - ratio * (high - low), low + ratio * (high - low)
+        low, high = (low, middle) if loss(left) < loss(middle) else (left, high)
+    return float(np.exp((low + high) / 2))
+
+
+def expected_error(chances: NDArray[np.floating], right: NDArray[np.bool_], *, bins: int = 15) -> float:
+    """Expected calibration error: |chance − share right|, averaged over equally filled bins.
+
+    >>> expected_error(np.array([1.0, 1.0]), np.array([True, False]), bins=1)
+    0.5
+    """
+    order = np.argsort(chances, kind="stable")
+    parts = [part for part in np.array_split(order, bins) if len(part)]
+    gaps = [abs(float(np.mean(chances[p])) - float(np.mean(right[p]))) * len(p) for p in parts]
+    return float(sum(gaps) / len(order))
+
+
+def auroc(inside: NDArray[np.floating], outside: NDArray[np.floating]) -> float:
+    """The chance that an inside score exceeds an outside one (ties half).
+
+    >>> auroc(np.array([2.0, 3.0]), np.array([1.0, 2.0]))
+    0.875
+    """
+    both = np.concatenate([inside, outside])
+    _, place, counts = np.unique(both, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    count = len(inside)
+    return float((ranks[:count].sum() - count * (count + 1) / 2) / (count * len(outside)))
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whether the memory knows what a query is about: its energy against a threshold."""
+
+    threshold: float
+
+    def inside(self, memory: Memory, queries: F32) -> NDArray[np.bool_]:
+        """True where the memory's answer may be used, [m]; elsewhere fall back to plain search."""
+        return np.asarray(energy(memory, np.atleast_2d(queries)) >= self.threshold)
+
+
+def scope(memory: Memory, queries: F32, *, outside: F32 | None = None, kept: float = 0.95) -> Scope:
+    """A threshold from queries the memory was not trained on.
+
+    Without out-of-scope examples ``kept`` of the queries stay inside; with them, the best balanced accuracy.
+    """
+    own = energy(memory, queries)
+    if outside is None or not len(outside):
+        return Scope(float(np.quantile(own, 1 - kept)))
+    other = energy(memory, outside)
+    cuts = np.unique(np.concatenate([own, other]))
+    balance = [(own >= cut).mean() + (other < cut).mean() for cut in cuts]
+    return Scope(float(cuts[int(np.argmax(balance))]))
+
+
+def router(given: Router, held: Examples, *, recall: float) -> Router:
+    """The router with its least familiarity and the share it needs for ``recall``, from held-out queries.
+
+    The share counts leaves only; the neighbour hop comes on top, so this is on the safe side.
+    """
+    familiar = (held.queries @ given.statistics.mean.T).max(axis=1)
+    share = needed_share(given, held, recall=recall)
+    found = Calibration(familiar=float(np.percentile(familiar, UNFAMILIAR)), needed_share=share)
+    return replace(given, calibration=found)
+
+
+def needed_share(given: Router, held: Examples, *, recall: float) -> float:
+    """The smallest of ``SHARES`` whose leaves hold ``recall`` of the label mass on average."""
+    counts = given.statistics.counts
+    order = np.argsort(-batch_scores(given, held), axis=1, kind="stable")
+    inside = np.cumsum(counts[order], axis=1) / max(int(counts.sum()), 1)
+    mass = np.take_along_axis(held.labels, order, axis=1)
+    for share in SHARES:
+        if float(np.where(inside <= share, mass, 0.0).sum(axis=1).mean()) >= recall:
+            return share
+    return 1.0

@@ -1,0 +1,212 @@
+"""Docid memory: what past queries teach about where answers are.
+
+Two parts. A *query map* q' = normalise(q + A q) that starts at the identity and serves every document, seen
+or not. A *row* for each document that queries asked for, which starts at the document's own vector and
+moves only as far as its queries pay for. A new document needs no training: it is scored by its own vector
+under the map. A deleted one loses its row. The idea is DSI's (Tay et al. 2022, arXiv:2202.06991) with the
+document's vector as its output row (Nguyen and Yates 2023, arXiv:2306.11397).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.errors import FingerprintError
+from fingerpost.route.descent import TEMPERATURE, Problem, fit_map, fit_rows, mapped
+from fingerpost.route.kmeans import F32, I64, group_sums, unit
+from fingerpost.route.pack import expect, pack, unpack
+from fingerpost.route.pairs import Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Penalty:
+    """L2 of the map and of the rows (larger = nearer to the frozen vectors, infinite = not trained).
+
+    ``shift`` is taken off the rows' scores, so that documents with queries do not outshout those without.
+    """
+
+    matrix: float = 1e-2
+    rows: float = 1e-2
+    shift: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """``matrix`` [d, d]; ``keys`` [s] the trained documents (sorted); ``rows`` [s, d]; ``counts`` [s]
+    their queries.
+    """
+
+    matrix: F32
+    keys: I64
+    rows: F32
+    counts: NDArray[np.int32]
+    penalty: Penalty = field(default_factory=Penalty)
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def identity(cls, dim: int, *, notes: tuple[str, ...] = ()) -> Memory:
+        """The memory that knows nothing: the query as it is, no rows."""
+        empty = np.zeros((0, dim), np.float32)
+        nobody = np.zeros(0, np.int64)
+        return cls(np.zeros((dim, dim), np.float32), nobody, empty, nobody.astype(np.int32), notes=notes)
+
+    @property
+    def trained(self) -> bool:
+        """Whether anything was learned."""
+        return bool(len(self.keys) or self.matrix.any())
+
+    def map(self, query: F32) -> F32:
+        """q' of one query [d] or several [m, d]."""
+        return mapped(self.matrix, np.atleast_2d(query)).reshape(query.shape)
+
+    def shortlist(self, query: F32, k: int) -> tuple[I64, F32]:
+        """The keys and scores of the k best trained documents, best first."""
+        scores = self.rows @ self.map(query) - np.float32(self.penalty.shift)
+        best = np.argsort(-scores, kind="stable")[:k]
+        return self.keys[best], scores[best]
+
+    def columns(
+        self, query: F32, doc_keys: I64, vectors: NDArray[np.floating]
+    ) -> Mapping[str, NDArray[np.float32]]:
+        """Feature columns for candidates: chunk ``vectors`` [n, d] of documents ``doc_keys`` [n].
+
+        ``map``: q'·v. ``memory``: q'·row, or q'·v where the document has none. ``trained``: log(1 + its
+        training queries). ``surprise``: memory − q·v, what was learned about this candidate.
+        """
+        moved = self.map(np.asarray(query, np.float32))
+        chunk = np.asarray(vectors, dtype=np.float32)
+        by_map = chunk @ moved
+        at, found = self._find(doc_keys)
+        own = self.rows[at] @ moved - np.float32(self.penalty.shift) if len(self.rows) else by_map
+        memory = np.where(found, own, by_map).astype(np.float32)
+        counts = np.where(found, self.counts[at] if len(self.counts) else 0, 0)
+        return {
+            "map": by_map,
+            "memory": memory,
+            "trained": np.log1p(counts).astype(np.float32),
+            "surprise": (memory - chunk @ query).astype(np.float32),
+        }
+
+    def scores(self, queries: F32, doc_keys: I64, vectors: NDArray[np.floating]) -> F32:
+        """The memory column for many queries at once: [m, n] (one vector a document)."""
+        moved = self.map(queries)
+        at, found = self._find(doc_keys)
+        rows = np.array(vectors, dtype=np.float32)
+        rows[found] = self.rows[at[found]]
+        return np.asarray(moved @ rows.T - self.penalty.shift * found, dtype=np.float32)
+
+    def without(self, doc_keys: I64) -> Memory:
+        """The memory after documents were deleted: their rows are gone."""
+        kept = ~np.isin(self.keys, doc_keys)
+        return replace(self, keys=self.keys[kept], rows=self.rows[kept], counts=self.counts[kept])
+
+    def fits(self, *, dim: int) -> None:
+        """Raise FingerprintError unless this memory was trained for vectors of that many dimensions."""
+        if self.matrix.shape != (dim, dim):
+            raise FingerprintError(
+                "E_FINGERPRINT",
+                f"the memory maps {self.matrix.shape[0]} dimensions, the index has {dim}",
+                cure="train again with `fingerpost learn`",
+            )
+
+    def to_bytes(self) -> bytes:
+        """The memory as a safetensors artifact (float16 rows and map)."""
+        arrays: dict[str, NDArray[Any]] = {
+            "matrix": self.matrix.astype(np.float16), "keys": self.keys,
+            "rows": self.rows.astype(np.float16), "counts": self.counts,
+        }  # fmt: skip
+        facts = {
+            "matrix_l2": self.penalty.matrix, "rows_l2": self.penalty.rows, "shift": self.penalty.shift,
+            "notes": list(self.notes),
+        }  # fmt: skip
+        return pack("memory", arrays, facts)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Memory:
+        """Read what ``to_bytes`` wrote. Raises ModelError or FingerprintError on anything else."""
+        arrays, facts = unpack("memory", data)
+        count, dim = (len(arrays.get("keys", ())), len(arrays.get("matrix", ())))
+        shapes = {"matrix": (dim, dim), "keys": (count,), "rows": (count, dim), "counts": (count,)}
+        expect("memory", arrays, shapes)
+        penalty = Penalty(*(cast(float, facts[name]) for name in ("matrix_l2", "rows_l2", "shift")))
+        return cls(
+            arrays["matrix"].astype(np.float32),
+            arrays["keys"].astype(np.int64),
+            arrays["rows"].astype(np.float32),
+            arrays["counts"].astype(np.int32),
+            penalty,
+            tuple(cast(list[str], facts["notes"])),
+        )
+
+    def _find(self, doc_keys: I64) -> tuple[I64, NDArray[np.bool_]]:
+        if not len(self.keys):
+            return np.zeros(len(doc_keys), np.int64), np.zeros(len(doc_keys), np.bool_)
+        at = np.minimum(np.searchsorted(self.keys, doc_keys), len(self.keys) - 1)
+        return at, self.keys[at] == doc_keys
+
+
+def fit(vectors: NDArray[np.floating], docs: I64, given: Pairs, *, penalty: Penalty, seed: int = 0) -> Memory:
+    """Train on pairs (checked before). ``vectors`` [N, d] are chunks, ``docs`` [N] their documents' keys.
+
+    A document's row starts at the mean of the chunks that its own queries come nearest to.
+    """
+    return next(fit_many(vectors, docs, given, penalties=(penalty,), seed=seed))
+
+
+def fit_many(
+    vectors: NDArray[np.floating], docs: I64, given: Pairs, *, penalties: Sequence[Penalty], seed: int = 0
+) -> Iterator[Memory]:
+    """A memory for each penalty; those that follow one another with the same map penalty share the map."""
+    keys, counts = np.unique(given.doc, return_counts=True)
+    start = starts(vectors, docs, given, keys)
+    problem = _problem(given, keys, start)
+    empty = Memory.identity(start.shape[1])
+    matrix, last = empty.matrix, inf
+    for penalty in penalties:
+        if penalty.matrix != last:
+            last = penalty.matrix
+            matrix = empty.matrix if last == inf else fit_map(problem, l2=last, seed=seed)
+        if penalty.rows == inf:
+            yield replace(empty, matrix=matrix, penalty=penalty)
+            continue
+        rows = start + fit_rows(problem, matrix, l2=penalty.rows, seed=seed)
+        yield Memory(matrix, keys, rows, counts.astype(np.int32), penalty)
+
+
+def starts(vectors: NDArray[np.floating], docs: I64, given: Pairs, keys: I64) -> F32:
+    """Where the rows of documents ``keys`` [s] start: [s, d], unit length."""
+    order = np.argsort(docs, kind="stable")
+    first = np.searchsorted(docs[order], given.doc, side="left")
+    last = np.searchsorted(docs[order], given.doc, side="right")
+    chosen = np.zeros((len(given.doc), vectors.shape[1]), dtype=np.float32)
+    for pair, (a, b, q) in enumerate(zip(first.tolist(), last.tolist(), given.query.tolist(), strict=True)):
+        own = vectors[order[a:b]].astype(np.float32)
+        chosen[pair] = own[int(np.argmax(own @ given.queries[q]))] if b - a > 1 else own[0]
+    return unit(group_sums(chosen, np.searchsorted(keys, given.doc), len(keys)))
+
+
+def energy(memory: Memory, queries: F32) -> F32:
+    """How well the memory knows each query: T · log Σ exp(q'·row / T), [m]. Small means out of scope."""
+    logits = memory.map(queries) @ memory.rows.T / np.float32(TEMPERATURE)
+    top = logits.max(axis=1)
+    return np.asarray(
+        TEMPERATURE * (top + np.log(np.exp(logits - top[:, None]).sum(axis=1))), dtype=np.float32
+    )
+
+
+def _problem(given: Pairs, keys: I64, start: F32) -> Problem:
+    """Pairs sorted by query; a query's targets share its mean weight."""
+    names, compact = np.unique(given.query, return_inverse=True)
+    order = np.argsort(compact, kind="stable")
+    count = np.bincount(compact)
+    target = given.weight / count[compact]
+    place = np.searchsorted(keys, given.doc)
+    return Problem(
+        given.queries[names], start, compact[order], place[order], target[order].astype(np.float32)
+    )

@@ -1,0 +1,151 @@
+"""Training pairs as arrays: checked, grouped and folded so that no split leaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.errors import InputError
+from fingerpost.route import address
+from fingerpost.route.kmeans import F32, I64
+
+LEAST = 20
+"""Fewer pairs than this teach nothing that could be checked."""
+CLAIM = 0.3
+"""A document claimed by a larger share of all queries is taken for poison."""
+ALIKE = 0.95
+"""Queries of at least this cosine fall on the same side of every split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """``queries`` [m, d] unit length; pair i says that query ``query[i]`` is answered by document
+    ``doc[i]`` (a key).
+
+    ``weight`` [p] ≤ 1; ``gold`` [p]: a person's judgement or click, not a generated question.
+    """
+
+    queries: F32
+    query: I64
+    doc: I64
+    weight: F32
+    gold: NDArray[np.bool_]
+
+    def only(self, kept: NDArray[np.bool_]) -> Pairs:
+        """The pairs where ``kept`` [p] is true (all query vectors stay)."""
+        return Pairs(self.queries, self.query[kept], self.doc[kept], self.weight[kept], self.gold[kept])
+
+
+def pairs(
+    queries: NDArray[np.floating],
+    query: Sequence[int] | I64,
+    doc: Sequence[int] | I64,
+    *,
+    weight: NDArray[np.floating] | None = None,
+    gold: NDArray[np.bool_] | None = None,
+) -> Pairs:
+    """Pairs of equal weight, all gold, unless said otherwise.
+
+    >>> pairs(np.eye(2), [0, 1], [7, 8]).weight.tolist()
+    [1.0, 1.0]
+    """
+    count = len(query)
+    return Pairs(
+        np.asarray(queries, dtype=np.float32),
+        np.asarray(query, dtype=np.int64),
+        np.asarray(doc, dtype=np.int64),
+        np.ones(count, np.float32) if weight is None else np.asarray(weight, dtype=np.float32),
+        np.ones(count, np.bool_) if gold is None else np.asarray(gold, dtype=np.bool_),
+    )
+
+
+def checked(given: Pairs, known: I64) -> tuple[Pairs, tuple[str, ...]]:
+    """The usable pairs and what was left out, in words. ``known``: the index's document keys.
+
+    Raises InputError E_PAIRS: NaN, weights out of range, too few pairs, most documents unknown, or one
+    document claimed by a third of all queries (a poisoned log, or a broken join).
+    """
+    finite = np.isfinite(given.queries).all() and np.isfinite(given.weight).all()
+    if not finite or (given.weight < 0).any():
+        raise _bad(
+            "query vectors or weights hold NaN, infinity or negative numbers", "encode the queries again"
+        )
+    here = np.isin(given.doc, known) & (given.weight > 0)
+    gone = int((~here).sum())
+    usable = _unique(given.only(here))
+    if len(usable.query) < LEAST:
+        raise _bad(
+            f"{len(usable.query)} usable pairs ({gone} name unknown documents), {LEAST} needed",
+            "give more pairs, or compile the documents they name first",
+        )
+    if gone > len(given.doc) / 2:
+        raise _bad(f"{gone} of {len(given.doc)} pairs name documents that are not here", "check the ids")
+    _unpoisoned(usable)
+    return usable, (f"{gone} of {len(given.doc)} pairs left out: unknown documents",) if gone else ()
+
+
+def unseen_rate(given: Pairs) -> float:
+    """How likely the next query asks for a document no query has asked for: Good–Turing, n₁ / n.
+
+    Good 1953, doi:10.1093/biomet/40.3-4.237.
+
+    >>> unseen_rate(pairs(np.eye(3), [0, 1, 2], [7, 7, 8]))
+    0.3333333333333333
+    """
+    _, counts = np.unique(given.doc, return_counts=True)
+    return float((counts == 1).sum() / counts.sum())
+
+
+def groups(queries: F32, *, alike: float = ALIKE) -> I64:
+    """A group number per query, [m]: near-duplicates share one (compared inside leaves of 512 queries).
+
+    >>> groups(np.array([[1, 0], [1, 0], [0, 1]], dtype=np.float32)).tolist()
+    [0, 0, 2]
+    """
+    group = np.arange(len(queries))
+    laid = address.build(queries, leaf_chunks=512, seed=0)
+    for start, end in zip(laid.leaf_offsets[:-1], laid.leaf_offsets[1:], strict=True):
+        rows = np.sort(laid.order[start:end])
+        same = queries[rows] @ queries[rows].T >= alike
+        np.fill_diagonal(same, True)
+        names = np.arange(len(rows))
+        for _ in range(4):
+            names = np.where(same, names[None, :], len(rows)).min(axis=1)
+        group[rows] = rows[names]
+    return group
+
+
+def folds(queries: F32, count: int, *, seed: int) -> I64:
+    """A fold number per query, [m], near-duplicates together.
+
+    >>> folds(np.array([[1, 0], [1, 0], [0, 1]], dtype=np.float32), 2, seed=0).tolist()
+    [0, 0, 1]
+    """
+    _, compact = np.unique(groups(queries), return_inverse=True)
+    shuffled = np.random.default_rng(seed).permutation(int(compact.max()) + 1)
+    return np.asarray(shuffled[compact] % count, dtype=np.int64)
+
+
+def _unique(given: Pairs) -> Pairs:
+    """A pair said twice counts once, with the larger weight."""
+    order = np.lexsort((-given.weight, given.doc, given.query))
+    twice = (np.diff(given.query[order]) == 0) & (np.diff(given.doc[order]) == 0)
+    keep = np.sort(order[np.concatenate([[True], ~twice])]) if len(order) else order
+    return Pairs(given.queries, given.query[keep], given.doc[keep], given.weight[keep], given.gold[keep])
+
+
+def _unpoisoned(given: Pairs) -> None:
+    documents, counts = np.unique(given.doc, return_counts=True)
+    queries = len(np.unique(given.query))
+    if len(documents) > 3 and counts.max() > CLAIM * queries:
+        raise _bad(
+            f"document {documents[counts.argmax()]} is claimed by {counts.max()} of {queries} queries",
+            "take out these pairs, or train them apart",
+        )
+
+
+def _bad(what: str, cure: str) -> InputError:
+    return InputError("E_PAIRS", what, cure=cure)
