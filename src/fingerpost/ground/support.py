@@ -26,7 +26,10 @@ Idf = Callable[[str], float]
 
 MAX_SENTENCE_CHARS = 600
 MAX_SENTENCES = 64
-_ASKING = "what which who whom whose when where why how do does did can could should would may might i me my you your"
+_ASKING = (
+    "what which who whom whose when where why how do does did can could should would may might "
+    "i me my you your"
+)
 _LEXICAL = (-6.2, 5.2, 3.0, 0.6)  # bias, context, span, rank: where no encoder is at hand
 _MEANING = (-7.3, 2.8, 2.2, 0.4, 5.2)  # and the cosine
 

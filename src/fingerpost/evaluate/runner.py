@@ -1,0 +1,77 @@
+"""Run questions through an index and measure every leg, one query at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.errors import UsageError
+from fingerpost.evaluate.datasets import QuestionSet, seen_queries
+from fingerpost.evaluate.measures import Measure, score
+from fingerpost.evaluate.report import Evaluation
+
+Ranking = Sequence[tuple[str, float]]
+Rank = Callable[[str], Mapping[str, Ranking]]
+Progress = Callable[[int, int], None]
+Keep = Callable[[str, Mapping[str, Ranking]], None]
+
+
+def evaluate(
+    questions: QuestionSet,
+    rank: Rank,
+    measures: Sequence[Measure],
+    *,
+    progress: Progress | None = None,
+    keep: Keep | None = None,
+) -> Evaluation:
+    """Rank every question and measure each leg.
+
+    ``rank(text)`` gives, per leg, documents with their scores; every query must give the same legs.
+    Rankings are measured and let go – memory holds one number a query, leg and measure – unless
+    ``keep(query_id, rankings)`` takes them (to write run files, to list misses). ``progress(done, total)``
+    is called after each query.
+    """
+    rows: dict[str, list[NDArray[np.float64]]] = {}
+    total = len(questions.queries)
+    for done, (query_id, text) in enumerate(questions.queries.items(), start=1):
+        rankings = rank(text)
+        if done > 1 and rankings.keys() != rows.keys():
+            raise UsageError(
+                "E_USAGE", f"query '{query_id}' was ranked by other legs", cure="report this as a bug"
+            )
+        for leg, ranking in rankings.items():
+            rows.setdefault(leg, []).append(score(measures, as_run(ranking), questions.qrels[query_id]))
+        if keep is not None:
+            keep(query_id, rankings)
+        if progress is not None:
+            progress(done, total)
+    seen = seen_queries(questions)
+    return Evaluation(
+        questions.name,
+        questions.split,
+        tuple(measures),
+        tuple(questions.queries),
+        {leg: np.array(values) for leg, values in rows.items()},
+        np.array([query_id in seen for query_id in questions.queries], dtype=bool),
+        generated=questions.generated,
+        notes=(*questions.notes, *_unanswerable(questions)),
+    )
+
+
+def as_run(ranking: Ranking) -> dict[str, float]:
+    """A ranking as document → score. Raises UsageError E_USAGE when a document is ranked twice.
+
+    >>> as_run([("a", 2.0), ("b", 1.0)])
+    {'a': 2.0, 'b': 1.0}
+    """
+    run = dict(ranking)
+    if len(run) != len(ranking):
+        raise UsageError("E_USAGE", "a document is ranked twice", cure="rank each document by its best chunk")
+    return run
+
+
+def _unanswerable(questions: QuestionSet) -> tuple[str, ...]:
+    count = sum(max(row.values(), default=0) < 1 for row in questions.qrels.values())
+    return (f"{count:,} queries have no relevant document and count as failures",) if count else ()
