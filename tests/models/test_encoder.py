@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 from tests.models.conftest import HEADS, HIDDEN, LAYERS
 
 from fingerpost.config import ModelSettings
-from fingerpost.models import build, sources
+from fingerpost.models import build, cache, sources
 from fingerpost.models.encoder import Encoder, load_encoder
 
 TEXTS = ["how do i rotate the key?", "x", "the cat sat on the mat. " * 20, "", "e4012 again", "?" * 300]
@@ -245,3 +245,14 @@ def test_minilm_in_eight_bits_agrees_with_float32(minilm: Encoder) -> None:
     texts = list(build.SAMPLES)
     cosines = (minilm.encode_passages(texts).vectors * exact.encode_passages(texts).vectors).sum(1)
     assert cosines.mean() >= 0.99
+
+
+def test_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("FINGERPOST_CACHE")
+    assert cache.folder() == tmp_path / ".cache" / "fingerpost"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache.folder() == tmp_path / "xdg" / "fingerpost"
+    monkeypatch.setenv("FINGERPOST_CACHE", str(tmp_path / "own"))
+    assert cache.folder() == tmp_path / "own"
