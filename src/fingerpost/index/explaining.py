@@ -105,17 +105,9 @@ def _document(found: Found, doc_id: str) -> Explanation:
         )
     legs = []
     count = found.snapshot.n_chunks
-    for name, ranking in _exhaustive(found, count).items():
+    for name, ranking in searching.exhaustive(found).items():
         ranks = np.flatnonzero(np.isin(ranking, chunks))
         legs.append(Explanation(name, f"rank {ranks[0] + 1:,} of {count:,}" if len(ranks) else "not matched"))
     return Explanation(
         doc_id, "not a candidate", "no leg brought it; its place in each leg searched in full:", tuple(legs)
     )
-
-
-def _exhaustive(found: Found, count: int) -> dict[str, np.typing.NDArray[np.int64]]:
-    most = min(count, 100_000)
-    ranked = {"lexical": found.snapshot.lexical(found.asked.query, k=most, allow=found.allow)[0]}
-    if found.asked.encoded is not None:
-        ranked["dense"] = found.snapshot.dense(found.asked.encoded.vector, k=most, allow=found.allow)[0]
-    return ranked

@@ -9,7 +9,9 @@ from types import TracebackType
 from fingerpost.compiler import policy_digest
 from fingerpost.config import Settings
 from fingerpost.errors import NotFoundError, UsageError
-from fingerpost.index import answering, building, explaining, learning, searching, updating
+from fingerpost.evaluate.attribute import Miss
+from fingerpost.evaluate.report import Evaluation
+from fingerpost.index import answering, building, evaluating, explaining, learning, searching, updating
 from fingerpost.index.rooms import NO_MODEL, Progress, Rooms, silent
 from fingerpost.index.searching import Request
 from fingerpost.index.spans import spans_of
@@ -20,6 +22,7 @@ from fingerpost.store.check import Finding
 from fingerpost.store.store import Store
 
 MOST = 1_000
+MEASURES = ("nDCG@10", "R@100", "Hits@1", "MRR@10", "AP", "failure@20")
 
 
 class Index:
@@ -85,6 +88,40 @@ class Index:
     def learn(self, pairs: str | Path | Iterable[Pair], *, progress: Progress = silent) -> Report:
         """Train on pairs of queries and documents; what does not serve held-out queries changes nothing."""
         return learning.learn(self._rooms, pairs, progress)
+
+    def evaluate(
+        self,
+        questions: str | Path,
+        *,
+        split: str = "test",
+        measures: Sequence[str] = MEASURES,
+        principals: Sequence[str] = (),
+        progress: Progress = silent,
+    ) -> Evaluation:
+        """Measure each leg and the whole search on a BEIR folder's split, or JSON Lines of questions."""
+        return evaluating.evaluate(
+            self._rooms,
+            Path(questions),
+            split=split,
+            wanted=measures,
+            principals=principals,
+            progress=progress,
+        )
+
+    def misses(
+        self,
+        questions: str | Path,
+        *,
+        split: str = "test",
+        k: int = 20,
+        principals: Sequence[str] = (),
+        progress: Progress = silent,
+    ) -> list[Miss]:
+        """Relevant documents that are not among the first ``k``, each with the stage that lost it."""
+        _check_k(k)
+        return evaluating.misses(
+            self._rooms, Path(questions), split=split, k=k, principals=principals, progress=progress
+        )
 
     def rollback(self) -> Report:
         """Publish the generation before this one again."""

@@ -16,7 +16,7 @@ from fingerpost.records import Plan, Trace
 from fingerpost.retrieve import fuse, legs
 from fingerpost.route.memory import Memory
 from fingerpost.store.permits import Allow
-from fingerpost.store.snapshot import Snapshot
+from fingerpost.store.snapshot import MAX_K, Snapshot
 from fingerpost.text import query as queries
 from fingerpost.text.query import Query
 
@@ -92,9 +92,10 @@ def find(rooms: Rooms, request: Request) -> Found:
     snapshot = rooms.store.snapshot()
     epoch = rooms.epoch(snapshot)
     allow = snapshot.allow(list(request.filters) or None, list(request.principals))
+    encoder = rooms.encoder
     recorder = Recorder()
     with recorder.stage("encode"):
-        asked = Asked(query, rooms.encoder.encode_query(query.text) if rooms.encoder else None)
+        asked = Asked(query, encoder.encode_query(query.text) if encoder else None)
     with recorder.stage("route") as stage:
         look = OneLook(snapshot, query, k=rooms.settings.retrieve.depth * legs.LOOKUP, allow=allow)
         plan = plan_for(rooms, snapshot, epoch, asked.encoded, look.lexical(query, k=VOTERS)[0])
@@ -159,6 +160,15 @@ def plan_for(
     leaves = snapshot.leaf_of(voters)
     votes = np.bincount(leaves[leaves >= 0], minlength=epoch.router.n_leaves).astype(np.float32)
     return epoch.router.plan(encoded.vector, votes, settings=rooms.settings.route, n_chunks=snapshot.n_chunks)
+
+
+def exhaustive(found: Found) -> Mapping[str, Keys]:
+    """Each leg's ranking of everything the caller may see, to any depth: what a miss is judged by."""
+    most = max(1, min(found.snapshot.n_chunks, MAX_K))
+    ranked = {"lexical": found.snapshot.lexical(found.asked.query, k=most, allow=found.allow)[0]}
+    if found.asked.encoded is not None:
+        ranked["dense"] = found.snapshot.dense(found.asked.encoded.vector, k=most, allow=found.allow)[0]
+    return ranked
 
 
 def by_document(snapshot: Snapshot, keys: Keys, scores: Scores, *, k: int) -> Run:

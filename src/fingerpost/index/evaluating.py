@@ -1,0 +1,157 @@
+"""Evaluating an index on questions whose documents are known, and finding where the misses were lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from fingerpost.errors import NotFoundError
+from fingerpost.evaluate import attribute, measures, runner
+from fingerpost.evaluate.attribute import Miss, Reading
+from fingerpost.evaluate.datasets import QuestionSet, load_beir, load_questions
+from fingerpost.evaluate.report import Evaluation
+from fingerpost.index import searching
+from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.searching import Found, Keys, Request
+
+DEPTH = 100
+"""Documents each leg is asked for, unless a measure looks deeper."""
+
+
+def questions_of(rooms: Rooms, source: Path, split: str) -> QuestionSet:
+    """A BEIR folder's split or a JSON Lines file. Documents count as seen when a training query names them,
+    by the folder's own training split or else by the pairs that this index learned from.
+    """
+    if not source.exists():
+        raise NotFoundError("E_NOT_FOUND", f"{source} does not exist", cure="name a BEIR folder or a file")
+    found = load_beir(source, split) if source.is_dir() else load_questions(source)
+    if found.trained is not None:
+        return found
+    return replace(found, trained=frozenset(p.doc_id for p in rooms.store.pairs() if p.origin == "gold"))
+
+
+def evaluate(
+    rooms: Rooms,
+    source: Path,
+    *,
+    split: str,
+    wanted: Sequence[str],
+    principals: Sequence[str] = (),
+    progress: Progress,
+) -> Evaluation:
+    """Measure every leg alone, their plain fusion, and the whole search, on every question."""
+    questions = questions_of(rooms, source, split)
+    parsed = measures.parse(" ".join(wanted))
+    depth = max([DEPTH, *(measure.cutoff or 0 for measure in parsed)])
+
+    def rank(text: str) -> Mapping[str, searching.Run]:
+        return searching.rankings(rooms, Request(text, (), principals), k=depth)
+
+    def drawn(done: int, total: int) -> None:
+        progress("evaluate", done, total)
+
+    return runner.evaluate(questions, rank, parsed, progress=drawn)
+
+
+def misses(
+    rooms: Rooms, source: Path, *, split: str, k: int, principals: Sequence[str] = (), progress: Progress
+) -> list[Miss]:
+    """Every relevant document that is not among the first ``k``, with the one stage that lost it first."""
+    questions = questions_of(rooms, source, split)
+    lost: list[Miss] = []
+    for done, (query_id, text) in enumerate(questions.queries.items(), start=1):
+        request = Request(text, (), principals)
+        probe = Replay(rooms, searching.find(rooms, request), k)
+        lost += attribute.attribute(query_id, probe, questions.qrels[query_id])
+        progress("attribute", done, len(questions.queries))
+    return lost
+
+
+@dataclass
+class Replay:
+    """One search, replayed for one document at a time; see ``attribute.Probe``."""
+
+    rooms: Rooms
+    found: Found
+    k: int
+
+    @property
+    def looked_at(self) -> int:
+        """All candidates are reranked."""
+        return len(self.found.ranked.scores)
+
+    @property
+    def depth(self) -> Mapping[str, int]:
+        """How many chunks each leg brings."""
+        return dict.fromkeys(self._full, self.rooms.settings.retrieve.depth)
+
+    def exists(self, doc_id: str) -> bool:
+        """Whether the document stands, whoever asks."""
+        try:
+            self.found.snapshot.doc_key(doc_id)
+        except NotFoundError:
+            return False
+        return True
+
+    def reading(self, doc_id: str, text: str | None) -> Reading:
+        """Whether a chunk holds the text whole; without one, whether there is any chunk."""
+        chunks = self.found.snapshot.chunks(self._chunks(doc_id))
+        if text is None:
+            return "whole" if chunks else "absent"
+        if any(text in chunk.text for chunk in chunks):
+            return "whole"
+        return "cut" if text in self.found.snapshot.document(doc_id).text else "absent"
+
+    def visible(self, doc_id: str) -> bool:
+        """Whether the caller and the filter admit it."""
+        return bool(self.found.snapshot.permitted(self._chunks(doc_id), self.found.allow).any())
+
+    def leaves(self, doc_id: str) -> tuple[int, ...]:
+        """The leaves of its chunks; -1 for the tail."""
+        return tuple(np.unique(self.found.snapshot.leaf_of(self._chunks(doc_id))).tolist())
+
+    def opened(self, doc_id: str) -> bool:
+        """Whether the plan searched one of them."""
+        plan = self.found.plan
+        return plan.full or any(leaf < 0 or leaf in plan.leaves for leaf in self.leaves(doc_id))
+
+    def exhaustive(self, doc_id: str) -> Mapping[str, int | None]:
+        """Its best chunk's rank in each leg searched in full."""
+        own = self._chunks(doc_id)
+        ranks = {leg: np.flatnonzero(np.isin(keys, own)) for leg, keys in self._full.items()}
+        return {leg: int(places[0]) + 1 if len(places) else None for leg, places in ranks.items()}
+
+    def candidate(self, doc_id: str) -> bool:
+        """Whether any leg brought it."""
+        return self._key(doc_id) in self.found.ranked.candidates.docs
+
+    def fused(self, doc_id: str) -> int | None:
+        """Its rank among documents by the untrained sum."""
+        return self._rank(doc_id, self.found.ranked.untrained.order(self.found.ranked.candidates.keys))
+
+    def final(self, doc_id: str) -> int | None:
+        """Its rank among documents in the end."""
+        return self._rank(doc_id, self.found.ranked.order)
+
+    def context(self, doc_id: str) -> tuple[bool, bool] | None:
+        """No answer was asked for."""
+        return None
+
+    def _rank(self, doc_id: str, order: np.typing.NDArray[np.intp]) -> int | None:
+        docs = self.found.ranked.candidates.docs[order]
+        places = np.flatnonzero(docs == self._key(doc_id))
+        return len(np.unique(docs[: places[0]])) + 1 if len(places) else None
+
+    def _key(self, doc_id: str) -> int:
+        return self.found.snapshot.doc_key(doc_id)
+
+    def _chunks(self, doc_id: str) -> Keys:
+        return self.found.snapshot.chunk_keys(np.array([self._key(doc_id)]))
+
+    @cached_property
+    def _full(self) -> Mapping[str, Keys]:
+        return searching.exhaustive(self.found)
