@@ -9,6 +9,7 @@ from fingerpost.config import GroundSettings
 from fingerpost.ground.support import Idf, Meaning, Sentence, score, wanted
 from fingerpost.records import Answer, Span, Statement
 from fingerpost.text.query import Query
+from fingerpost.text.spans import merge
 from fingerpost.text.tokens import words
 
 _SAME = 0.8  # Jaccard similarity of terms from which two sentences say the same
@@ -84,5 +85,5 @@ def _citation(sentence: Sentence, span: Span, terms: frozenset[str]) -> Span:
         text=sentence.text,
         score=sentence.support,
         parts=parts,
-        highlights=tuple(dict.fromkeys(found)),
+        highlights=tuple(merge(found)),
     )
