@@ -88,12 +88,13 @@ def there(snapshot: object, name: str) -> object:
 
 @contextmanager
 def damaged(path: Path, body: bytes) -> Iterator[None]:
-    whole = path.read_bytes()
+    """A damaged file in the place of ``path``; not the same inode, which a reader may still map."""
+    whole = path.rename(path.with_name(path.name + ".whole"))
     path.write_bytes(body)
     try:
         yield
     finally:
-        path.write_bytes(whole)
+        whole.replace(path)
 
 
 def damage(body: bytes, choice: random.Random) -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
+from hashlib import blake2b
 
 RECORD_BYTES = 8
 CONTENT_BYTES = 16
@@ -17,21 +17,15 @@ def digest(*fields: Field, size: int = RECORD_BYTES) -> bytes:
     >>> digest("ab", "c") == digest("a", "bc"), digest(1) == digest("1"), digest(None) == digest("")
     (False, False, False)
     """
-    state = hashlib.blake2b(digest_size=size)
-    for field in fields:
-        kind, body = _encoded(field)
-        state.update(kind + len(body).to_bytes(8, "little"))
-        state.update(body)
-    return state.digest()
+    return blake2b(b"".join(map(_encoded, fields)), digest_size=size).digest()
 
 
-def _encoded(field: Field) -> tuple[bytes, bytes]:
-    if field is None:
-        return b"n", b""
+def _encoded(field: Field) -> bytes:
     if isinstance(field, str):
-        return b"s", field.encode("utf-8", "surrogatepass")
-    if isinstance(field, int):
-        return b"i", b"%d" % field
+        text = field.encode("utf-8", "surrogatepass")
+        return b"s%d:%b" % (len(text), text)
+    if isinstance(field, bytes):
+        return b"b%d:%b" % (len(field), field)
     if isinstance(field, float):
-        return b"f", struct.pack("<d", field)
-    return b"b", field
+        return b"f" + struct.pack("<d", field)
+    return b"n" if field is None else b"i%d;" % field

@@ -35,6 +35,7 @@ from fingerpost.store.publish import (
     Sources,
     check_names,
     link_all,
+    measure,
     seal,
     write_artifacts,
     write_generation,
@@ -78,6 +79,7 @@ class Folds:
             leaves=len(layout.leaf_offsets) - 1,
             tail=number,
             history=self._history(),
+            lexical=measure(self._root, number, len(layout.keys)),
             files=files,
         )
         self._publish(manifest)

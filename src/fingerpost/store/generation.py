@@ -23,7 +23,7 @@ from fingerpost.errors import FingerprintError, NotFoundError
 from fingerpost.store.codec import dump
 from fingerpost.store.disk import corrupt, named_errors, sha256
 from fingerpost.store.disk import replace as replace_file
-from fingerpost.store.lexical import Lexical
+from fingerpost.store.lexical import FieldStatistics, Lexical
 from fingerpost.store.live import Rows
 from fingerpost.store.schema import FORMAT
 from fingerpost.store.vectors import Slices, load_slices
@@ -37,7 +37,7 @@ NAME = "MANIFEST"
 class Manifest:
     """What MANIFEST says. ``files`` maps a path inside the generation to ``[size, sha256]``; ``chain`` is
     the ledger's log link at ``seq``; ``history`` lists older generations that are kept; ``tail`` numbers the
-    file that holds the vectors of what came later.
+    file that holds the vectors of what came later; ``lexical`` has documents and average length by field.
     """
 
     generation: int
@@ -50,13 +50,14 @@ class Manifest:
     documents: int = 0
     leaves: int = 0
     tail: int = 0
+    lexical: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     history: tuple[int, ...] = ()
     files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     format: int = FORMAT
 
     def to_bytes(self) -> bytes:
         """Readable JSON with its own digest."""
-        body = asdict(self) | {"files": {name: list(entry) for name, entry in dict(self.files).items()}}
+        body = asdict(self)
         body["digest"] = hashlib.sha256(dump(body).encode()).hexdigest()
         return (json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
@@ -96,7 +97,8 @@ def read_manifest(path: Path) -> Manifest:
         if hashlib.sha256(dump(body).encode()).hexdigest() != stated:
             raise corrupt(path.name, "its digest does not match")
         files = {name: (int(size), str(digest)) for name, (size, digest) in body.pop("files").items()}
-        return Manifest(**{**body, "history": tuple(body["history"])}, files=files)
+        lexical = {name: (int(count), float(mean)) for name, (count, mean) in body.pop("lexical").items()}
+        return Manifest(**{**body, "history": tuple(body["history"])}, files=files, lexical=lexical)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise corrupt(path.name, f"it cannot be read ({type(error).__name__})") from error
 
@@ -143,7 +145,8 @@ class Generation:
             "tokens.offsets.npy", np.zeros(1, dtype=np.int64)
         )
         self.slices: Slices = load_slices(self.folder, count=len(self.keys), dim=manifest.dim)
-        self.lexical = Lexical(self.folder / "lexical") if len(self.keys) else None
+        found = {name: FieldStatistics(*entry) for name, entry in manifest.lexical.items()}
+        self.lexical = Lexical(self.folder / "lexical", found) if len(self.keys) else None
         self.rows = Rows(self.keys)
 
     def neighbours(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -29,6 +29,7 @@ DOCUMENT = (
 CHUNK = 'key, chunk_id, doc, ordinal, start, "end", title, heading, passage, record'
 Row = tuple[Any, ...]
 _CACHED_PAGES = 512
+_CACHED_OWNERS = 4_096
 _SLICE = 500
 
 
@@ -90,6 +91,7 @@ class Ledger:
         self.path = path
         self.lock = RLock()
         self._pages: OrderedDict[int, str] = OrderedDict()
+        self._owners: dict[int, Version] = {}
         self._verified_seq, self._verified_key = -1, 0
         if not path.is_file():
             raise NotFoundError(
@@ -137,6 +139,18 @@ class Ledger:
             yield Change(at, extents(came), extents(went), chain)
         if at != until.seq or chain != until.chain:
             raise corrupt("ledger.db log", f"ends at {at} instead of {until.seq}")
+
+    def owners(self, keys: Iterable[int]) -> dict[int, Version]:
+        """Versions by key as they were when first read here: good for what never changes about them (not
+        for ``labels`` and ``valid_to``).
+        """
+        wanted = set(keys)
+        lacking = [key for key in wanted if key not in self._owners]
+        if len(self._owners) + len(lacking) > _CACHED_OWNERS:
+            self._owners.clear()
+            lacking = list(wanted)
+        self._owners.update(self.versions(lacking))
+        return {key: self._owners[key] for key in wanted}
 
     def versions(self, keys: Iterable[int]) -> dict[int, Version]:
         """Document versions by key. Raises CorruptError for one that should be there and is not whole."""
@@ -187,8 +201,11 @@ class Ledger:
         for key in keys:
             if key not in rows:
                 raise corrupt(f"ledger.db chunk {key}", "it is missing")
-        owners = self.versions(int(row[2]) for row in rows.values())
-        return [self._chunk(rows[key], owners[rows[key][2]]) for key in keys]
+        with self.lock:
+            owners = self.owners(int(row[2]) for row in rows.values())
+            spans = [(owners[rows[key][2]], rows[key][4], rows[key][5]) for key in keys]
+            self._load(page for span in spans for page in _pages_of(*span))
+            return [self._chunk(rows[key], owners[rows[key][2]]) for key in keys]
 
     def _chunk(self, row: Row, owner: Version) -> Chunk:
         key, chunk_id, doc, ordinal, start, end, title, heading = row[:8]
@@ -204,25 +221,34 @@ class Ledger:
         end = min(end, version.length)
         if start >= end:
             return ""
-        first, last = start // PAGE_CHARS, (end - 1) // PAGE_CHARS
-        joined = "".join(self._page((version.key << PAGE_BITS) + page) for page in range(first, last + 1))
-        if len(joined) < end - first * PAGE_CHARS:
-            raise corrupt(f"ledger.db text of {version.doc_id}", "it is shorter than its record says")
-        return joined[start - first * PAGE_CHARS : end - first * PAGE_CHARS]
-
-    def _page(self, number: int) -> str:
+        numbers = _pages_of(version, start, end)
         with self.lock:
+            self._load(numbers)
+            joined = "".join(self._pages[number] for number in numbers)
+            while len(self._pages) > _CACHED_PAGES:
+                self._pages.popitem(last=False)
+        before = start // PAGE_CHARS * PAGE_CHARS
+        if len(joined) < end - before:
+            raise corrupt(f"ledger.db text of {version.doc_id}", "it is shorter than its record says")
+        return joined[start - before : end - before]
+
+    def _load(self, numbers: Iterable[int]) -> None:
+        """Bring pages into memory, newest last."""
+        lacking = set()
+        for number in numbers:
             if number in self._pages:
                 self._pages.move_to_end(number)
-                return self._pages[number]
-            rows = self.rows("SELECT body, record FROM pages WHERE id = ?", (number,))
-            if not rows or digest(number, rows[0][0]) != rows[0][1]:
-                raise corrupt(f"ledger.db page {number}", "its digest does not match")
-            text = zlib.decompress(rows[0][0]).decode()
-            self._pages[number] = text
-            if len(self._pages) > _CACHED_PAGES:
-                self._pages.popitem(last=False)
-            return text
+            else:
+                lacking.add(number)
+        for part in _sliced(sorted(lacking)):
+            marks = ",".join("?" * len(part))
+            for number, body, record in self.rows(f"SELECT * FROM pages WHERE id IN ({marks})", part):
+                if digest(number, body) != record:
+                    raise corrupt(f"ledger.db page {number}", "its digest does not match")
+                self._pages[number] = zlib.decompress(body).decode()
+        for number in lacking:
+            if number not in self._pages:
+                raise corrupt(f"ledger.db page {number}", "it is missing")
 
     def passages(self, version: Version) -> list[tuple[int, bytes]]:
         """``(chunk key, passage digest)`` of every chunk of a version."""
@@ -308,6 +334,12 @@ def _checked_chunk(row: Row) -> Row:
     if digest(*row[:-1]) != row[-1]:
         raise corrupt(f"ledger.db chunk {row[0]}", "its digest does not match")
     return row
+
+
+def _pages_of(version: Version, start: int, end: int) -> range:
+    """The numbers of the pages that hold characters ``start:end``."""
+    base = version.key << PAGE_BITS
+    return range(base + start // PAGE_CHARS, base + (min(end, version.length) - 1) // PAGE_CHARS + 1)
 
 
 def _sliced(keys: list[int]) -> Iterator[list[int]]:

@@ -7,7 +7,7 @@ of the base is weighted by idf(base + tail) / idf(base), so that base and tail r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,9 +46,9 @@ def schema() -> tantivy.Schema:
 
 
 class Lexical:
-    """An opened lexical folder of a generation; read-only."""
+    """An opened lexical folder of a generation; read-only. Without ``statistics`` they are measured."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, statistics: Mapping[str, FieldStatistics] | None = None) -> None:
         self._schema = schema()
         try:
             self._index = tantivy.Index.open(str(folder))
@@ -57,7 +57,7 @@ class Lexical:
         except (ValueError, OSError) as error:
             raise corrupt("lexical", str(error)) from error
         self._searcher = self._index.searcher()
-        self.statistics = {name: self._statistics(name) for name in FIELDS}
+        self.statistics = statistics or {name: self._measured(name) for name in FIELDS}
 
     @property
     def documents(self) -> int:
@@ -93,8 +93,8 @@ class Lexical:
             terms.append((tantivy.Occur.Should, boosted))
         return tantivy.Query.boolean_query(terms)
 
-    def _statistics(self, field: str) -> FieldStatistics:
-        """N and average length, read from tantivy's own explanation of one hit."""
+    def _measured(self, field: str) -> FieldStatistics:
+        """N and average length, read from tantivy's own explanation of one hit. Slow: it lists the terms."""
         for term, _ in self._searcher.terms_with_prefix(field, "", limit=16):
             query = tantivy.Query.term_query(self._schema, field, term, "freq")
             hits = self._searcher.search(query, 1, count=False).hits

@@ -106,6 +106,16 @@ def write_generation(
         return seal(folder)
 
 
+def measure(root: Path, number: int, chunks: int) -> dict[str, tuple[int, float]]:
+    """Documents and average length by field of a written generation, for MANIFEST."""
+    if not chunks:
+        return {}
+    held = Lexical(root / folder_name(number) / "lexical")
+    if held.documents != chunks:
+        raise corrupt("lexical", f"it holds {held.documents} chunks instead of {chunks}")
+    return {name: (found.documents, found.average) for name, found in held.statistics.items()}
+
+
 def _write_arrays(folder: Path, layout: Layout, sources: Sources) -> None:
     save(folder / "keys.npy", [npy(layout.keys.astype("<i8"))])
     save(folder / "docs.npy", [npy(sources.docs(layout.keys).astype("<i8"))])
@@ -159,9 +169,6 @@ def _write_lexical(
         write_lexical(folder, sources.postings(new), without=dead.tolist())
     except ValueError as error:  # tantivy reports a full or failing disk so
         raise OSError(28 if _full(folder) else 5, str(error)) from error
-    written = Lexical(folder).documents
-    if written != len(layout.keys):
-        raise corrupt("lexical", f"it holds {written} chunks instead of {len(layout.keys)}")
 
 
 def _full(folder: Path) -> bool:
