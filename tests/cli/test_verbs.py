@@ -80,8 +80,9 @@ def test_doctor_names_damage_and_repairs_it(cli: Cli, own_kb: Path) -> None:
     outcome = cli("doctor", "--at", own_kb)
     assert outcome.status == 1
     assert "vectors.i8" in outcome.out + outcome.err
-    cli("doctor", "--repair", "--at", own_kb)
+    assert cli("doctor", "--repair", "--at", own_kb).status == 0
     assert cli("doctor", "--at", own_kb).status == 0
+    assert cli("search", "signing key", "--at", own_kb).status == 0
 
 
 def test_update_and_delete(cli: Cli, own_kb: Path, tmp_path: Path) -> None:
@@ -133,7 +134,9 @@ def test_evaluate(cli: Cli, tiny_kb: Path, corpus: Path) -> None:
 
 def test_evaluate_gates_and_wrong_input(cli: Cli, tiny_kb: Path, corpus: Path) -> None:
     questions = corpus / "questions"
-    assert cli("evaluate", questions, "--at", tiny_kb, "--require", "Hits@1>1").status == 5
+    assert (
+        cli("evaluate", questions, "--at", tiny_kb, "--require", "Hits@1>0.999, failure@20<0.0").status == 5
+    )
     assert cli("evaluate", questions, "--at", tiny_kb, "--require", "nDGC@10>0.1").status == 2
     assert cli("evaluate", questions, "--at", tiny_kb, "--split", "dev").status == 7
     assert cli("evaluate", "nowhere", "--at", tiny_kb).status in (4, 7)
@@ -141,13 +144,35 @@ def test_evaluate_gates_and_wrong_input(cli: Cli, tiny_kb: Path, corpus: Path) -
 
 def test_compare(cli: Cli, tiny_kb: Path, corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    path.write_text(cli("evaluate", corpus / "questions", "--at", tiny_kb, "--json").out)
+    path.write_text(cli("evaluate", corpus / "questions", "--at", tiny_kb, "--json", "--per-query").out)
     outcome = cli("compare", path, path)
     assert outcome.status == 0, outcome.err
     assert "nDCG@10" in outcome.out
-    broken = tmp_path / "broken.json"
-    broken.write_text("[")
-    assert cli("compare", path, broken).status in (2, 7)
+    facts = json.loads(cli("compare", path, path, "--json", "--leg", "dense").out)
+    assert facts["queries"] == 6
+    assert facts["measures"]["nDCG@10"]["p"] == 1.0
+    assert facts["measures"]["nDCG@10"]["difference"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "text", ["[", "{}", "[]", '{"per_query": 3}', '{"per_query": {"q1": {"dense": {}}}}']
+)
+def test_compare_refuses_what_is_no_evaluation(text: str, cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "broken.json"
+    path.write_text(text)
+    outcome = cli("compare", path, path)
+    assert outcome.status == 7
+    assert "--per-query" in outcome.err
+    assert cli("compare", path, tmp_path / "none.json").status in (4, 7)
+
+
+def test_compare_refuses_other_questions(cli: Cli, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        facts = {"per_query": {f"{name}1": {"search": {"AP": 0.5}}}}
+        (tmp_path / f"{name}.json").write_text(json.dumps(facts))
+    outcome = cli("compare", tmp_path / "a.json", tmp_path / "b.json")
+    assert outcome.status == 2
+    assert "share 0 of 1 and 1 queries" in outcome.err
 
 
 def test_learn_with_too_little_says_so_and_changes_nothing(cli: Cli, own_kb: Path, corpus: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fingerpost
-from fingerpost.errors import UsageError
+from fingerpost.errors import NotFoundError, UsageError
 from fingerpost.records import Answer
 from fingerpost.text.query import parse
 from fingerpost.text.tokens import fold
@@ -182,6 +182,12 @@ def test_q36_queries_are_not_logged(index: fingerpost.Index, caplog: pytest.LogC
     assert "canary-7f3a" not in caplog.text
 
 
+def _told(index: fingerpost.Index, query: str, doc_id: str) -> str:
+    with pytest.raises(NotFoundError) as error:
+        index.explain(query, doc_id=doc_id)
+    return f"{error.value} {error.value.cure} {error.value.detail}"
+
+
 def _labelled(folder: Path) -> Path:
     records = [
         {"_id": "open", "title": "Open page", "text": "Everybody may read about the harvest of apples."},
@@ -204,9 +210,10 @@ def test_q37_q38_q63_a_forbidden_document_is_as_good_as_missing(tmp_path: Path) 
     with fingerpost.compile(str(path), to=tmp_path / "kb") as index:
         for query in ("Zanzibar plan", "secret", "zanzibar annex"):
             assert {span.doc_id for span in index.search(query)} <= {"open"}
-            assert "zanzibar" not in json.dumps(str(index.explain(query, doc_id="secret"))).lower().replace(
-                query.lower(), ""
+            assert _told(index, query, "secret") == _told(index, query, "missing").replace(
+                "missing", "secret"
             )
+            assert "board" not in str(index.explain(query))
             assert index.ask(query).refused or all(c.doc_id == "open" for c in index.ask(query).citations)
         assert index.search("zanzibar plan", principals=["board"])[0].doc_id == "secret"
         path.write_text(path.read_text().replace('["board"]', '["auditors"]'))

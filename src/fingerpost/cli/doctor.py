@@ -25,8 +25,8 @@ def doctor(
     with fingerpost.open(at, write=repair) as index:
         findings = index.doctor(repair=repair)
     for finding in findings:
-        output.say(output.as_json(finding) if as_json else output.visible(str(finding)))
-    if not findings:
-        output.note("everything agrees with its digest")
+        told = f"{output.label(finding.file)}: {output.one_line(finding.problem)}\n  cure: {finding.cure}"
+        output.say(output.as_json(finding) if as_json else output.visible(told))
     if findings:
         raise typer.Exit(DAMAGED)
+    output.note("everything agrees with its digest")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fingerpost.cli import gates, options, output
+from fingerpost.cli import options, output
+
+if TYPE_CHECKING:
+    from fingerpost.evaluate.attribute import Miss
+    from fingerpost.evaluate.report import Evaluation
 
 MEASURES = ("nDCG@10", "R@100", "Hits@1", "MRR@10", "AP", "failure@20")
 
 
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="a BEIR folder, or JSON Lines of query and doc_id")],
+    questions: Annotated[Path, typer.Argument(help="a BEIR folder, or JSON Lines of query and doc_id")],
     at: options.At = options.DEFAULT_AT,
     split: Annotated[str, typer.Option("--split", help="which judgements: qrels/<split>.tsv")] = "test",
     measure: Annotated[
@@ -30,34 +33,41 @@ def evaluate(
         bool, typer.Option("--misses", help="name the stage that lost each missed document")
     ] = False,
     k: options.Count = 20,
+    per_query: Annotated[
+        bool, typer.Option("--per-query", help="with --json: every query's values, which `compare` reads")
+    ] = False,
     principals: options.Principals = None,
     config: options.Config = None,
     as_json: options.Json = False,
 ) -> None:
     """Measure search quality on questions with known documents.
 
-    Every leg and the whole search are measured, documents seen and unseen in training apart.
+    Every leg and the whole search are measured, documents seen and unseen in training apart. With `--misses`,
+    -k says among how many results a document must be to count as found.
     """
     import fingerpost
     from fingerpost.cli import progress
+    from fingerpost.evaluate import require as gates
 
-    needs = [gates.parse(text) for text in require or ()]
-    wanted = tuple(dict.fromkeys([*(measure or MEASURES), *(each.measure for each in needs)]))
+    needs, held = gates.gates(require or ()), tuple(principals or ())
+    wanted = list(dict.fromkeys([*(measure or MEASURES), *(str(each.measure) for each in needs)]))
     with fingerpost.open(at, settings=options.settings(config)) as index, progress.bars() as draw:
-        result = index.evaluate(
-            folder, split=split, measures=wanted, principals=tuple(principals or ()), progress=draw
-        )
-        lost = index.misses(folder, split=split, k=options.check_count(k)) if misses else None
-    facts = result.to_json()
-    _show(facts, result.table(), lost, as_json=as_json)
-    for line in gates.check(needs, facts["legs"]):
-        output.note(line)
+        found = index.evaluate(questions, split=split, measures=wanted, principals=held, progress=draw)
+        lost = None
+        if misses:
+            lost = index.misses(questions, split=split, k=k, principals=held, progress=draw)
+    _show(found, lost, as_json=as_json, per_query=per_query)
+    gates.check(found, needs)
 
 
-def _show(facts: Mapping[str, object], table: str, lost: Sequence[object] | None, *, as_json: bool) -> None:
+def _show(found: Evaluation, lost: list[Miss] | None, *, as_json: bool, per_query: bool) -> None:
+    from fingerpost.evaluate import report
+
     if as_json:
+        facts = report.to_json(found, per_query=per_query)
         output.say(output.as_json({**facts, "misses": lost} if lost is not None else facts))
         return
-    output.say(table)
+    output.say(output.visible(report.table(found)))
     for miss in lost or ():
-        output.say(output.visible(str(miss)))
+        place = f"{output.label(miss.query_id)}  {output.label(miss.doc_id)}"
+        output.say(f"{place}  {miss.cause}: {output.one_line(miss.evidence)}")
