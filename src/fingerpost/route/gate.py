@@ -8,7 +8,7 @@ documents worse is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -21,7 +21,7 @@ from fingerpost.route.pairs import Pairs, checked, folds, unseen_rate
 
 MATRIX = (1e-4, 1e-3, 1e-2, 1e-1)
 ROWS = (1e-3, 1e-4, 3e-3, 1e-2, inf)
-SHIFTS = (0.0, 0.01, 0.02, 0.04)
+SHIFTS = (0.0, 0.02, 0.04, 0.08, 0.12, 0.16)
 HELD = 5
 """One document, then one query of the rest, in this many is held out."""
 TOLERANCE = 0.01
@@ -118,7 +118,7 @@ class _Search:
     def __init__(self, data: _Data, splits: list[_Split], *, mix: float, seed: int, tell: Progress) -> None:
         self.data, self.splits, self.mix, self.seed, self.tell = data, splits, mix, seed, tell
         nothing = Memory.identity(data[0].shape[1])
-        self.start = _mean_trial([split.judge(nothing, Penalty(inf, inf)) for split in splits])
+        self.start = _mean_trial([split.judge(nothing, (0.0,))[0] for split in splits])
         self.trials: list[Trial] = []
 
     def attempt(self, penalties: list[Penalty], generated: float) -> None:
@@ -129,8 +129,7 @@ class _Search:
             memories = fit_many(*self.data, given, penalties=penalties, seed=self.seed)
             judged.append([])
             for memory in memories:
-                shifted = [replace(memory.penalty, shift=shift) for shift in SHIFTS]
-                judged[-1].append([split.judge(replace(memory, penalty=p), p) for p in shifted])
+                judged[-1].append(split.judge(memory, SHIFTS))
                 self.tell("gate", len(judged[-1]), len(penalties))
         for row in zip(*judged, strict=True):
             made = [_mean_trial(list(same)) for same in zip(*row, strict=True)]
@@ -177,31 +176,42 @@ class _Split:
         means = unit(group_sums(np.asarray(vectors, dtype=np.float32), place, len(keys)))
         known = np.isin(held.doc, np.unique(train.doc))
         seen = np.bincount(held.query, weights=known, minlength=len(given.queries)) > 0
-        split = cls(train, held, ~seen, keys, means)
-        return replace(split, before=split._ranks(Memory.identity(means.shape[1]), np.unique(held.query)))
+        split, nothing = cls(train, held, ~seen, keys, means), Memory.identity(means.shape[1])
+        return replace(split, before=split._ranks(nothing, np.unique(held.query), (0.0,))[0])
 
-    def judge(self, memory: Memory, penalty: Penalty) -> Trial:
-        """Mean reciprocal ranks of the best right document among all, for both kinds of queries."""
+    def judge(self, memory: Memory, shifts: Sequence[float]) -> list[Trial]:
+        """Mean reciprocal ranks for both kinds of queries, for each shift of the memory's rows."""
         names = np.unique(self.held.query)
-        ranks, before = self._ranks(memory, names), self.before
+        ranks = self._ranks(memory, names, shifts)
         unseen = self.unseen[names]
-        if before is None:
-            return Trial(penalty, _mean(ranks[~unseen]), _mean(ranks[unseen]))
-        gain = ranks - before
-        errors = _error(gain[~unseen]), _error(gain[unseen])
-        return Trial(penalty, _mean(ranks[~unseen]), _mean(ranks[unseen]), *errors)
+        gains = ranks - (ranks if self.before is None else self.before)
+        return [
+            Trial(
+                replace(memory.penalty, shift=shift),
+                _mean(rank[~unseen]),
+                _mean(rank[unseen]),
+                _error(gain[~unseen]),
+                _error(gain[unseen]),
+            )
+            for shift, rank, gain in zip(shifts, ranks, gains, strict=True)
+        ]
 
-    def _ranks(self, memory: Memory, names: I64) -> NDArray[np.float64]:
+    def _ranks(self, memory: Memory, names: I64, shifts: Sequence[float]) -> NDArray[np.float64]:
+        """Reciprocal ranks of the best right document among all: [shifts, names]."""
         place = np.searchsorted(self.keys, self.held.doc)
-        ranks = []
-        for block in np.array_split(names, max(1, len(names) // 256)):
+        trained = np.isin(self.keys, memory.keys)
+        ranks = np.zeros((len(shifts), len(names)))
+        for part in np.array_split(np.arange(len(names)), max(1, len(names) // 256)):
+            block = names[part]
             scores = memory.scores(self.held.queries[block], self.keys, self.means)
             mine = np.isin(self.held.query, block)
-            at = np.searchsorted(block, self.held.query[mine])
-            best = np.full(len(block), -np.inf, dtype=np.float32)
-            np.maximum.at(best, at, scores[at, place[mine]])
-            ranks.append(1.0 / (1 + (scores > best[:, None]).sum(axis=1)))
-        return np.concatenate(ranks)
+            at, right = np.searchsorted(block, self.held.query[mine]), place[mine]
+            for row, shift in enumerate(shifts):
+                shifted = scores - np.float32(shift) * trained
+                best = np.full(len(block), -np.inf, dtype=np.float32)
+                np.maximum.at(best, at, shifted[at, right])
+                ranks[row, part] = 1.0 / (1 + (shifted > best[:, None]).sum(axis=1))
+        return ranks
 
 
 def _mean_trial(same: list[Trial]) -> Trial:
