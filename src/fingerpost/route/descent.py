@@ -9,7 +9,7 @@ example and sink (Hits@1 on such documents 0.53 → 0.11), though nothing is kno
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from fingerpost.route.kmeans import F32, I64
 
 TEMPERATURE = 0.05
 BATCH = 512
-POOL = 4096
+POOL = 2048
 """Documents that compete in one step; with more, those asked for and a random rest."""
 STEPS = 60
 
@@ -35,6 +35,16 @@ class Problem:
     query: I64
     doc: I64
     target: F32
+    steps: int = STEPS
+
+
+def passes(queries: int) -> int:
+    """Steps for that many queries: four passes, at least ``STEPS``.
+
+    >>> passes(100), passes(51_200)
+    (60, 400)
+    """
+    return max(STEPS, 4 * queries // BATCH)
 
 
 def mapped(matrix: F32, queries: F32) -> F32:
@@ -51,7 +61,7 @@ def mapped(matrix: F32, queries: F32) -> F32:
 def fit_map(problem: Problem, *, l2: float, seed: int) -> F32:
     """A [d, d], trained from 0."""
     matrix = np.zeros((problem.queries.shape[1],) * 2, dtype=np.float32)
-    state = Adam(matrix, rate=3e-3, steps=_steps(problem))
+    state = Adam(matrix, rate=3e-3, steps=problem.steps)
     everything = np.arange(len(matrix))
     for rows, pool in _batches(problem, seed):
         _, gradient = map_loss(problem, matrix, rows, pool)
@@ -62,8 +72,8 @@ def fit_map(problem: Problem, *, l2: float, seed: int) -> F32:
 def fit_rows(problem: Problem, matrix: F32, *, l2: float, seed: int) -> F32:
     """Δ [n, d], trained from 0 under a fixed map."""
     change = np.zeros_like(problem.documents)
-    state = Adam(change, rate=5e-3, steps=_steps(problem))
-    moved = Problem(mapped(matrix, problem.queries), *_rest(problem))
+    state = Adam(change, rate=5e-3, steps=problem.steps)
+    moved = replace(problem, queries=mapped(matrix, problem.queries))
     for rows, pool in _batches(problem, seed):
         _, gradient = rows_loss(moved, change, rows, pool)
         state.step(pool, gradient + 2 * l2 * change[pool])
@@ -121,7 +131,7 @@ def _batches(problem: Problem, seed: int) -> Iterator[tuple[I64, I64]]:
     random = np.random.default_rng(seed)
     queries = np.unique(problem.query)
     left = queries[:0]
-    for _ in range(_steps(problem)):
+    for _ in range(problem.steps):
         if len(left) < min(BATCH, len(queries)):
             left = random.permutation(queries)
         rows, left = np.sort(left[:BATCH]), left[BATCH:]
@@ -134,15 +144,6 @@ def _pool(problem: Problem, rows: I64, random: np.random.Generator) -> I64:
         return np.arange(count)
     wanted = problem.doc[_pairs_of(problem, rows)[1]]
     return np.union1d(wanted, random.choice(count, POOL, replace=False))
-
-
-def _steps(problem: Problem) -> int:
-    """Four passes over many queries, at least ``STEPS`` steps."""
-    return max(STEPS, 4 * len(problem.queries) // BATCH)
-
-
-def _rest(problem: Problem) -> tuple[F32, I64, I64, F32]:
-    return problem.documents, problem.query, problem.doc, problem.target
 
 
 class Adam:

@@ -15,6 +15,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.route.descent import STEPS
 from fingerpost.route.kmeans import F32, I64, group_sums, unit
 from fingerpost.route.memory import Memory, Penalty, fit, fit_many
 from fingerpost.route.pairs import Pairs, checked, folds, unseen_rate
@@ -126,7 +127,7 @@ class _Search:
         judged: list[list[list[Trial]]] = []
         for split in self.splits:
             given = _weighed(split.train, generated)
-            memories = fit_many(*self.data, given, penalties=penalties, seed=self.seed)
+            memories = fit_many(*self.data, given, penalties=penalties, seed=self.seed, steps=STEPS)
             judged.append([])
             for memory in memories:
                 judged[-1].append(split.judge(memory, SHIFTS))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import FingerprintError
-from fingerpost.route.descent import TEMPERATURE, Problem, fit_map, fit_rows, mapped
+from fingerpost.route.descent import TEMPERATURE, Problem, fit_map, fit_rows, mapped, passes
 from fingerpost.route.kmeans import F32, I64, group_sums, unit
 from fingerpost.route.pack import expect, pack, unpack
 from fingerpost.route.pairs import Pairs
@@ -160,12 +160,19 @@ def fit(vectors: NDArray[np.floating], docs: I64, given: Pairs, *, penalty: Pena
 
 
 def fit_many(
-    vectors: NDArray[np.floating], docs: I64, given: Pairs, *, penalties: Sequence[Penalty], seed: int = 0
+    vectors: NDArray[np.floating],
+    docs: I64,
+    given: Pairs,
+    *,
+    penalties: Sequence[Penalty],
+    seed: int = 0,
+    steps: int | None = None,
 ) -> Iterator[Memory]:
     """A memory for each penalty; those that follow one another with the same map penalty share the map."""
     keys, counts = np.unique(given.doc, return_counts=True)
     start = starts(vectors, docs, given, keys)
     problem = _problem(given, keys, start)
+    problem = replace(problem, steps=steps or passes(len(problem.queries)))
     empty = Memory.identity(start.shape[1])
     matrix, last = empty.matrix, inf
     for penalty in penalties:
