@@ -21,6 +21,7 @@ from fingerpost.errors import FingerpostError
 from fingerpost.ground.show import visible
 from fingerpost.ground.verify import unsupported
 from fingerpost.records import Answer, Span, Statement
+from fingerpost.text.spans import sentences
 
 log = logging.getLogger(__name__)
 
@@ -216,7 +217,9 @@ def _grounded(claim: Claim, spans: Sequence[Span]) -> tuple[list[Span], str]:
 
 
 def _locate(quote: str, span: Span) -> Span | None:
-    """``span`` narrowed to ``quote``, which must stand in it word for word; white space may differ."""
+    """``span`` narrowed to the sentences that hold ``quote`` word for word (white space may differ): a
+    quotation that leaves out the "not" before it is then judged with it.
+    """
     parts = quote.strip().strip('"“”').split()
     if len(parts) < _LEAST_QUOTE_WORDS:
         return None
@@ -224,6 +227,8 @@ def _locate(quote: str, span: Span) -> Span | None:
     if match is None:
         return None
     start, end = match.span()
+    around = [(a, b) for a, b in sentences(span.text) if a < end and start < b]
+    start, end = min(start, around[0][0]), max(end, around[-1][1])
     return replace(
         span, start=span.start + start, end=span.start + end, text=span.text[start:end], highlights=()
     )

@@ -101,7 +101,7 @@ def unsupported(text: str, evidence: Sequence[str]) -> str:
     said = squeeze(text)
     if not said:
         return "the statement is empty"
-    if said in cited:
+    if said == cited:
         return ""
     literal = [*_QUOTED.findall(said), *_MARKUP.findall(said), *_NUMBER.findall(said)]
     for piece in literal:
