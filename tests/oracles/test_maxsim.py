@@ -34,7 +34,7 @@ def brute(query: np.ndarray, tokens: list[np.ndarray]) -> np.ndarray:
 
 def test_codes_rank_as_float_vectors_do(passages):
     tokens, pieces = passages
-    codec = Codec.train(tokens, pieces, form=Form(dims=DIMS, subspaces=24, pool=1))
+    codec = Codec.train(tokens, pieces, form=Form(dims=DIMS, subspaces=24, common=1.0))
     codes = codec.encode(tokens, pieces)
     rng = np.random.default_rng(1)
     for at in range(20):
@@ -47,7 +47,7 @@ def test_codes_rank_as_float_vectors_do(passages):
 
 def test_int8_arithmetic_is_the_decoded_vectors_arithmetic(passages):
     tokens, pieces = passages
-    codec = Codec.train(tokens, pieces, form=Form(dims=32, subspaces=8))
+    codec = Codec.train(tokens, pieces, form=Form(dims=32, subspaces=8, common=1.0))
     codes = codec.encode(tokens, pieces)
     vectors, bounds = codec.decode(codes)
     query = late.prepare(codec, tokens[0], pieces[0])

@@ -24,11 +24,12 @@ def codec() -> Codec:
     return Codec.train(*passages())
 
 
-def test_a_code_is_one_byte_a_subspace_and_pair(codec):
+def test_a_code_is_two_bytes_and_one_a_subspace_for_each_token(codec):
     tokens, pieces = passages()
     codes = codec.encode([tokens[0], tokens[1][:5], tokens[2][:0]], [pieces[0], pieces[1][:5], pieces[2][:0]])
-    pairs = [len(code) // codec.form.subspaces for code in codes]
-    assert pairs == [12, 3, 0]
+    assert codec.width == 2 + 16
+    assert [len(code) / codec.width for code in codes] == [24, 5, 0]
+    assert codec.encode([], []) == []
 
 
 def test_a_passage_without_tokens_has_no_score(codec):
@@ -58,9 +59,9 @@ def test_of_a_long_query_the_rarest_tokens_are_compared(codec):
 def test_common_pieces_are_dropped_but_never_all():
     tokens, pieces = passages()
     common = [np.where(np.arange(24) < 12, 7, ids).astype(np.int32) for ids in pieces]
-    codec = Codec.train(tokens, common, form=Form(dims=16, subspaces=8, pool=1, common=0.5))
-    assert len(codec.encode(tokens[:1], common[:1])[0]) == 12 * 8
-    assert len(codec.encode(tokens[:1], [np.full(24, 7, np.int32)])[0]) == 24 * 8
+    codec = Codec.train(tokens, common, form=Form(dims=16, subspaces=8, common=0.5))
+    assert len(codec.encode(tokens[:1], common[:1])[0]) == 12 * codec.width
+    assert len(codec.encode(tokens[:1], [np.full(24, 7, np.int32)])[0]) == 24 * codec.width
 
 
 def test_a_damaged_code_or_codec_is_named(codec):
@@ -72,6 +73,22 @@ def test_a_damaged_code_or_codec_is_named(codec):
     for damaged in (b"", data[:-9], b"x" * 40):
         with pytest.raises(CorruptError):
             Codec.from_bytes(damaged)
+
+
+def test_a_code_of_another_codec_is_named(codec):
+    tokens, pieces = passages()
+    one = Codec.train(tokens[:1], pieces[:1])
+    foreign = codec.encode(tokens, pieces)
+    with pytest.raises(CorruptError, match="word piece"):
+        one.decode(foreign)
+
+
+def test_a_piece_never_seen_is_coded_by_what_it_is(codec):
+    tokens, _ = passages()
+    strange = np.full(24, 9_999, np.int32)
+    codes = codec.encode(tokens[:1], [strange])
+    query = late.prepare(codec, tokens[0], strange)
+    assert late.maxsim(codec, query, codes).plain[0] > 0.5
 
 
 def test_no_tokens_at_all_cannot_train():

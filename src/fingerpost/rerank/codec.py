@@ -1,12 +1,14 @@
-"""Token vectors in few bytes: rotated, cut into subspaces, each told by the nearest of 256 centroids.
+"""Token vectors in few bytes: each is told by its word piece and by how it differs from that piece's mean.
 
-    token vectors [t, d] -> drop pieces that most passages hold -> average adjacent pairs
-        -> subtract the mean, rotate onto ``dims`` principal directions, dealt out so that every
-           subspace holds as much variance -> one byte a subspace
+    token vectors [t, d] -> drop pieces that most passages hold -> subtract the piece's mean
+        -> rotate onto ``dims`` directions, dealt out so that every subspace holds as much variance
+        -> two bytes for the piece, one byte a subspace for the nearest of its 256 centroids
 
-Subtracting the mean adds the same to a query token's similarity with every passage token, so that no
-ranking changes. Sources: product quantisation, doi:10.1109/TPAMI.2010.57; eigenvalue allocation,
-doi:10.1109/TPAMI.2013.240 (parametric OPQ); pooling, arXiv:2409.14683.
+A word piece's mean explains a third to a half of its vectors, for two bytes; that is what makes sixteen
+more bytes as good as thirty-two without it (bench/LOG.md). Subtracting the mean of all tokens adds the same
+to a query token's similarity with every passage token, so that no ranking changes. Sources: product
+quantisation, doi:10.1109/TPAMI.2010.57; eigenvalue allocation, doi:10.1109/TPAMI.2013.240; centroids and
+residuals for late interaction, arXiv:2112.01488 – there the centroids are k-means', here the vocabulary's.
 """
 
 from __future__ import annotations
@@ -27,32 +29,42 @@ Pieces = NDArray[np.int32]
 CENTROIDS = 256
 SAMPLE = 12_800  # vectors that k-means sees: 50 a centroid; twice as many changed no ranking
 ROUNDS = 8
-_PARTS = frozenset({"mean", "rotation", "codebook", "scale", "idf", "form"})
+PRIOR = 1.0  # a piece's mean is drawn towards the mean of all as if seen there once
+MOST_PIECES = 65_535  # two bytes name a piece; 0 is every other one
+PIECE_BYTES = 2
+_PARTS = frozenset({"mean", "rotation", "codebook", "known", "means", "idf", "form"})
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a code looks like. ``common``: pieces in a larger share of passages are dropped."""
+    """What a code looks like. ``common``: pieces that a larger share of passages hold are dropped."""
 
-    dims: int = 192
-    subspaces: int = 32
-    pool: int = 2
-    common: float = 1.0
+    dims: int = 384
+    subspaces: int = 16
+    common: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
     """A trained codec: ``rotation`` [d, dims], ``codebook`` int8 [subspaces, 256, dims / subspaces].
 
-    ``scale`` is what one step of the codebook is worth; ``idf`` [vocabulary] weighs word pieces.
+    ``known`` [K] are the pieces that have a mean, ``means`` int8 [K + 1, dims], the first of them zero;
+    ``scale`` is what one step of both tables is worth; ``idf`` [vocabulary] weighs word pieces.
     """
 
     form: Form
     mean: Floats
     rotation: Floats
     codebook: NDArray[np.int8]
+    known: Pieces
+    means: NDArray[np.int8]
     scale: float
     idf: Floats
+
+    @property
+    def width(self) -> int:
+        """Bytes of one token."""
+        return PIECE_BYTES + self.form.subspaces
 
     @classmethod
     def train(
@@ -64,60 +76,60 @@ class Codec:
         """
         idf = inverse_frequency(pieces)
         form = _fitting(form or Form(), tokens)
-        kept = [_pooled(_kept(t, p, idf, form), form.pool) for t, p in zip(tokens, pieces, strict=True)]
-        vectors = np.concatenate(kept).astype(np.float32)
+        vectors, ids, _ = _flat(tokens, pieces, idf, form)
+        mean = vectors.mean(axis=0)
+        known, means = _piece_means(vectors - mean, ids)
         rng = np.random.default_rng(seed)
-        sample = vectors[np.sort(rng.permutation(len(vectors))[: 4 * SAMPLE])]
-        mean = sample.mean(axis=0)
-        rotation = _rotation(sample - mean, form)
-        rotated = (sample - mean) @ rotation
-        books = [_centroids(part, rng) for part in np.split(rotated, form.subspaces, axis=1)]
-        book = np.stack(books)
-        scale = float(np.abs(book).max() / 127) or 1.0
-        return cls(form, mean, rotation, np.rint(book / scale).astype(np.int8), scale, idf)
+        sample = np.sort(rng.permutation(len(vectors))[: 4 * SAMPLE])
+        rest = vectors[sample] - mean - means[_places(known, ids[sample])]
+        rotation = _rotation(rest, form)
+        parts = np.split(rest @ rotation, form.subspaces, axis=1)
+        book = np.stack([_centroids(part, rng) for part in parts])
+        turned = means @ rotation
+        scale = float(np.abs(book).max() + np.abs(turned).max()) / 127 or 1.0
+        steps = [np.rint(table / scale).astype(np.int8) for table in (book, turned)]
+        return cls(form, mean, rotation, steps[0], known, steps[1], scale, idf)
 
     def encode(self, tokens: Sequence[Floats], pieces: Sequence[Pieces]) -> list[bytes]:
-        """One code a passage, ``subspaces`` bytes a kept token pair; empty for a passage without tokens."""
-        kept = [
-            _pooled(_kept(t, p, self.idf, self.form), self.form.pool)
-            for t, p in zip(tokens, pieces, strict=True)
-        ]
-        ends = np.cumsum([len(vectors) for vectors in kept])
-        flat = np.concatenate([*kept, np.empty((0, len(self.mean)), np.float32)]).astype(np.float32)
-        codes = self._nearest(np.asarray((flat - self.mean) @ self.rotation, np.float32))
+        """One code a passage, ``width`` bytes a kept token; empty for a passage without tokens."""
+        if not sum(map(len, tokens)):
+            return [b""] * len(tokens)
+        vectors, ids, ends = _flat(tokens, pieces, self.idf, self.form)
+        at = _places(self.known, ids)
+        scale = np.float32(self.scale)
+        rest = (vectors - self.mean) @ self.rotation - self.means[at] * scale
+        codes = np.empty((len(vectors), self.width), np.uint8)
+        codes[:, :PIECE_BYTES] = at.astype("<u2")[:, None].view(np.uint8)
+        for subspace, part in enumerate(np.split(rest, self.form.subspaces, axis=1)):
+            codes[:, PIECE_BYTES + subspace] = _assign(part, self.codebook[subspace] * scale)
         return [part.tobytes() for part in np.split(codes, ends)[:-1]]
 
     def decode(self, codes: Sequence[bytes]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
         """Rotated vectors [T, dims] in steps of ``scale``; where each passage begins, and the end [n + 1].
 
-        Raises CorruptError (E_CORRUPT) where a code is not a whole number of vectors long.
+        Raises CorruptError (E_CORRUPT) where a code is not a whole number of tokens long, or names a piece
+        that this codec does not know.
         """
-        width = self.form.subspaces
         lengths = np.array([len(code) for code in codes], np.int64)
-        if (lengths % width).any():
-            at = int(np.flatnonzero(lengths % width)[0])
-            raise CorruptError(
-                "E_CORRUPT",
-                f"a token code of {lengths[at]} bytes is not a multiple of {width}",
-                cure="rebuild the index's token vectors with `fingerpost doctor --repair`",
-            )
-        rows = np.frombuffer(b"".join(codes), np.uint8).reshape(-1, width)
-        flat = self.codebook.reshape(width * CENTROIDS, -1)
-        at_book = rows.astype(np.intp) + np.arange(width) * CENTROIDS
-        vectors = np.take(flat, at_book, axis=0, mode="clip").reshape(len(rows), self.form.dims)
-        return vectors, np.concatenate([[0], np.cumsum(lengths // width)])
+        if (lengths % self.width).any():
+            odd = int(lengths[lengths % self.width > 0][0])
+            raise _damaged(f"a code of token vectors has {odd} bytes, not a multiple of {self.width}")
+        rows = np.frombuffer(b"".join(codes), np.uint8).reshape(-1, self.width)
+        places = np.ascontiguousarray(rows[:, :PIECE_BYTES]).view("<u2").ravel().astype(np.intp)
+        if len(places) and places.max() >= len(self.means):
+            raise _damaged(f"a code names word piece {places.max()} of {len(self.means)}")
+        book = self.codebook.reshape(self.form.subspaces * CENTROIDS, -1)
+        at_book = rows[:, PIECE_BYTES:] + np.arange(self.form.subspaces, dtype=np.intp) * CENTROIDS
+        vectors = np.take(book, at_book, axis=0, mode="clip").reshape(len(rows), self.form.dims)
+        vectors += np.take(self.means, places, axis=0, mode="clip")
+        return vectors, np.concatenate([[0], np.cumsum(lengths // self.width)])
 
     def to_bytes(self) -> bytes:
         """The codec as a safetensors file."""
-        form = np.array([self.form.dims, self.form.subspaces, self.form.pool, self.form.common], np.float64)
-        parts = {"mean": self.mean, "rotation": self.rotation, "codebook": self.codebook, "idf": self.idf}
-        scale = np.array([self.scale], np.float64)
-        return bytes(
-            save(
-                {name: np.ascontiguousarray(part) for name, part in parts.items()}
-                | {"form": form, "scale": scale}
-            )
-        )
+        form = np.array([self.form.dims, self.form.subspaces, self.form.common, self.scale], np.float64)
+        tables = {name: getattr(self, name) for name in _PARTS - {"form"}}
+        arrays = {name: np.ascontiguousarray(table) for name, table in sorted(tables.items())}
+        return bytes(save(arrays | {"form": form}))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Codec:
@@ -125,22 +137,20 @@ class Codec:
         try:
             parts = load(data)
         except (SafetensorError, ValueError) as error:
-            raise _not_a_codec(str(error)) from error
-        if set(parts) != _PARTS:
-            raise _not_a_codec(f"it holds {sorted(parts)}")
-        dims, subspaces, pool = (int(number) for number in parts["form"][:3])
-        form = Form(dims, subspaces, pool, float(parts["form"][3]))
-        if parts["codebook"].shape != (subspaces, CENTROIDS, dims // max(subspaces, 1)):
-            raise _not_a_codec(f"its codebook has shape {parts['codebook'].shape}")
-        return cls(
-            form, parts["mean"], parts["rotation"], parts["codebook"], float(parts["scale"][0]), parts["idf"]
-        )
-
-    def _nearest(self, rotated: Floats) -> NDArray[np.uint8]:
-        codes = np.empty((len(rotated), self.form.subspaces), np.uint8)
-        for at, part in enumerate(np.split(rotated, self.form.subspaces, axis=1)):
-            codes[:, at] = _assign(part, self.codebook[at].astype(np.float32) * np.float32(self.scale))
-        return codes
+            raise _damaged(f"not a codec of token vectors: {error}") from error
+        if set(parts) != _PARTS or parts["form"].shape != (4,):
+            raise _damaged(f"not a codec of token vectors: it holds {sorted(parts)}")
+        dims, subspaces, common, scale = parts.pop("form").tolist()
+        form = Form(int(dims), int(subspaces), common)
+        expected = {
+            "codebook": (form.subspaces, CENTROIDS, form.dims // max(form.subspaces, 1)),
+            "means": (len(parts["known"]) + 1, form.dims),
+            "rotation": (len(parts["mean"]), form.dims),
+        }
+        for name, shape in expected.items():
+            if parts[name].shape != shape:
+                raise _damaged(f"not a codec of token vectors: {name} is {parts[name].shape}, not {shape}")
+        return cls(form=form, scale=scale, **parts)
 
 
 def inverse_frequency(pieces: Sequence[Pieces]) -> Floats:
@@ -156,14 +166,6 @@ def inverse_frequency(pieces: Sequence[Pieces]) -> Floats:
     return np.log((len(pieces) + 1) / (held + 1)).astype(np.float32)
 
 
-def _kept(tokens: Floats, pieces: Pieces, idf: Floats, form: Form) -> Floats:
-    """Tokens without the common pieces; all of them where nothing would be left."""
-    if form.common >= 1 or not len(tokens):
-        return tokens
-    rare = weights_of(pieces, idf) > -np.log(form.common)
-    return tokens[rare] if rare.any() else tokens
-
-
 def weights_of(pieces: Pieces, idf: Floats) -> Floats:
     """The idf of each piece; a piece never seen in training is as rare as the rarest.
 
@@ -174,13 +176,40 @@ def weights_of(pieces: Pieces, idf: Floats) -> Floats:
     return np.where(known, idf[np.where(known, pieces, 0)], idf.max()).astype(np.float32)
 
 
-def _pooled(tokens: Floats, pool: int) -> Floats:
-    """Unit means of every ``pool`` adjacent tokens."""
-    if pool == 1 or not len(tokens):
-        return tokens
-    means = np.add.reduceat(tokens.astype(np.float32), np.arange(0, len(tokens), pool), axis=0)
-    lengths = np.linalg.norm(means, axis=1, keepdims=True)
-    return (means / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+def _flat(
+    tokens: Sequence[Floats], pieces: Sequence[Pieces], idf: Floats, form: Form
+) -> tuple[Floats, Pieces, NDArray[np.int64]]:
+    """Kept tokens of all passages [T, d], their pieces [T], and where each passage ends."""
+    kept = [_kept(ids, idf, form) for ids in pieces]
+    vectors = [token[keep] for token, keep in zip(tokens, kept, strict=True)]
+    ids = [piece[keep] for piece, keep in zip(pieces, kept, strict=True)]
+    ends = np.cumsum([len(one) for one in ids])
+    return np.concatenate(vectors).astype(np.float32), np.concatenate(ids).astype(np.int32), ends
+
+
+def _kept(pieces: Pieces, idf: Floats, form: Form) -> NDArray[np.bool_]:
+    """Which tokens are not of common pieces; all of them where nothing would be left."""
+    if not len(pieces):
+        return np.ones(0, np.bool_)
+    rare = weights_of(pieces, idf) > -np.log(form.common)
+    return rare if rare.any() else np.ones(len(pieces), np.bool_)
+
+
+def _piece_means(centred: Floats, ids: Pieces) -> tuple[Pieces, Floats]:
+    """The pieces that have a mean, sorted, and their means [K + 1, d] after a row of zeros."""
+    known, counts = np.unique(ids, return_counts=True)
+    often = np.sort(np.argsort(-counts, kind="stable")[:MOST_PIECES])
+    order = np.argsort(ids, kind="stable")
+    first = np.searchsorted(ids[order], known)
+    sums = np.add.reduceat(centred[order], first, axis=0)
+    means = (sums / (counts + PRIOR)[:, None])[often].astype(np.float32)
+    return known[often].astype(np.int32), np.concatenate([np.zeros((1, centred.shape[1]), np.float32), means])
+
+
+def _places(known: Pieces, ids: Pieces) -> NDArray[np.intp]:
+    """Each piece's row in the table of means; 0 for one without."""
+    at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+    return np.where(known[at] == ids, at + 1, 0)
 
 
 def _fitting(form: Form, tokens: Sequence[Floats]) -> Form:
@@ -190,7 +219,7 @@ def _fitting(form: Form, tokens: Sequence[Floats]) -> Form:
     width = tokens[0].shape[1]
     dims = min(form.dims, width)
     subspaces = max(m for m in range(1, min(form.subspaces, dims) + 1) if dims % m == 0)
-    return Form(dims, subspaces, form.pool, form.common)
+    return Form(dims, subspaces, form.common)
 
 
 def _rotation(centred: Floats, form: Form) -> Floats:
@@ -229,9 +258,7 @@ def _assign(vectors: Floats, centroids: Floats) -> NDArray[np.intp]:
     return nearest
 
 
-def _not_a_codec(detail: str) -> CorruptError:
+def _damaged(what: str) -> CorruptError:
     return CorruptError(
-        "E_CORRUPT",
-        f"not a codec of token vectors: {detail}",
-        cure="rebuild the index's token vectors with `fingerpost doctor --repair`",
+        "E_CORRUPT", what, cure="rebuild the index's token vectors with `fingerpost doctor --repair`"
     )
