@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import CorruptError, NotFoundError, UsageError
-from fingerpost.store.disk import named_errors, sync_folder
 from fingerpost.store.disk import replace as replace_file
+from fingerpost.store.disk import sync_folder
 from fingerpost.store.fresh import Fresh
 from fingerpost.store.generation import (
     ARTIFACTS,
@@ -36,10 +36,12 @@ from fingerpost.store.publish import (
     check_names,
     link_all,
     measure,
+    new_folder,
     seal,
     write_artifacts,
     write_generation,
 )
+from fingerpost.store.schema import shrink
 from fingerpost.store.state import State, tail_path
 from fingerpost.store.writes import Writer
 
@@ -63,6 +65,8 @@ class Folds:
             seq = state.live.seq if layout.seq is None else layout.seq
             live = state.live_at(seq)
         layout = replace(layout, keys=np.asarray(layout.keys, dtype=np.int64), seq=seq)
+        with self._writer.ledger.lock:
+            shrink(self._writer.connection)
         layout.check(live.keys)
         self._check_encoded(live)
         number = before.manifest.generation + 1
@@ -91,11 +95,9 @@ class Folds:
         check_names(artifacts)
         before = self._state.generation
         number = before.manifest.generation + 1
-        folder = self._root / folder_name(number)
         gone = {*artifacts, *drop}
-        with named_errors(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-            (folder / ARTIFACTS).mkdir(parents=True)
+        with new_folder(self._root, number) as folder:
+            (folder / ARTIFACTS).mkdir()
             if before.folder.is_dir():
                 link_all(before.folder, folder)
             for name in gone:
@@ -119,10 +121,7 @@ class Folds:
             )
         old = read_manifest(self._root / folder_name(now.history[0]) / NAME)
         number = now.generation + 1
-        folder = self._root / folder_name(number)
-        with named_errors(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
+        with new_folder(self._root, number) as folder:
             link_all(self._root / old.folder, folder)
             (folder / NAME).unlink(missing_ok=True)
             files = seal(folder)
@@ -138,14 +137,16 @@ class Folds:
 
     def _publish(self, manifest: Manifest) -> None:
         state = self._state
-        replace_file(self._root / manifest.folder / NAME, manifest.to_bytes())
-        with state.lock:
-            if manifest.tail != state.generation.manifest.tail:
-                self._carry_over(manifest)
-            self._held[state.generation.manifest.generation] = weakref.ref(state.generation)
-            write_manifest(self._root, manifest)
-            state.adopt(manifest)
-        self.clean()
+        try:
+            replace_file(self._root / manifest.folder / NAME, manifest.to_bytes())
+            with state.lock:
+                if manifest.tail != state.generation.manifest.tail:
+                    self._carry_over(manifest)
+                self._held[state.generation.manifest.generation] = weakref.ref(state.generation)
+                write_manifest(self._root, manifest)
+                state.adopt(manifest)
+        finally:
+            self.clean()
 
     def _carry_over(self, manifest: Manifest) -> None:
         """Give the next tail file the vectors of standing chunks that the next generation does not hold."""

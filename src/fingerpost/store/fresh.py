@@ -15,6 +15,7 @@ from threading import RLock
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.errors import CorruptError, StoreError
 from fingerpost.store.digest import digest
 from fingerpost.store.disk import named_errors
 from fingerpost.store.schema import FRESH, connect
@@ -47,9 +48,12 @@ class Fresh:
         if not self._write and not self.path.is_file():
             return None
         try:
-            return self._connect()
-        except _DAMAGED as error:
-            log.warning("%s is unreadable (%s): its vectors count as missing", self.path.name, error)
+            with named_errors(self.path):
+                return self._connect()
+        except StoreError as error:
+            if self._write and not isinstance(error, CorruptError):
+                raise  # the disk is full or failing: that is no reason to throw vectors away
+            log.warning("%s: its vectors count as missing", error.message)
             if not self._write:
                 return None
         self.remove()

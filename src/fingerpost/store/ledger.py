@@ -20,7 +20,7 @@ from fingerpost.store import codec
 from fingerpost.store.digest import CONTENT_BYTES, Field, digest
 from fingerpost.store.disk import corrupt, named_errors
 from fingerpost.store.filters import STANDING
-from fingerpost.store.schema import FORMAT, PAGE_BITS, PAGE_CHARS, connect
+from fingerpost.store.schema import FORMAT, PAGE_BITS, PAGE_CHARS, connect, described, expected
 
 DOCUMENT = (
     "key, doc_id, content, title, metadata, labels, media_type, flags, length, first_chunk, chunk_count, "
@@ -28,6 +28,7 @@ DOCUMENT = (
 )
 CHUNK = 'key, chunk_id, doc, ordinal, start, "end", title, heading, passage, record'
 Row = tuple[Any, ...]
+HEAD = "seq, next_document, next_chunk, documents, chunks, labelled, chain, record"
 _CACHED_PAGES = 512
 _CACHED_OWNERS = 4_096
 _SLICE = 500
@@ -42,6 +43,7 @@ class Head:
     next_chunk: int
     documents: int
     chunks: int
+    labelled: int
     chain: bytes
 
 
@@ -114,7 +116,7 @@ class Ledger:
 
     def head(self) -> Head:
         """The newest state. Raises CorruptError when the row is damaged."""
-        rows = self.rows("SELECT seq, next_document, next_chunk, documents, chunks, chain, record FROM head")
+        rows = self.rows(f"SELECT {HEAD} FROM head")
         if len(rows) != 1 or digest(*rows[0][:-1]) != rows[0][-1]:
             raise corrupt("ledger.db head", "its digest does not match")
         return Head(*rows[0][:-1])
@@ -170,7 +172,12 @@ class Ledger:
         """The version of ``doc_id`` that stands, or None."""
         sql = f"SELECT {DOCUMENT} FROM documents WHERE doc_id = ? AND valid_to IS NULL"
         rows = self.rows(sql, (doc_id,))
-        return checked_version(rows[0]) if rows else None
+        if not rows:
+            return None
+        version = checked_version(rows[0])
+        if version.doc_id != doc_id or version.valid_to is not None:
+            raise corrupt("ledger.db live", f"it leads to another version than the one of {doc_id!r}")
+        return version
 
     def verify_documents(self, *, again: bool = False) -> None:
         """Check the row of every document that came since the last call (all of them ``again``),
@@ -185,9 +192,9 @@ class Ledger:
         with self.lock, named_errors(self.path):
             for row in self.connection.execute(sql, (self._verified_key,)):
                 self._verified_key = checked_version(row).key
-        live = "SELECT count(*) FROM documents {} WHERE valid_to IS NULL"
-        counts = [self.rows(live.format(how))[0][0] for how in ("NOT INDEXED", "INDEXED BY live")]
-        if counts != [head.documents] * 2 and self.head() == head:
+        live = "SELECT count(*), count(labels) FROM documents {} WHERE valid_to IS NULL"
+        counts = [self.rows(live.format(how))[0] for how in ("NOT INDEXED", "INDEXED BY live")]
+        if counts != [(head.documents, head.labelled)] * 2 and self.head() == head:
             raise corrupt("ledger.db documents", f"{counts} of {head.documents} documents stand")
         self._verified_seq = head.seq
 
@@ -312,6 +319,11 @@ class Ledger:
                 f"{self.path.parent} has format {version}; this program reads up to {FORMAT}",
                 cure="open it with the newer fingerpost that made it",
             )
+        with named_errors(self.path):
+            whole = described(self.connection) == expected()
+        if not whole:
+            self.close()
+            raise corrupt("ledger.db", "the description of its tables is not what was written")
         if version != FORMAT:
             self.close()
             raise corrupt("ledger.db", f"format {version} is not {FORMAT}")

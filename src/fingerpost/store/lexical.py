@@ -7,10 +7,12 @@ of the base is weighted by idf(base + tail) / idf(base), so that base and tail r
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import tantivy
@@ -50,8 +52,11 @@ class Lexical:
 
     def __init__(self, folder: Path, statistics: Mapping[str, FieldStatistics] | None = None) -> None:
         self._schema = schema()
+        self._links = None if os.access(folder, os.W_OK) else TemporaryDirectory()
         try:
-            self._index = tantivy.Index.open(str(folder))
+            self._index = tantivy.Index.open(
+                str(folder if self._links is None else _linked(folder, self._links))
+            )
             self._index.config_reader("manual", 0)
             self._index.reload()
         except (ValueError, OSError) as error:
@@ -103,6 +108,14 @@ class Lexical:
                 found = dict(_values(tree))
                 return FieldStatistics(int(found["N"]), found["avgdl"])
         return FieldStatistics()
+
+
+def _linked(folder: Path, links: TemporaryDirectory[str]) -> Path:
+    """A folder of links: tantivy wants a lock file to open an index, also where none can be made."""
+    for path in folder.iterdir():
+        if path.name not in _LOCKS:
+            (Path(links.name) / path.name).symlink_to(path.absolute())
+    return Path(links.name)
 
 
 def _values(tree: dict[str, object]) -> Iterator[tuple[str, float]]:

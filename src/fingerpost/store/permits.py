@@ -54,10 +54,8 @@ class Permits:
         """See Snapshot.allow."""
         chosen = wanted if isinstance(wanted, Filter) else Filter.parse(wanted or ())
         held = _checked(principals)
-        labelled = not self._unlabelled or bool(
-            self._ledger.rows("SELECT 1 FROM documents WHERE labels IS NOT NULL AND valid_to IS NULL LIMIT 1")
-        )
-        if not labelled and not chosen.conditions:
+        open_to_all = self._unlabelled and not self._ledger.head().labelled
+        if open_to_all and not chosen.conditions:
             return None
         known = self._known.get((chosen, held))
         if known is None or known.of is not view:

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,16 +95,28 @@ def write_generation(
 
     ``before`` is the generation whose lexical segments are taken over, less the keys ``dead``.
     """
-    folder = root / folder_name(number)
-    with named_errors(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / ARTIFACTS).mkdir(parents=True)
+    with new_folder(root, number) as folder:
+        (folder / ARTIFACTS).mkdir()
         (folder / "lexical").mkdir()
         _write_arrays(folder, layout, sources)
         if len(layout.keys):
             _write_lexical(folder / "lexical", layout, sources, before, dead)
         write_artifacts(folder, layout.artifacts)
         return seal(folder)
+
+
+@contextmanager
+def new_folder(root: Path, number: int) -> Iterator[Path]:
+    """An empty folder for a generation; what was written is removed again when writing fails."""
+    folder = root / folder_name(number)
+    with named_errors(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            yield folder
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def measure(root: Path, number: int, chunks: int) -> dict[str, tuple[int, float]]:

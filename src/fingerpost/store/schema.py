@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
 
 FORMAT = 1
 PAGE_CHARS = 8_192
 PAGE_BITS = 20
+LOG_BYTES = 1 << 20
+"""The write-ahead log is cut back to this size once it was written into its database."""
 
 LEDGER = """
 CREATE TABLE head (
   one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, next_document INTEGER NOT NULL,
-  next_chunk INTEGER NOT NULL, documents INTEGER NOT NULL, chunks INTEGER NOT NULL, chain BLOB NOT NULL,
-  record BLOB NOT NULL);
+  next_chunk INTEGER NOT NULL, documents INTEGER NOT NULL, chunks INTEGER NOT NULL, labelled INTEGER NOT NULL,
+  chain BLOB NOT NULL, record BLOB NOT NULL);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE log (seq INTEGER PRIMARY KEY, came BLOB NOT NULL, went BLOB NOT NULL, chain BLOB NOT NULL);
 CREATE TABLE documents (
@@ -29,7 +33,6 @@ CREATE TABLE documents (
   outline BLOB NOT NULL, record BLOB NOT NULL);
 CREATE UNIQUE INDEX live ON documents (doc_id) WHERE valid_to IS NULL;
 CREATE INDEX ended ON documents (valid_to) WHERE valid_to IS NOT NULL;
-CREATE INDEX labelled ON documents (key) WHERE labels IS NOT NULL AND valid_to IS NULL;
 CREATE TABLE pages (id INTEGER PRIMARY KEY, body BLOB NOT NULL, record BLOB NOT NULL);
 CREATE TABLE chunks (
   key INTEGER PRIMARY KEY, chunk_id TEXT NOT NULL, doc INTEGER NOT NULL, ordinal INTEGER NOT NULL,
@@ -62,9 +65,30 @@ def connect(path: Path, *, write: bool, synchronous: str = "FULL") -> sqlite3.Co
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA secure_delete = ON")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
     else:
         connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def shrink(connection: sqlite3.Connection) -> None:
+    """Write the log into the database and give its space back, as far as that can be done now."""
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+
+def described(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """The tables and indexes as they were made. A damaged description makes SQLite read other columns."""
+    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
+    return [(str(name), str(sql)) for name, sql in rows]
+
+
+@cache
+def expected() -> list[tuple[str, str]]:
+    """What ``described`` says of a whole ledger."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(LEDGER)
+        return described(connection)
 
 
 def _mode(path: Path, *, write: bool) -> str:

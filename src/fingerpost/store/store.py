@@ -6,6 +6,7 @@
     kb/gen-000007/      immutable files of a generation
     kb/MANIFEST         names the generation, with every file's size and digest
     kb/LOCK             the writer's lock
+    kb/BALLAST          room for deletes on a full disk
 
 A write is one ledger transaction, on disk before the call returns, and visible to the next snapshot.
 """
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EIO
 from pathlib import Path
-from sqlite3 import SQLITE_IOERR
+from sqlite3 import SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE
 from threading import RLock
 from types import TracebackType
 from typing import Any
@@ -28,19 +29,23 @@ from numpy.typing import NDArray
 from fingerpost.config import Settings
 from fingerpost.errors import DiskError, FingerprintError, StoreError, UsageError
 from fingerpost.records import Chunk, Document, Pair
-from fingerpost.store import codec, headmark
+from fingerpost.store import ballast, codec, headmark
 from fingerpost.store.check import Finding, check, status
 from fingerpost.store.disk import corrupt, named_errors
 from fingerpost.store.folds import Folds, sweep
 from fingerpost.store.fresh import Encoded
 from fingerpost.store.generation import NAME, Manifest, Verify, write_manifest
-from fingerpost.store.ledger import Ledger
+from fingerpost.store.ledger import Head, Ledger
 from fingerpost.store.lock import WriterLock
 from fingerpost.store.publish import Layout
 from fingerpost.store.puts import Puts
+from fingerpost.store.schema import shrink
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.state import State
 from fingerpost.store.writes import GENESIS, Writer, create_ledger
+
+_UNKNOWN = {SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_WRITE}
+"""After these nobody knows what is on the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,8 @@ class Store:
             raise
         self._writer = Writer(self._ledger) if write else None
         self._fold_lock = RLock()
+        if write:
+            ballast.take_on(path)
         if self._writer is not None:
             self._folds = Folds(self._state, self._writer)
         self._meta = self._ledger.meta()
@@ -120,6 +127,7 @@ class Store:
                 "settings": chosen.model_dump_json(),
             }
             create_ledger(root / "ledger.db", meta)
+            headmark.mark(root, Head(0, 1, 1, 0, 0, 0, GENESIS))
             write_manifest(root, Manifest(0, 0, GENESIS.hex(), dim, fingerprint, policy))
         finally:
             lock.release()
@@ -207,9 +215,16 @@ class Store:
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Delete documents, with their training pairs, in one transaction; returns how many there were.
-        They are gone for every later snapshot when this returns.
+        They are gone for every later snapshot when this returns. On a full disk a reserve is used up.
         """
         names = list(dict.fromkeys(doc_ids))
+        try:
+            return self._delete(names)
+        except DiskError as error:
+            ballast.drop(self.path, error)
+            return self._delete(names)
+
+    def _delete(self, names: Sequence[str]) -> int:
         with self._writing() as writer:
             with writer.transaction() as batch:
                 for version in filter(None, map(self._ledger.live, names)):
@@ -335,11 +350,10 @@ class Store:
                 yield self._writer
         except DiskError as error:
             cause = error.__cause__
-            if (
-                getattr(cause, "sqlite_errorcode", 0) & 0xFF == SQLITE_IOERR
-                or getattr(cause, "errno", 0) == EIO
-            ):
+            if getattr(cause, "sqlite_errorcode", 0) in _UNKNOWN or getattr(cause, "errno", 0) == EIO:
                 self._failed = error.message
+            with self._ledger.lock:
+                shrink(self._ledger.connection)
             raise
 
     def _acknowledge(self) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from fingerpost.records import Chunk, Document, Pair
 from fingerpost.store import codec
 from fingerpost.store.digest import CONTENT_BYTES, Field, digest
-from fingerpost.store.disk import named_errors
+from fingerpost.store.disk import corrupt, named_errors
 from fingerpost.store.ledger import Head, Ledger, Version
 from fingerpost.store.schema import FORMAT, LEDGER, PAGE_BITS, connect
 
@@ -34,7 +34,7 @@ def create_ledger(path: Path, meta: dict[str, str]) -> None:
             connection.execute("BEGIN")
             rows = [(name, value, digest(name, value)) for name, value in meta.items()]
             connection.executemany("INSERT INTO meta VALUES (?, ?, ?)", rows)
-            write_head(connection, Head(0, 1, 1, 0, 0, GENESIS))
+            write_head(connection, Head(0, 1, 1, 0, 0, 0, GENESIS))
             connection.execute(f"PRAGMA user_version = {FORMAT}")
             connection.execute("COMMIT")
         finally:
@@ -43,8 +43,8 @@ def create_ledger(path: Path, meta: dict[str, str]) -> None:
 
 def write_head(connection: sqlite3.Connection, head: Head) -> None:
     """Replace the head row."""
-    row = (head.seq, head.next_document, head.next_chunk, head.documents, head.chunks, head.chain)
-    connection.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?, ?, ?, ?, ?)", (*row, digest(*row)))
+    row = [getattr(head, name) for name in head.__slots__]
+    connection.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, digest(*row)))
 
 
 @dataclass(slots=True)
@@ -55,6 +55,7 @@ class Batch:
     came: list[tuple[int, int, int]] = field(default_factory=list)
     went: list[tuple[int, int, int]] = field(default_factory=list)
     touched: bool = False
+    labelled: int = 0
 
     @property
     def seq(self) -> int:
@@ -76,6 +77,7 @@ class Batch:
                 seq=self.seq,
                 documents=self.head.documents + len(self.came) - len(self.went),
                 chunks=self.head.chunks + sum(r[2] for r in self.came) - sum(r[2] for r in self.went),
+                labelled=self.head.labelled + self.labelled,
                 chain=digest(self.head.chain, self.seq, came, went, size=CONTENT_BYTES),
             ),
             came,
@@ -153,17 +155,20 @@ class Writer:
         ]
         self.connection.executemany(_CHUNK, cut)
         batch.came.append(version.extent)
+        batch.labelled += labels is not None
         return version
 
     def end(self, batch: Batch, version: Version) -> None:
         """A version stands no longer."""
         self._update(replace(version, valid_to=batch.seq))
         batch.went.append(version.extent)
+        batch.labelled -= version.labels is not None
 
     def relabel(self, batch: Batch, version: Version, labels: str | None) -> None:
         """Change who may read a version; its text and chunks stay."""
         self._update(replace(version, labels=labels))
         batch.touched = True
+        batch.labelled += (labels is not None) - (version.labels is not None)
 
     def drop_pairs(self, doc_ids: Iterable[str], *, origins: Sequence[str] = ()) -> None:
         """Forget training pairs of these documents, of all origins or of the ones named; part of the
@@ -195,11 +200,13 @@ class Writer:
 
     def purge(self, until: int) -> int:
         """Remove versions that ended at or before seq ``until``, text and all; returns how many."""
-        sql = "SELECT key, first_chunk, chunk_count FROM documents INDEXED BY ended WHERE valid_to <= ?"
+        sql = "SELECT key FROM documents INDEXED BY ended WHERE valid_to <= ?"
         with self.atomic():
-            gone = self.ledger.rows(sql, (until,))
-            for key, first, count in gone:
-                self._forget(key, first, count)
+            gone = [int(row[0]) for row in self.ledger.rows(sql, (until,))]
+            for version in self.ledger.versions(gone).values():
+                if version.valid_to is None or version.valid_to > until:
+                    raise corrupt("ledger.db ended", f"it names {version.doc_id!r}, which stands")
+                self._forget(*version.extent)
         return len(gone)
 
     def _forget(self, key: int, first: int, count: int) -> None:

@@ -1,0 +1,95 @@
+"""Run inside a mount namespace of its own: what a store does on a full disk, or on a read-only one.
+
+``python full_disk.py full FOLDER`` on a small tmpfs; ``… read-only FOLDER`` on a read-only mount that holds
+an index. Ends with status 0 when everything was as promised.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from fingerpost.errors import DiskError
+from fingerpost.store import Layout, Store
+from fingerpost.text.query import parse
+
+sys.path.insert(0, str(Path(__file__).parent))
+from worker import DIM, document, encode
+
+
+def put(store: Store, number: int) -> None:
+    document_, chunks = document(f"doc{number}", number)
+    padded = type(document_)(document_.doc_id, document_.text, metadata={"pad": os.urandom(8_000).hex()})
+    result = store.put([(padded, chunks)])
+    store.put_vectors(result.keys, encode(result.passages))
+
+
+def fold(store: Store) -> None:
+    missing = store.missing_vectors(10_000)
+    store.put_vectors([key for key, _ in missing], encode(tuple(text for _, text in missing)))
+    live = store.live()
+    store.publish(Layout(live.keys, np.array([0, len(live.keys)], dtype=np.int32), live.seq))
+
+
+def full(folder: Path, seed: int) -> None:
+    """Fill the disk with documents and folds, from a different filling each time."""
+    choice = random.Random(seed)
+    store = Store.create(folder / "kb", fingerprint="f", dim=DIM)
+    filler = folder / "filler"
+    filler.write_bytes(os.urandom(choice.randrange(700_000, 2_000_000)))
+    acknowledged, refused = set(), 0
+    for number in range(1_000):
+        try:
+            put(store, number) if number % 20 or not number else fold(store)
+            acknowledged.update([f"doc{number}"] if number % 20 or not number else [])
+        except DiskError:
+            refused += 1
+            if refused > 3:
+                break
+    assert refused > 3, "the disk never filled"
+    check(store, acknowledged)
+    gone = set(sorted(acknowledged)[:3])
+    assert store.delete(gone) == 3
+    check(store, acknowledged - gone)
+    filler.unlink()
+    for number in (0, 5_000, 5_001):  # writes resume alone
+        put(store, number)
+    fold(store)
+    check(store, acknowledged - gone | {"doc0", "doc5000", "doc5001"})
+    store.close()
+    with Store.open(folder / "kb", write=True) as again:
+        assert again.check() == []
+        check(again, acknowledged - gone | {"doc0", "doc5000", "doc5001"})
+
+
+def check(store: Store, expected: set[str]) -> None:
+    snapshot = store.snapshot()
+    found = {chunk.doc_id for chunk in snapshot.chunks(snapshot.keys())}
+    assert expected <= found <= expected | {f"doc{n}" for n in range(1_000)}, expected ^ found
+    assert len(found - expected) <= 4, "only writes in flight may be there or not"
+    keys, _ = snapshot.lexical(parse("stands"), k=5_000)
+    assert {chunk.doc_id for chunk in snapshot.chunks(keys)} == found
+
+
+def read_only(folder: Path) -> None:
+    with Store.open(folder / "kb") as store:
+        snapshot = store.snapshot()
+        assert snapshot.n_documents == 5
+        assert len(snapshot.lexical(parse("stands"), k=9)[0]) == 5
+        assert len(snapshot.dense(np.ones(DIM, dtype=np.float32), k=3)[0]) == 3
+    try:
+        Store.open(folder / "kb", write=True)
+    except DiskError:
+        return
+    raise AssertionError("a read-only folder was opened for writing")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "full":
+        full(Path(sys.argv[2]), int(sys.argv[3]))
+    else:
+        read_only(Path(sys.argv[2]))

@@ -1,0 +1,84 @@
+"""A full disk: writes are refused by name, reads and deletes go on, writes resume alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fingerpost.errors import DiskError
+from fingerpost.store import Layout, Store
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+from worker import DIM, document, encode  # noqa: E402
+
+
+def inside(mount: str, *arguments: str) -> None:
+    """Run full_disk.py in a mount namespace of its own, after ``mount``."""
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare is not installed")
+    probe = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False)
+    if probe.returncode:
+        pytest.skip("mount namespaces are not permitted here")
+    command = f'{mount} && exec "$0" "$@"'
+    script = [sys.executable, str(HERE / "full_disk.py"), *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", command, *script],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_full_disk(tmp_path: Path, seed: int) -> None:
+    inside(f"mount -t tmpfs -o size=6m none {tmp_path}", "full", str(tmp_path), str(seed))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3, 200))
+def test_two_hundred_full_disks(tmp_path: Path, seed: int) -> None:
+    inside(f"mount -t tmpfs -o size=6m none {tmp_path}", "full", str(tmp_path), str(seed))
+
+
+def test_a_read_only_folder_opens_for_reading(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "kb", fingerprint="f", dim=DIM) as store:
+        for number in range(5):
+            result = store.put([document(f"doc{number}", number)])
+            store.put_vectors(result.keys, encode(result.passages))
+            if number == 3:
+                live = store.live()
+                store.publish(Layout(live.keys, np.array([0, len(live.keys)], dtype=np.int32), live.seq))
+    inside(f"mount --bind -o ro {tmp_path} {tmp_path}", "read-only", str(tmp_path))
+
+
+def test_after_a_failed_fsync_nothing_is_written_until_reopened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.create(tmp_path / "kb", fingerprint="f", dim=DIM) as store:
+        store.put([document("doc1", 1)])
+        monkeypatch.setattr(os, "fsync", _failing)
+        live = store.live()
+        store.put_vectors(live.keys, encode(("a",) * len(live.keys)))
+        with pytest.raises(DiskError):
+            store.publish(Layout(live.keys, np.array([0, len(live.keys)], dtype=np.int32), live.seq))
+        monkeypatch.undo()
+        with pytest.raises(DiskError, match="writing stopped"):
+            store.put([document("doc2", 2)])
+        assert store.snapshot().n_documents == 1
+    with Store.open(tmp_path / "kb", write=True) as store:
+        store.put([document("doc2", 2)])
+        assert store.check()[0].problem.endswith("no vector")
+
+
+def _failing(_: int) -> None:
+    raise OSError(5, "Input/output error")
