@@ -136,3 +136,11 @@ def test_packing_keeps_rank_and_budget_and_leaves_out_what_is_said_already() -> 
 @pytest.mark.parametrize("budget", [0, 10, 17])
 def test_a_budget_too_small_packs_nothing(budget: int) -> None:
     assert pack([span("keys.md")], budget=budget, count=len) == ()
+
+
+def test_support_does_not_depend_on_the_scale_of_idf() -> None:
+    query, spans = parse("rotate the signing key"), [span("keys.md", 8)]
+    one = score(query, spans, idf=lambda term: {"rotat": 2.0, "sign": 1.0}.get(term, 4.0))
+    ten = score(query, spans, idf=lambda term: {"rotat": 20.0, "sign": 10.0}.get(term, 40.0))
+    assert [each.support for each in one] == pytest.approx([each.support for each in ten])
+    assert score(query, spans, idf=lambda _: 0.0)[0].support == score(query, spans)[0].support

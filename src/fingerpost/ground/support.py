@@ -72,7 +72,8 @@ def score(
     """The sentences of ``spans`` with their support, best first; headings and questions are no answers and
     left out.
 
-    Without ``idf`` every term weighs the same. At most 64 sentences, from the first spans on, are looked at.
+    ``idf`` answers for any term, most for one that no document holds; without it every term weighs the
+    same. At most 64 sentences, from the first spans on, are looked at.
     """
     weights = _weights(query, idf)
     found = [each for at, span in enumerate(spans) for each in _of_span(at, span, weights)][:MAX_SENTENCES]
@@ -100,8 +101,9 @@ def _weights(query: Query, idf: Idf | None) -> dict[str, float]:
     """
     if idf is None:
         return dict.fromkeys(wanted(query), _TYPICAL)
-    most = idf(_IN_NO_DOCUMENT)
-    return {term: idf(term) / most if most > 0 else _TYPICAL for term in wanted(query)}
+    raw = {term: idf(term) for term in wanted(query)}
+    most = max(idf(_IN_NO_DOCUMENT), *raw.values(), 0.0)
+    return {term: weight / most if most > 0 else _TYPICAL for term, weight in raw.items()}
 
 
 def pieces(text: str) -> list[tuple[int, int]]:
