@@ -268,3 +268,51 @@ def test_the_last_of_two_documents_with_one_id_wins(kb: Store) -> None:
     assert kb.delete(["twin"]) == 1
     kb.put([make("twin", "third words\n")])
     assert found(kb, "first second third") == ["twin#0"]
+
+
+def test_a_pinned_snapshot_outlives_the_fold(kb: Store) -> None:
+    pinned = kb.snapshot()
+    keys = pinned.keys()
+    before = pinned.vectors(keys), [bytes(code) for code in pinned.token_codes(keys)], pinned.chunks(keys)
+    fold(kb)
+    fill(kb, make("more", "fresh words\n"))
+    fold(kb)
+    after = pinned.vectors(keys), [bytes(code) for code in pinned.token_codes(keys)], pinned.chunks(keys)
+    np.testing.assert_array_equal(before[0], after[0])
+    assert before[1:] == after[1:]
+    assert sorted(path.name for path in kb.path.glob("gen-*")) == ["gen-000001", "gen-000002"]
+
+
+def test_one_document_updated_again_and_again_takes_no_more_room(kb: Store) -> None:
+    for number in range(300):
+        fill(kb, make("mail", f"mail number {number}\nis queued\nand sent\n"))
+        kb.snapshot()
+    snapshot = kb.snapshot()
+    assert (snapshot.n_fresh, snapshot.n_chunks) == (5, 5)
+    assert snapshot._view.tail.count < 300, "dead rows are dropped on the way"
+    assert found(kb, "number 299") == ["mail#0"]
+    fold(kb)
+    fold(kb)
+    rows = kb._ledger.rows("SELECT count(*) FROM documents")
+    assert rows[0][0] == 3, "versions that ended before the last generation are gone"
+
+
+def test_one_chunk_of_a_large_document_inflates_only_its_pages(kb: Store) -> None:
+    text = "".join(f"line {number} of many\n" for number in range(20_000))
+    fill(kb, make("large", text))
+    kb._ledger._pages.clear()
+    keys, _ = kb.snapshot().lexical(parse("19998"), k=1)
+    kb._ledger._pages.clear()
+    assert kb.snapshot().chunks(keys)[0].text == "line 19998 of many\nline 19999 of many\n"
+    assert len(kb._ledger._pages) <= 2
+    assert kb.snapshot().document("large").text == text
+
+
+def test_what_the_tail_and_the_base_know_of_a_term(kb: Store) -> None:
+    terms = ["e4012", "relai", "absent"]
+    before = kb.snapshot().idf(terms)
+    fold(kb)
+    np.testing.assert_array_equal(kb.snapshot().idf(terms), before)
+    assert before[2] > before[1] > before[0]
+    docs = kb.snapshot().doc_keys(np.array([1, 4]))
+    assert sorted(kb.snapshot().chunk_keys(docs)) == [1, 2, 4]

@@ -168,9 +168,9 @@ class State:
         return found
 
     def tokens(self, keys: Sequence[int]) -> dict[int, bytes]:
-        """Token codes of chunks of the tail; empty where there are none."""
-        fresh = self.fresh.get(keys)
-        return {int(key): (fresh[key].tokens or b"") if key in fresh else b"" for key in keys}
+        """Token codes of chunks that were in a tail and may be folded by now; empty where there are none."""
+        found = self.encoded(keys)
+        return {int(key): (found[key].tokens or b"") if key in found else b"" for key in keys}
 
     def docs(self, keys: NDArray[np.int64], live: Live) -> NDArray[np.int64]:
         """The document key of each standing chunk."""
