@@ -10,14 +10,20 @@ from numpy.typing import NDArray
 
 from fingerpost.errors import CorruptError
 from fingerpost.ground import answer as grounding
+from fingerpost.ground.pack import pack
+from fingerpost.ground.prompted import Limits, prompted
 from fingerpost.ground.support import Meaning
 from fingerpost.ground.verify import verify
 from fingerpost.index import searching
 from fingerpost.index.rooms import Rooms
 from fingerpost.index.searching import Found, Request
 from fingerpost.index.spans import spans_of
+from fingerpost.models.llm import load_llm
 from fingerpost.observe.trace import Recorder
-from fingerpost.records import Answer
+from fingerpost.records import Answer, Span
+
+CONTEXT_WORDS = 1_500
+"""Words of evidence that a language model is given: small models lose what is in the middle of more."""
 
 
 def ask(rooms: Rooms, request: Request) -> Answer:
@@ -26,13 +32,14 @@ def ask(rooms: Rooms, request: Request) -> Answer:
     recorder = Recorder()
     with recorder.stage("ground") as stage:
         spans = spans_of(found, k=rooms.settings.ground.spans, settings=rooms.settings)
-        answer = grounding.extract(
+        extracted = grounding.extract(
             found.asked.query,
             spans,
             settings=rooms.settings.ground,
-            idf=lambda term: found.idf.get(term, 1.0),
+            idf=lambda term: float(found.snapshot.idf([term])[0]),
             meaning=_meaning(rooms, found),
         )
+        answer = _written(rooms, request.text, spans, extracted)
         faults = verify(answer, lambda doc_id: found.snapshot.document(doc_id, allow=found.allow).text)
         if (
             faults
@@ -45,6 +52,17 @@ def ask(rooms: Rooms, request: Request) -> Answer:
         quotes = float(len(answer.citations))
         stage.counts.update(quotes=quotes, verified=quotes, refused=float(answer.refused))
     return replace(answer, trace=searching.extended(found.trace, recorder))
+
+
+def _written(rooms: Rooms, question: str, spans: Sequence[Span], extracted: Answer) -> Answer:
+    """What the configured language model makes of the evidence; the extractive answer without one."""
+    llm = load_llm(rooms.settings.llm)
+    if llm is None:
+        return extracted
+    limits = Limits(seconds=rooms.settings.llm.timeout_seconds)
+    with llm:
+        evidence = pack(spans, budget=CONTEXT_WORDS, count=lambda text: len(text.split()))
+        return prompted(question, evidence, llm=llm, extractive=lambda: extracted, limits=limits)
 
 
 def _meaning(rooms: Rooms, found: Found) -> Meaning | None:

@@ -64,8 +64,7 @@ def misses(
     questions = questions_of(rooms, source, split)
     lost: list[Miss] = []
     for done, (query_id, text) in enumerate(questions.queries.items(), start=1):
-        request = Request(text, (), principals)
-        probe = Replay(rooms, searching.find(rooms, request), k)
+        probe = Replay(rooms, Request(text, (), principals), k)
         lost += attribute.attribute(query_id, probe, questions.qrels[query_id])
         progress("attribute", done, len(questions.queries))
     return lost
@@ -76,8 +75,13 @@ class Replay:
     """One search, replayed for one document at a time; see ``attribute.Probe``."""
 
     rooms: Rooms
-    found: Found
+    request: Request
     k: int
+
+    @cached_property
+    def found(self) -> Found:
+        """The search as it runs."""
+        return searching.find(self.rooms, self.request)
 
     @property
     def looked_at(self) -> int:
@@ -115,9 +119,13 @@ class Replay:
         return tuple(np.unique(self.found.snapshot.leaf_of(self._chunks(doc_id))).tolist())
 
     def opened(self, doc_id: str) -> bool:
-        """Whether the plan searched one of them."""
+        """Whether the plan searched all of them."""
         plan = self.found.plan
-        return plan.full or any(leaf < 0 or leaf in plan.leaves for leaf in self.leaves(doc_id))
+        return plan.full or all(leaf < 0 or leaf in plan.leaves for leaf in self.leaves(doc_id))
+
+    def unrouted(self, doc_id: str) -> int | None:
+        """Its rank among documents in the end when the same query runs with a full plan."""
+        return _rank_of(self._unrouted, self._key(doc_id), self._unrouted.ranked.order)
 
     def exhaustive(self, doc_id: str) -> Mapping[str, int | None]:
         """Its best chunk's rank in each leg searched in full."""
@@ -131,20 +139,16 @@ class Replay:
 
     def fused(self, doc_id: str) -> int | None:
         """Its rank among documents by the untrained sum."""
-        return self._rank(doc_id, self.found.ranked.untrained.order(self.found.ranked.candidates.keys))
+        order = self.found.ranked.untrained.order(self.found.ranked.candidates.keys)
+        return _rank_of(self.found, self._key(doc_id), order)
 
     def final(self, doc_id: str) -> int | None:
         """Its rank among documents in the end."""
-        return self._rank(doc_id, self.found.ranked.order)
+        return _rank_of(self.found, self._key(doc_id), self.found.ranked.order)
 
     def context(self, doc_id: str) -> tuple[bool, bool] | None:
         """No answer was asked for."""
         return None
-
-    def _rank(self, doc_id: str, order: np.typing.NDArray[np.intp]) -> int | None:
-        docs = self.found.ranked.candidates.docs[order]
-        places = np.flatnonzero(docs == self._key(doc_id))
-        return len(np.unique(docs[: places[0]])) + 1 if len(places) else None
 
     def _key(self, doc_id: str) -> int:
         return self.found.snapshot.doc_key(doc_id)
@@ -155,3 +159,14 @@ class Replay:
     @cached_property
     def _full(self) -> Mapping[str, Keys]:
         return searching.exhaustive(self.found)
+
+    @cached_property
+    def _unrouted(self) -> Found:
+        return searching.find(self.rooms, self.request, full=True)
+
+
+def _rank_of(found: Found, key: int, order: np.typing.NDArray[np.intp]) -> int | None:
+    """The rank of a document by its best candidate."""
+    docs = found.ranked.candidates.docs[order]
+    places = np.flatnonzero(docs == key)
+    return len(np.unique(docs[: places[0]])) + 1 if len(places) else None

@@ -86,8 +86,11 @@ class OneLook:
         return self._hits[0][:k], self._hits[1][:k]
 
 
-def find(rooms: Rooms, request: Request) -> Found:
-    """Route, retrieve and rerank one query. Raises UsageError for a query or filter that is not valid."""
+def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
+    """Route, retrieve and rerank one query; ``full`` searches everything whatever the router says.
+
+    Raises UsageError for a query or filter that is not valid.
+    """
     query = queries.parse(request.text)
     snapshot = rooms.store.snapshot()
     epoch = rooms.epoch(snapshot)
@@ -99,6 +102,8 @@ def find(rooms: Rooms, request: Request) -> Found:
     with recorder.stage("route") as stage:
         look = OneLook(snapshot, query, k=rooms.settings.retrieve.depth * legs.LOOKUP, allow=allow)
         plan = plan_for(rooms, snapshot, epoch, asked.encoded, look.lexical(query, k=VOTERS)[0])
+        if full and not plan.full:
+            plan = Plan(legs=("lexical", "dense"), reason="full search: asked for")
         stage.counts["leaves"], stage.note = float(len(plan.leaves)), plan.reason
     with recorder.stage("retrieve") as stage:
         gathered = gather(rooms, look, asked, Sight(snapshot, plan, allow, epoch.judges.memory))

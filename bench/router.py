@@ -1,0 +1,287 @@
+"""Router: what share of the corpus must be scored to find the exhaustive dense top-10.
+
+    python -m bench.router [--vectors FOLDER] [--queries 600]
+
+All documents of the retrieval sets in one index, one vector a document; the queries are the sets' test
+queries. The router's head is trained on training queries only, by exhaustive search. Shares count each
+chunk scored (leaves, hop and seeds; BM25's own work apart); ``products`` is what scoring the leaves
+themselves costs, in the same unit. ``--vectors`` takes a folder of ``<set>.npz`` with D, Q, docs and
+queries; without it they are encoded and kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import time
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import bm25s
+import faiss
+import numpy as np
+
+from bench.common import CACHE, data_folder, table, write
+from fingerpost.config import Settings
+from fingerpost.route import address, graph, train
+from fingerpost.route.router import Router
+
+SETS = ("scifact", "squad4", "medquad", "cosqa", "spider-tables")
+SHARES = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4)
+TARGET = 0.95
+SEEDS = 20
+K = 10
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Vectors of documents (sorted by leaf), of training and test queries, and BM25's best rows for both."""
+
+    vectors: np.ndarray
+    laid: address.Addresses
+    train: np.ndarray
+    test: np.ndarray
+    train_lexical: np.ndarray
+    test_lexical: np.ndarray
+    exact: np.ndarray
+    """Every test query's cosine to every document, [m, N]: what scoring would give, looked up."""
+
+    def votes(self, lexical: np.ndarray) -> np.ndarray:
+        """How many of BM25's best lie in each leaf: [m, L]."""
+        leaf = np.searchsorted(self.laid.leaf_offsets[1:], lexical, side="right")
+        found = np.zeros((len(lexical), len(self.laid.addresses)), np.float32)
+        np.add.at(found, (np.arange(len(lexical))[:, None], leaf), 1.0)
+        return found
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--vectors", type=Path, default=CACHE / "vectors")
+    parser.add_argument("--queries", type=int, default=600)
+    parser.add_argument("--sets", default=",".join(SETS))
+    options = parser.parse_args()
+    corpus = load(options.vectors, options.sets.split(","), options.queries)
+    facts, rows = measure(corpus)
+    print(f"{facts}\n")
+    header = ["router", "recall at 1 %", "2 %", "5 %", "10 %", f"share for {TARGET}", "products"]
+    print(table(header, rows))
+    write("router", {**facts, "rows": [dict(zip(header, row, strict=True)) for row in rows]})
+
+
+def load(folder: Path, sets: list[str], count: int) -> Corpus:
+    """Vectors (encoded where the folder has none), laid out in leaves, and BM25's top 100."""
+    parts = [_set(folder, name, count) for name in sets]
+    columns = list(zip(*parts, strict=True))
+    documents, training, testing = (np.concatenate(column) for column in columns[:3])
+    texts, asked, tested = (list(chain.from_iterable(column)) for column in columns[3:])
+    laid = address.build(documents, leaf_chunks=Settings().route.leaf_chunks, seed=0)
+    texts = [texts[row] for row in laid.order]
+    lexical = bm25s.BM25(method="lucene", k1=1.2, b=0.75)
+    lexical.index(bm25s.tokenize(texts, stopwords="en", show_progress=False), show_progress=False)
+    best = [_lexical(lexical, queries) for queries in (asked, tested)]
+    documents = documents[laid.order]
+    return Corpus(documents, laid, training, testing, *best, testing @ documents.astype(np.float32).T)
+
+
+def measure(corpus: Corpus) -> tuple[dict[str, object], list[list[object]]]:
+    """Every router on the same queries."""
+    vectors, laid = corpus.vectors, corpus.laid
+    started = time.perf_counter()
+    plain = Router.fit_statistics(vectors, laid.leaf_offsets, addresses=laid.addresses)
+    statistics_s = time.perf_counter() - started
+    started = time.perf_counter()
+    docs = np.arange(len(vectors))
+    examples = train.examples(
+        corpus.train, vectors, laid.leaf_offsets, docs=docs, votes=corpus.votes(corpus.train_lexical)
+    )
+    labels_s = time.perf_counter() - started
+    started = time.perf_counter()
+    learned, verdict = train.leaf_head(plain, examples)
+    head_s = time.perf_counter() - started
+    started = time.perf_counter()
+    edges = graph.neighbours(vectors, laid.leaf_offsets)
+    graph_s = time.perf_counter() - started
+    test = train.examples(
+        corpus.test, vectors, laid.leaf_offsets, docs=docs, votes=corpus.votes(corpus.test_lexical)
+    )
+    truth = train.nearest_rows(corpus.test, vectors, K)
+    routed = Settings().route.model_copy(update={"full_below": 0})
+    learned.plan(test.queries[0], test.votes[0], settings=routed, n_chunks=len(vectors))  # fills its caches
+    started = time.process_time()
+    for query, votes in zip(test.queries, test.votes, strict=True):
+        learned.plan(query, votes, settings=routed, n_chunks=len(vectors))
+    plan_ms = (time.process_time() - started) / len(test.queries) * 1e3
+    facts: dict[str, object] = {
+        "documents": len(vectors), "leaves": len(laid.addresses), "train_queries": len(corpus.train),
+        "test_queries": len(corpus.test), "statistics_s": statistics_s, "labels_s": labels_s,
+        "head_s": head_s,
+        "graph_s": graph_s, "graph_recall": _graph_recall(vectors, edges), "head_accepted": verdict.accepted,
+        "head_held_out": [verdict.untrained, verdict.trained],
+        "plan_ms": plan_ms,
+    }  # fmt: skip
+    return facts, _rows(corpus, test, truth, edges, plain, learned)
+
+
+def _rows(corpus, test, truth, edges, plain, learned) -> list[list[object]]:  # type: ignore[no-untyped-def]
+    leaves = len(corpus.laid.addresses)
+    few = max(128, leaves // 10)
+    orders = {
+        "oracle leaf order": (test.labels, 0),
+        "centroid IVF": (test.queries @ corpus.laid.centroids.T, leaves),
+        "optimist (untrained)": (train.batch_scores(plain, test), 2 * leaves + 9 * few),
+        "trained": (train.batch_scores(learned, test), 3 * leaves + 17 * few),
+    }
+    rows = []
+    for name, (scores, products) in orders.items():
+        order = np.argsort(-scores, axis=1, kind="stable")
+        for extra, hop, seeds in (
+            ("", False, False),
+            (" + hop", True, False),
+            (" + hop + BM25 seeds", True, True),
+        ):
+            curve = [_routed(corpus, truth, order, edges, share, hop=hop, seeds=seeds) for share in SHARES]
+            rows.append([name + extra, *_row(curve), f"{products / len(corpus.vectors):.1%}"])
+    rows.append(
+        [
+            "LADR (BM25 top 100, 16 neighbours)",
+            *_row([_ladr(corpus, truth, edges, n) for n in (10, 20, 50, 100)]),
+            "0",
+        ]
+    )
+    rows.append(["HNSW (faiss, M 16)", *_row(_hnsw(corpus, truth)), "0"])
+    return rows
+
+
+Curve = list[tuple[float, float]]
+
+
+def _row(curve: Curve) -> list[object]:
+    """Recall at four shares and the share for the target, by straight lines between what was measured."""
+    shares, recalls = (np.array(part) for part in zip(*sorted(curve), strict=True))
+    recalls = np.maximum.accumulate(recalls)
+    at = [
+        float(np.interp(s, shares, recalls)) if shares[0] <= s <= shares[-1] else "–"
+        for s in (0.01, 0.02, 0.05, 0.1)
+    ]
+    need = (
+        f"{np.interp(TARGET, recalls, shares):.1%}" if recalls[-1] >= TARGET else f"never ({recalls[-1]:.3f})"
+    )
+    return [*at, need]
+
+
+def _routed(corpus, truth, order, edges, share, *, hop, seeds) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+    offsets, total = corpus.laid.leaf_offsets, len(corpus.vectors)
+    scored, found = 0, 0.0
+    for exact, leaves, right, lexical in zip(corpus.exact, order, truth, corpus.test_lexical, strict=True):
+        held = np.cumsum(np.diff(offsets)[leaves])
+        chosen = leaves[: max(1, int(np.searchsorted(held, share * total, side="right")))]
+        rows = np.concatenate([np.arange(offsets[leaf], offsets[leaf + 1]) for leaf in chosen])
+        if seeds:
+            rows = np.union1d(rows, lexical[:SEEDS])
+        if hop:
+            rows = _hop(exact, rows, edges, lexical[:SEEDS] if seeds else None)
+        scored += len(rows)
+        found += np.isin(right, rows).mean()
+    return scored / total / len(truth), found / len(truth)
+
+
+def _hop(exact, rows, edges, seeds) -> np.ndarray:  # type: ignore[no-untyped-def]
+    best = rows[np.argpartition(-exact[rows], min(SEEDS, len(rows)) - 1)[:SEEDS]]
+    start = best if seeds is None else np.union1d(best, seeds)
+    near = np.unique(edges[start])
+    return np.union1d(rows, near[near >= 0])
+
+
+def _ladr(corpus, truth, edges, count) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+    scored, found = 0, 0.0
+    for right, lexical in zip(truth, corpus.test_lexical, strict=True):
+        near = np.unique(edges[lexical[:count]])
+        rows = np.union1d(lexical[:count], near[near >= 0])
+        scored += len(rows)
+        found += np.isin(right, rows).mean()
+    return scored / len(corpus.vectors) / len(truth), found / len(truth)
+
+
+def _hnsw(corpus, truth) -> Curve:  # type: ignore[no-untyped-def]
+    faiss.omp_set_num_threads(1)
+    index = faiss.IndexHNSWFlat(corpus.vectors.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = 100
+    index.add(corpus.vectors.astype(np.float32))
+    curve = []
+    for width in (10, 16, 32, 64, 128, 256, 512):
+        index.hnsw.efSearch = width
+        faiss.cvar.hnsw_stats.reset()
+        _, found = index.search(corpus.test, K)
+        share = faiss.cvar.hnsw_stats.ndis / len(corpus.test) / len(corpus.vectors)
+        curve.append(
+            (share, float(np.mean([np.isin(t, f).mean() for t, f in zip(truth, found, strict=True)])))
+        )
+    return curve
+
+
+def _graph_recall(vectors: np.ndarray, edges: np.ndarray) -> float:
+    some = np.random.default_rng(0).permutation(len(vectors))[:500]
+    exact = train.nearest_rows(vectors[some].astype(np.float32), vectors, 17)
+    return float(
+        np.mean(
+            [
+                len(set(e) & set(t) - {r}) / 16
+                for e, t, r in zip(edges[some].tolist(), exact.tolist(), some.tolist(), strict=True)
+            ]
+        )
+    )
+
+
+def _set(folder: Path, name: str, count: int):  # type: ignore[no-untyped-def]
+    records = {part: _lines(data_folder() / name / f"{part}.jsonl") for part in ("corpus", "queries")}
+    path = folder / f"{name}.npz"
+    if not path.exists():
+        _encode(path, records)
+    stored = np.load(path)
+    place = {query: at for at, query in enumerate(stored["queries"].tolist())}
+    said = {record["_id"]: record["text"] for record in records["queries"]}
+    text = {record["_id"]: f"{record['title']} {record['text']}" for record in records["corpus"]}
+    random = np.random.default_rng(0)
+    chosen = []
+    for split, most in (("train", 1000), ("test", count // 5)):
+        with (data_folder() / name / "qrels" / f"{split}.tsv").open() as file:
+            ids = sorted({row["query-id"] for row in csv.DictReader(file, delimiter="\t")})
+        chosen.append([ids[at] for at in sorted(random.permutation(len(ids))[:most])])
+    vectors = [stored["Q"][[place[q] for q in ids]].astype(np.float32) for ids in chosen]
+    words = [[said[q] for q in ids] for ids in chosen]
+    return stored["D"].astype(np.float16), *vectors, [text[d] for d in stored["docs"].tolist()], *words
+
+
+def _encode(path: Path, records: dict[str, list[dict[str, str]]]) -> None:
+    from fingerpost.models.encoder import load_encoder
+
+    encoder = load_encoder(Settings().models, threads=1)
+    if encoder is None:
+        raise SystemExit("this benchmark needs an encoder")
+    documents = [f"{record['title']} {record['text']}".strip() for record in records["corpus"]]
+    queries = [record["text"] for record in records["queries"]]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        path,
+        D=encoder.encode_passages(documents).vectors.astype(np.float16),
+        Q=np.stack([encoder.encode_query(text).vector for text in queries]).astype(np.float16),
+        docs=np.array([record["_id"] for record in records["corpus"]]),
+        queries=np.array([record["_id"] for record in records["queries"]]),
+    )
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return [json.loads(line) for line in file]
+
+
+def _lexical(index: bm25s.BM25, queries: list[str]) -> np.ndarray:
+    tokens = bm25s.tokenize(queries, stopwords="en", show_progress=False)
+    return np.asarray(index.retrieve(tokens, k=100, show_progress=False)[0], dtype=np.int64)
+
+
+if __name__ == "__main__":
+    main()

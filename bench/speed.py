@@ -1,0 +1,82 @@
+"""Speed and size at 100,000 chunks of real text: each stage of a search, memory, disk, opening, updates.
+
+    python -m bench.speed [--size 100000]
+
+The index is compiled once into bench/cache. The floor of a search is the encoder's own time for the query.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+
+import fingerpost
+from bench.common import CACHE, table, write
+from bench.corpus import corpus
+
+QUERIES = 500
+
+
+def asked(path: Path) -> list[str]:
+    """Real sentences of the corpus, eight words each, from passages spread over it."""
+    lines = path.read_text().splitlines()
+    rng = np.random.default_rng(0)
+    texts = [json.loads(lines[at])["text"].split() for at in rng.permutation(len(lines))[: 3 * QUERIES]]
+    return [" ".join(words[5:13]) for words in texts if len(words) > 20][:QUERIES]
+
+
+def percentiles(values: list[float]) -> list[float]:
+    """p50 and p95 in milliseconds."""
+    return [round(float(np.percentile(values, at)), 2) for at in (50, 95)]
+
+
+def main() -> None:
+    """Compile, then measure."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--size", type=int, default=100_000)
+    options = parser.parse_args()
+    path, kb = corpus(options.size), CACHE / f"speed-{options.size}"
+    began = time.perf_counter()
+    cpu = time.process_time()
+    with fingerpost.compile(path, to=kb) as index:
+        counts = index.status()
+    compiled = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
+    began = time.perf_counter()
+    index = fingerpost.open(kb)
+    opened = 1000 * (time.perf_counter() - began)
+    stages: dict[str, list[float]] = {}
+    scored: list[float] = []
+    for number, text in enumerate(asked(path)):
+        _, trace = index.trace(text)
+        if number < 20:
+            continue
+        for stage in trace.stages:
+            stages.setdefault(stage.name, []).append(stage.ms)
+            if stage.name == "retrieve":
+                scored.append(stage.counts["scored"] / stage.counts["chunks"])
+        stages.setdefault("all", []).append(trace.ms)
+        stages.setdefault("beyond the encoder", []).append(trace.ms - trace.stages[0].ms)
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    text_bytes = sum(len(json.loads(line)["text"].encode()) for line in path.open())
+    index.close()
+    rows = [[name, *percentiles(values)] for name, values in stages.items()]
+    print(table(["stage", "p50 ms", "p95 ms"], rows))
+    facts = {
+        "chunks": counts["chunks"],
+        "open_ms": round(opened, 1),
+        "rss_mb": round(rss),
+        "disk_over_text": round(int(counts["bytes"]) / text_bytes, 2),
+        "share_scored": round(float(np.mean(scored)), 4),
+        "compile": compiled,
+    }
+    print(table(["what", "figure"], [[name, value] for name, value in facts.items()]))
+    write("speed", {"stages": {name: percentiles(values) for name, values in stages.items()}, **facts})
+
+
+if __name__ == "__main__":
+    main()
