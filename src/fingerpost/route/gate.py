@@ -21,7 +21,7 @@ from fingerpost.route.memory import Memory, Penalty, fit, fit_many
 from fingerpost.route.pairs import Pairs, checked, folds, unseen_rate
 
 MATRIX = (1e-4, 1e-3, 1e-2, 1e-1)
-ROWS = (1e-3, 1e-4, 3e-3, 1e-2, inf)
+ROWS = (1e-2, 1e-4, 1e-3, 3e-3, 3e-2, inf)
 SHIFTS = (0.0, 0.02, 0.04, 0.08, 0.12, 0.16)
 HELD = 5
 """One document, then one query of the rest, in this many is held out."""
