@@ -53,9 +53,8 @@ def timed(name: str, call: Callable[[int], object], repeat: int = 200) -> None:
         begin = time.perf_counter()
         call(number)
         took.append(1e3 * (time.perf_counter() - begin))
-    print(
-        f"{name:34} median {np.median(took):6.2f}  p95 {np.percentile(took, 95):6.2f}  best {min(took):6.2f} ms"
-    )
+    middle, late = np.median(took), np.percentile(took, 95)
+    print(f"{name:34} median {middle:6.2f}  p95 {late:6.2f}  best {min(took):6.2f} ms")
 
 
 def resident() -> float:

@@ -309,7 +309,7 @@ def test_one_chunk_of_a_large_document_inflates_only_its_pages(kb: Store) -> Non
 
 
 def test_what_the_tail_and_the_base_know_of_a_term(kb: Store) -> None:
-    terms = ["e4012", "relai", "absent"]
+    terms = ["e4012", "relay", "absent"]
     before = kb.snapshot().idf(terms)
     fold(kb)
     np.testing.assert_array_equal(kb.snapshot().idf(terms), before)
