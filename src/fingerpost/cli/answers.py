@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from fingerpost.cli import output
 from fingerpost.cli.spans import place
 from fingerpost.records import Answer
@@ -15,7 +17,10 @@ def text(answer: Answer) -> str:
         f"  [{number}] {place(span)}  “{output.one_line(span.text)[:160]}”"
         for number, span in enumerate(answer.citations, start=1)
     ]
-    return "\n".join([output.visible(answer.text), "", *cited])
+    said = [
+        textwrap.fill(line, 100, break_on_hyphens=False) for line in output.visible(answer.text).split("\n")
+    ]
+    return "\n".join([*said, "", *cited])
 
 
 def as_mapping(answer: Answer) -> object:

@@ -17,7 +17,7 @@ QUESTIONS = (
     ("a how-to", "How do I run a command in a subprocess and capture its output?"),
     (
         "meaning only, in other words",
-        "make several workers wait until every one of them has got to the same point",
+        "make prose fit onto a narrow page",
     ),
 )
 SHOWN = 3
@@ -57,8 +57,8 @@ def _ask(index: Index, kind: str, question: str) -> None:
 def _next(corpus: Path, kb: Path) -> str:
     return f"""\
 What to type next:
-  fingerpost ask "How can I read a file line by line backwards?" --at {kb}      your own question
-  fingerpost explain "{QUESTIONS[2][1][:28]}…" --at {kb}      every factor of a ranking
-  fingerpost delete library/shutil.py --at {kb}         gone from every search at once
-  fingerpost update {corpus}/library/shutil.py --at {kb}    and back
-  fingerpost compile <your folder> --to kb                 your own documents"""
+  fingerpost ask "How do I make a temporary folder?" --at {kb}
+  fingerpost explain "{QUESTIONS[2][1]}" --at {kb}
+  fingerpost delete library/shutil.py --at {kb}
+  fingerpost update {corpus}/library/shutil.py --at {kb}
+  fingerpost compile <your folder> --to kb"""
