@@ -49,12 +49,22 @@ def test_int8_arithmetic_is_the_decoded_vectors_arithmetic(passages):
     tokens, pieces = passages
     codec = Codec.train(tokens, pieces, form=Form(dims=32, subspaces=8, common=1.0))
     codes = codec.encode(tokens, pieces)
-    vectors, bounds = codec.decode(codes)
+    decoded = codec.decode(codes)
+    vectors = decoded.vectors * np.float32(codec.scale) * decoded.stretch[:, None]
     query = late.prepare(codec, tokens[0], pieces[0])
     got = late.maxsim(codec, query, codes).similarities
-    dots = (tokens[0] @ codec.rotation) @ (vectors.astype(np.float32) * codec.scale).T
-    kept = [dots[:, a:b].max(axis=1) for a, b in pairwise(bounds)]
+    dots = (tokens[0] @ codec.rotation) @ vectors.T
+    kept = [dots[:, a:b].max(axis=1) for a, b in pairwise(decoded.bounds)]
     assert np.allclose(got, np.array(kept) + tokens[0] @ codec.mean, atol=0.02)
+
+
+def test_a_coded_vector_is_as_long_as_it_was(passages):
+    tokens, pieces = passages
+    codec = Codec.train(tokens, pieces, form=Form(dims=DIMS, subspaces=6, common=1.0))
+    decoded = codec.decode(codec.encode(tokens, pieces))
+    lengths = np.linalg.norm(decoded.vectors * np.float32(codec.scale), axis=1) * decoded.stretch
+    truth = np.linalg.norm(np.concatenate(tokens) - codec.mean, axis=1)
+    assert np.abs(lengths / truth - 1).max() < 0.02
 
 
 def test_idf_weights_silence_pieces_that_every_passage_holds(passages):

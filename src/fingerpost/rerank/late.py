@@ -67,11 +67,13 @@ def maxsim(codec: Codec, query: LateQuery, codes: Sequence[bytes]) -> LateScores
     Raises CorruptError (E_CORRUPT) for a code that this codec cannot have written.
     """
     best = np.full((len(codes), len(query.weights)), np.nan, np.float32)
-    vectors, bounds = codec.decode(codes)
-    filled = np.flatnonzero(np.diff(bounds))
+    decoded = codec.decode(codes)
+    filled = np.flatnonzero(np.diff(decoded.bounds))
     if len(filled) and best.shape[1]:
-        steps = np.asarray(numkong.dots_packed(vectors, numkong.dots_pack(query.tokens)))
-        best[filled] = np.maximum.reduceat(steps, bounds[filled], axis=0) * query.steps + query.offsets
+        packed = numkong.dots_pack(query.tokens)
+        steps = np.asarray(numkong.dots_packed(decoded.vectors, packed)) * decoded.stretch[:, None]
+        best[filled] = np.maximum.reduceat(steps, decoded.bounds[filled], axis=0) * query.steps
+        best[filled] += query.offsets
     if not best.shape[1]:
         silent = np.full(len(codes), np.nan, np.float32)
         return LateScores(silent, silent, best)
