@@ -78,6 +78,8 @@ class TailView:
         at = self.tail.row_of
         rows = np.array([at.get(int(key), -1) for key in keys], dtype=np.int64)
         rows[rows >= self.count] = -1
+        held = np.flatnonzero(rows >= 0)
+        rows[held[~self.alive[rows[held]]]] = -1
         return rows
 
     def dense(self, query: NDArray[np.float32], mask: Mask) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -160,11 +162,9 @@ class Tail:
         return [int(key) for key in self.keys[rows]]
 
     def kill(self, doc: int) -> None:
-        """The chunks of a version stand no longer."""
+        """The chunks of a version stand no longer (older views keep seeing them)."""
         start, count = self.extents.pop(doc)
         self.alive[start : start + count] = False
-        for key in self.keys[start : start + count].tolist():
-            del self.row_of[key]
 
     def view(self) -> TailView:
         """What stands now, for one snapshot to keep."""

@@ -18,7 +18,7 @@ RESCORE = 4
 
 _LEAST = 128
 _DIRECT = 4_096
-"""At most so many allowed rows are scored in float16 at once, without a scan."""
+"""So many allowed rows, or a sixteenth of all, are scored in float16 at once, without a scan."""
 
 _STRIDE = 16
 Mask = NDArray[np.bool_]
@@ -64,7 +64,7 @@ class Slices:
         """
         half = query.astype(np.float16)
         rows = _rows(runs, mask)
-        if rows is not None and len(rows) <= _DIRECT:
+        if rows is not None and len(rows) <= max(_DIRECT, len(self.exact) // 16):
             near, scored = rows, len(rows)
         else:
             near, scored = self._scan(query, k=k, runs=runs, mask=mask)
