@@ -160,12 +160,18 @@ def test_columns_shortlist_and_deletion() -> None:
     learned = memory.fit(vectors, keys(vectors), given, penalty=Penalty(1e-2, 1e-3, 0.01))
     columns = learned.columns(given.queries[0], keys(vectors), vectors)
     best, scores = learned.shortlist(given.queries[0], 5)
-    assert set(columns) == {"map", "memory", "trained", "surprise"}
+    assert set(columns) == {"map", "memory", "trained", "surprise", "nearest"}
+    assert columns["nearest"][given.doc[0] - 1000] == pytest.approx(1.0, abs=1e-5)
+    assert (columns["nearest"][30:] == 0).all()
+    bare = Memory.from_bytes(learned.forgetful().to_bytes())
+    assert not len(bare.asked)
+    assert bare.columns(given.queries[0], keys(vectors), vectors)["nearest"].max() == 0
     assert columns["memory"][best - 1000] == pytest.approx(scores, abs=1e-5)
     assert (columns["memory"][30:] == columns["map"][30:]).all()
     assert (columns["trained"] > 0).sum() == 30
     less = learned.without(best[:1])
     assert best[0] not in less.keys
+    assert len(less.asked) == less.counts.sum()
     assert less.columns(given.queries[0], best[:1], vectors[best[:1] - 1000])["trained"].tolist() == [0.0]
     nobody = Memory.identity(DIM).columns(given.queries[0], keys(vectors), vectors)
     assert (nobody["map"] == nobody["memory"]).all()

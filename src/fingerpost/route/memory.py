@@ -40,12 +40,16 @@ class Penalty:
 class Memory:
     """``matrix`` [d, d]; ``keys`` [s] the trained documents (sorted); ``rows`` [s, d]; ``counts`` [s]
     their queries.
+
+    ``asked`` [counts.sum(), d]: the mapped training queries, those of a document side by side. They are
+    in the artifact; ``forgetful`` leaves them out.
     """
 
     matrix: F32
     keys: I64
     rows: F32
     counts: NDArray[np.int32]
+    asked: F32
     penalty: Penalty = field(default_factory=Penalty)
     notes: tuple[str, ...] = ()
 
@@ -54,7 +58,9 @@ class Memory:
         """The memory that knows nothing: the query as it is, no rows."""
         empty = np.zeros((0, dim), np.float32)
         nobody = np.zeros(0, np.int64)
-        return cls(np.zeros((dim, dim), np.float32), nobody, empty, nobody.astype(np.int32), notes=notes)
+        return cls(
+            np.zeros((dim, dim), np.float32), nobody, empty, nobody.astype(np.int32), empty, notes=notes
+        )
 
     @property
     def trained(self) -> bool:
@@ -77,7 +83,8 @@ class Memory:
         """Feature columns for candidates: chunk ``vectors`` [n, d] of documents ``doc_keys`` [n].
 
         ``map``: q'·v. ``memory``: q'·row, or q'·v where the document has none. ``trained``: log(1 + its
-        training queries). ``surprise``: memory − q·v, what was learned about this candidate.
+        training queries). ``surprise``: memory − q·v, what was learned about this candidate. ``nearest``: the best
+        cosine to a training query of the document, 0 without one.
         """
         moved = self.map(np.asarray(query, np.float32))
         chunk = np.asarray(vectors, dtype=np.float32)
@@ -91,6 +98,7 @@ class Memory:
             "memory": memory,
             "trained": np.log1p(counts).astype(np.float32),
             "surprise": (memory - chunk @ query).astype(np.float32),
+            "nearest": self._nearest(moved, at, found),
         }
 
     def scores(self, queries: F32, doc_keys: I64, vectors: NDArray[np.floating]) -> F32:
@@ -101,10 +109,27 @@ class Memory:
         rows[found] = self.rows[at[found]]
         return np.asarray(moved @ rows.T - self.penalty.shift * found, dtype=np.float32)
 
+    def _nearest(self, moved: F32, at: I64, found: NDArray[np.bool_]) -> F32:
+        """The best cosine of q' to the queries of each candidate's document, 0 where there are none: [n]."""
+        nearest = np.zeros(len(at), dtype=np.float32)
+        if len(self.asked):
+            ends = np.cumsum(self.counts)
+            for document in np.unique(at[found]).tolist():
+                own = self.asked[ends[document] - self.counts[document] : ends[document]]
+                nearest[found & (at == document)] = (own @ moved).max()
+        return nearest
+
+    def forgetful(self) -> Memory:
+        """The memory without its training queries: nothing to read them from, and no ``nearest`` column."""
+        return replace(self, asked=self.asked[:0])
+
     def without(self, doc_keys: I64) -> Memory:
         """The memory after documents were deleted: their rows are gone."""
         kept = ~np.isin(self.keys, doc_keys)
-        return replace(self, keys=self.keys[kept], rows=self.rows[kept], counts=self.counts[kept])
+        asked = self.asked[np.repeat(kept, self.counts)] if len(self.asked) else self.asked
+        return replace(
+            self, keys=self.keys[kept], rows=self.rows[kept], counts=self.counts[kept], asked=asked
+        )
 
     def fits(self, *, dim: int) -> None:
         """Raise FingerprintError unless this memory was trained for vectors of that many dimensions."""
@@ -120,6 +145,7 @@ class Memory:
         arrays: dict[str, NDArray[Any]] = {
             "matrix": self.matrix.astype(np.float16), "keys": self.keys,
             "rows": self.rows.astype(np.float16), "counts": self.counts,
+            "asked": self.asked.astype(np.float16),
         }  # fmt: skip
         facts = {
             "matrix_l2": self.penalty.matrix, "rows_l2": self.penalty.rows, "shift": self.penalty.shift,
@@ -134,12 +160,15 @@ class Memory:
         count, dim = (len(arrays.get("keys", ())), len(arrays.get("matrix", ())))
         shapes = {"matrix": (dim, dim), "keys": (count,), "rows": (count, dim), "counts": (count,)}
         expect("memory", arrays, shapes)
+        if len(arrays.get("asked", ())):
+            expect("memory", arrays, {"asked": (int(arrays["counts"].astype(np.int64).sum()), dim)})
         penalty = Penalty(*(cast(float, facts[name]) for name in ("matrix_l2", "rows_l2", "shift")))
         return cls(
             arrays["matrix"].astype(np.float32),
             arrays["keys"].astype(np.int64),
             arrays["rows"].astype(np.float32),
             arrays["counts"].astype(np.int32),
+            arrays["asked"].astype(np.float32),
             penalty,
             tuple(cast(list[str], facts["notes"])),
         )
@@ -175,6 +204,7 @@ def fit_many(
     problem = replace(problem, steps=steps or passes(len(problem.queries)))
     empty = Memory.identity(start.shape[1])
     matrix, last = empty.matrix, inf
+    by_document = given.queries[given.query[np.argsort(given.doc, kind="stable")]]
     for penalty in penalties:
         if penalty.matrix != last:
             last = penalty.matrix
@@ -183,7 +213,7 @@ def fit_many(
             yield replace(empty, matrix=matrix, penalty=penalty)
             continue
         rows = start + fit_rows(problem, matrix, l2=penalty.rows, seed=seed)
-        yield Memory(matrix, keys, rows, counts.astype(np.int32), penalty)
+        yield Memory(matrix, keys, rows, counts.astype(np.int32), mapped(matrix, by_document), penalty)
 
 
 def starts(vectors: NDArray[np.floating], docs: I64, given: Pairs, keys: I64) -> F32:
