@@ -83,8 +83,8 @@ class Memory:
         """Feature columns for candidates: chunk ``vectors`` [n, d] of documents ``doc_keys`` [n].
 
         ``map``: q'·v. ``memory``: q'·row, or q'·v where the document has none. ``trained``: log(1 + its
-        training queries). ``surprise``: memory − q·v, what was learned about this candidate. ``nearest``: the best
-        cosine to a training query of the document, 0 without one.
+        training queries). ``surprise``: memory − q·v, what was learned about this candidate.
+        ``nearest``: the best cosine to a training query of the document, 0 without one.
         """
         moved = self.map(np.asarray(query, np.float32))
         chunk = np.asarray(vectors, dtype=np.float32)
