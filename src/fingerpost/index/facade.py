@@ -17,7 +17,7 @@ from fingerpost.index.searching import Request
 from fingerpost.index.spans import spans_of
 from fingerpost.models.encoder import load_encoder
 from fingerpost.observe.trace import Recorder
-from fingerpost.records import Answer, Explanation, Pair, Report, Span, Trace
+from fingerpost.records import Answer, Document, Explanation, Pair, Report, Span, Trace
 from fingerpost.store.check import Finding
 from fingerpost.store.store import Store
 
@@ -57,6 +57,11 @@ class Index:
     def ask(self, question: str, *, filters: Sequence[str] = (), principals: Sequence[str] = ()) -> Answer:
         """An answer whose every statement cites a verified span, or a refusal that says why."""
         return answering.ask(self._rooms, Request(question, filters, principals))
+
+    def document(self, doc_id: str, *, principals: Sequence[str] = ()) -> Document:
+        """A document with its text. NotFoundError for one that is not there, or not for these principals."""
+        snapshot = self._rooms.store.snapshot()
+        return snapshot.document(doc_id, allow=snapshot.allow(None, list(principals)))
 
     def explain(
         self, query: str, *, doc_id: str | None = None, k: int = 5, principals: Sequence[str] = ()
