@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerpost.retrieve.fuse import Fused, minmax, rrf, standardised
+from fingerpost.retrieve.fuse import Fused, balanced, minmax, rrf, standardised
 
 WEIGHTS = {"lexical": 1.0, "dense": 0.5, "maxsim": 2.0}
 FUSIONS: dict[str, Callable[[dict], Fused]] = {
@@ -17,20 +17,22 @@ FUSIONS: dict[str, Callable[[dict], Fused]] = {
     "minmax": lambda legs: minmax(legs, WEIGHTS),
     "rrf": rrf,
 }
-score = st.one_of(st.floats(-100, 100, width=32), st.just(float("nan")))
+score = st.one_of(st.integers(-800, 800).map(lambda n: n / 8), st.just(float("nan")))
 
 
 @st.composite
 def tables(draw: st.DrawFn) -> dict[str, np.ndarray]:
-    size = draw(st.integers(1, 30))
+    size = draw(st.integers(1, 12))
     column = st.lists(score, min_size=size, max_size=size)
     return {leg: np.array(draw(column), np.float32) for leg in WEIGHTS}
 
 
+few = settings(max_examples=40)
 every_fusion = pytest.mark.parametrize("fusion", FUSIONS.values(), ids=FUSIONS.keys())
 
 
 @every_fusion
+@few
 @given(legs=tables(), seed=st.integers(0, 99))
 def test_the_order_of_candidates_does_not_matter(fusion, legs, seed):
     shuffle = np.random.default_rng(seed).permutation(len(legs["dense"]))
@@ -39,6 +41,7 @@ def test_the_order_of_candidates_does_not_matter(fusion, legs, seed):
 
 
 @every_fusion
+@few
 @given(legs=tables(), leg=st.sampled_from(sorted(WEIGHTS)))
 def test_a_better_score_in_every_leg_is_never_ranked_below(fusion, legs, leg):
     fused = fusion(legs)
@@ -48,6 +51,7 @@ def test_a_better_score_in_every_leg_is_never_ranked_below(fusion, legs, leg):
 
 
 @every_fusion
+@few
 @given(legs=tables())
 def test_a_leg_that_scored_nothing_changes_nothing(fusion, legs):
     silent = legs | {"maxsim": np.full(len(legs["dense"]), np.nan, np.float32)}
@@ -56,6 +60,7 @@ def test_a_leg_that_scored_nothing_changes_nothing(fusion, legs):
 
 
 @every_fusion
+@few
 @given(legs=tables(), factor=st.sampled_from([0.25, 2.0, 64.0]))
 def test_the_scale_of_a_leg_does_not_matter(fusion, legs, factor):
     scaled = legs | {"lexical": legs["lexical"] * np.float32(factor)}
@@ -63,6 +68,7 @@ def test_the_scale_of_a_leg_does_not_matter(fusion, legs, factor):
 
 
 @every_fusion
+@few
 @given(legs=tables())
 def test_parts_sum_to_the_score(fusion, legs):
     fused = fusion(legs)
@@ -85,6 +91,36 @@ def test_equal_scores_are_ordered_by_key():
 def test_rounding_noise_is_not_a_signal():
     noise = np.array([0.1, 0.1 + 1e-9, 0.1 - 1e-9])
     assert not standardised({"dense": noise}, WEIGHTS).scores.any()
+
+
+def test_a_sure_dense_leg_weighs_more_than_an_unsure_one():
+    lexical = np.array([3.0, 2.0, 1.0])
+    sure = balanced({"lexical": lexical, "dense": np.array([0.1, 0.2, 0.8])}, WEIGHTS)
+    unsure = balanced({"lexical": lexical, "dense": np.array([0.1, 0.2, 0.3])}, WEIGHTS)
+    assert sure.order(np.arange(3))[0] == 2
+    assert unsure.order(np.arange(3))[0] == 0
+    assert sure.weights["dense"] <= 3 * WEIGHTS["dense"]
+
+
+@few
+@given(legs=tables(), seed=st.integers(0, 99))
+def test_the_balanced_sum_is_a_weighted_sum_whatever_the_order(legs, seed):
+    fused = balanced(legs, WEIGHTS)
+    shuffle = np.random.default_rng(seed).permutation(len(legs["dense"]))
+    shuffled = balanced({leg: scores[shuffle] for leg, scores in legs.items()}, WEIGHTS)
+    assert np.allclose(shuffled.scores, fused.scores[shuffle], atol=1e-6)
+    assert np.isfinite(fused.scores).all()
+    total = sum(fused.weights[leg] * factor for leg, factor in fused.factors.items())
+    assert np.allclose(total, fused.scores)
+    assert (np.array(list(fused.weights.values())) >= 0).all()
+
+
+@few
+@given(legs=tables())
+def test_without_any_dense_score_the_balanced_sum_goes_by_the_others(legs):
+    silent = legs | {"dense": np.full(len(legs["dense"]), np.nan, np.float32)}
+    absent = {leg: scores for leg, scores in legs.items() if leg != "dense"}
+    assert np.array_equal(balanced(silent, WEIGHTS).scores, balanced(absent, WEIGHTS).scores)
 
 
 def test_infinite_scores_count_as_missing():

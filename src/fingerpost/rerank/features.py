@@ -5,7 +5,7 @@
     words    coverage, order, nearness, title, codes (``matches``), as they are and standardised
     router   log-probability of the candidate's leaf; memory's columns: given by name, NaN where missing
     document best and mean of the untrained sum over the document's candidates, and how many there are
-    query    its length, its codes, and how far the best candidate of each leg is ahead of the tenth
+    query    its length, its codes, each leg's best score and how far that is ahead of the tenth
 
 Missing values stay NaN: the forest knows a missing value from a small one.
 """
@@ -42,6 +42,7 @@ NAMES: tuple[str, ...] = (
     "query_terms",
     "query_codes",
     *(f"{leg}_gap" for leg in LEGS),
+    *(f"{leg}_best" for leg in LEGS),
 )
 
 RISING = frozenset(
@@ -80,6 +81,7 @@ def build(evidence: Evidence) -> Table:
         scores = np.asarray(evidence.legs.get(leg, missing), np.float64)
         columns |= {f"{leg}_raw": scores, f"{leg}_z": standard(scores), f"{leg}_rank": rank(scores)}
         columns[f"{leg}_gap"] = np.full(size, gap(scores))
+        columns[f"{leg}_best"] = np.full(size, np.nanmax(scores) if np.isfinite(scores).any() else np.nan)
     columns["sum_z"] = standard(evidence.total)
     columns |= _word_columns(evidence)
     columns |= {name: evidence.extra.get(name, missing) for name in EXTRA}
