@@ -23,7 +23,8 @@ Array = NDArray[np.float64]
 Legs = Mapping[str, NDArray[np.floating]]
 
 RRF_K = 60
-DEFAULT_WEIGHTS: Mapping[str, float] = {
+DEFAULT_WEIGHTS: Mapping[str, float] = {"lexical": 1.0, "dense": 0.5, "maxsim": 2.0}
+BALANCED_WEIGHTS: Mapping[str, float] = {
     "lexical": 1.0,
     "dense": 2.0,
     "maxsim": 2.0,
@@ -65,7 +66,7 @@ def standardised(legs: Legs, weights: Mapping[str, float] = DEFAULT_WEIGHTS) -> 
     return _weighted(legs, weights, standard)
 
 
-def balanced(legs: Legs, weights: Mapping[str, float] = DEFAULT_WEIGHTS) -> Fused:
+def balanced(legs: Legs, weights: Mapping[str, float] = BALANCED_WEIGHTS) -> Fused:
     """The untrained default: ``standardised``, with weights that follow how sure the legs are of the query.
 
     Standard scores forget whether a leg's best hit is a good one. The dense leg's best cosine tells: its
