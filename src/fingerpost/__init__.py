@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fingerpost.config import Settings
     from fingerpost.errors import FingerpostError
-    from fingerpost.index import Index, compile, open
+    from fingerpost.index import Index, compile, doctor, open
     from fingerpost.records import Answer, Document, Pair, Plan, Report, Span, Trace
 
 __version__ = "0.1.0"
@@ -35,6 +35,7 @@ _HOMES = {
     "Span": "records",
     "Trace": "records",
     "compile": "index",
+    "doctor": "index",
     "open": "index",
 }
 
@@ -50,6 +51,7 @@ __all__ = [
     "Span",
     "Trace",
     "compile",
+    "doctor",
     "open",
 ]
 

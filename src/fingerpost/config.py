@@ -8,15 +8,26 @@ file from this tree, and docs/reference/settings.md is generated from it.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fingerpost.errors import ConfigError, UsageError
 
 MAX_CONFIG_BYTES = 1_000_000
+
+
+EFFORTS: Mapping[int, Mapping[str, Mapping[str, object]]] = {
+    1: {"store": {"late": False}, "retrieve": {"depth": 50}, "route": {"budget": 0.02}},
+    2: {"retrieve": {"depth": 50}, "rerank": {"depth": 100}, "route": {"budget": 0.03}},
+    3: {},
+    4: {"retrieve": {"depth": 200}, "rerank": {"depth": 400}, "route": {"budget": 0.1}},
+    5: {"retrieve": {"depth": 400}, "rerank": {"depth": 800}, "route": {"budget": 0.2}},
+}
+"""What each effort sets where the file does not say otherwise; 3 is the defaults below."""
 
 
 class Section(BaseModel):
@@ -160,6 +171,21 @@ class Settings(Section):
     ground: GroundSettings = GroundSettings()
     llm: LlmSettings = LlmSettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _at_effort(cls, table: object) -> object:
+        """The defaults of the effort asked for, under what is written out."""
+        if not isinstance(table, dict) or not isinstance(table.get("effort"), int):
+            return table
+        defaults = EFFORTS.get(table["effort"], {})
+        merged = {name: {**keys, **_table(table.get(name))} for name, keys in defaults.items()}
+        usable = {name: keys for name, keys in merged.items() if isinstance(table.get(name, {}), dict)}
+        return {**table, **usable}
+
+
+def _table(section: object) -> dict[str, object]:
+    return section if isinstance(section, dict) else {}
+
 
 def load(path: Path | None = None) -> Settings:
     """Settings from a TOML file (defaults where ``path`` is None).
@@ -174,6 +200,8 @@ def parse(text: str, *, name: str = "fingerpost.toml") -> Settings:
 
     >>> parse("[compile]\\nchunk_tokens = 128").compile.chunk_tokens
     128
+    >>> parse("effort = 5").retrieve.depth, parse("effort = 5\\n[retrieve]\\ndepth = 7").retrieve.depth
+    (400, 7)
     """
     try:
         table = tomllib.loads(text)

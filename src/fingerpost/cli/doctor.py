@@ -21,9 +21,10 @@ def doctor(
     Each finding comes with its cure; the exit status is 1 while one is left.
     """
     import fingerpost
+    from fingerpost.cli import progress
 
-    with fingerpost.open(at, write=repair) as index:
-        findings = index.doctor(repair=repair)
+    with progress.bars() as draw:
+        findings = fingerpost.doctor(at, repair=repair, progress=draw)
     for finding in findings:
         told = f"{output.label(finding.file)}: {output.one_line(finding.problem)}\n  cure: {finding.cure}"
         output.say(output.as_json(finding) if as_json else output.visible(told))

@@ -1,5 +1,5 @@
 """Index: opens the rooms and passes records between them."""
 
-from fingerpost.index.facade import Index, compile, open
+from fingerpost.index.facade import Index, compile, doctor, open
 
-__all__ = ["Index", "compile", "open"]
+__all__ = ["Index", "compile", "doctor", "open"]

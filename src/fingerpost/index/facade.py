@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
+from unicodedata import normalize
 
 from fingerpost.compiler import policy_digest
 from fingerpost.config import Settings
 from fingerpost.errors import NotFoundError, UsageError
 from fingerpost.evaluate.attribute import Miss
 from fingerpost.evaluate.report import Evaluation
-from fingerpost.index import answering, building, evaluating, explaining, learning, searching, updating
+from fingerpost.index import (
+    answering,
+    building,
+    evaluating,
+    explaining,
+    learning,
+    searching,
+    updating,
+    upkeep,
+)
 from fingerpost.index.rooms import NO_MODEL, Progress, Rooms, silent
 from fingerpost.index.searching import Request
 from fingerpost.index.spans import spans_of
@@ -61,14 +71,15 @@ class Index:
     def document(self, doc_id: str, *, principals: Sequence[str] = ()) -> Document:
         """A document with its text. NotFoundError for one that is not there, or not for these principals."""
         snapshot = self._rooms.store.snapshot()
-        return snapshot.document(doc_id, allow=snapshot.allow(None, list(principals)))
+        return snapshot.document(_normal(doc_id), allow=snapshot.allow(None, list(principals)))
 
     def explain(
         self, query: str, *, doc_id: str | None = None, k: int = 5, principals: Sequence[str] = ()
     ) -> Explanation:
         """Every factor of the first ``k`` results, or of one document, as a tree."""
         _check_k(k)
-        return explaining.explain(self._rooms, Request(query, (), principals), doc_id=doc_id, k=k)
+        wanted = None if doc_id is None else _normal(doc_id)
+        return explaining.explain(self._rooms, Request(query, (), principals), doc_id=wanted, k=k)
 
     def route(self, query: str, *, principals: Sequence[str] = ()) -> Explanation:
         """Where the router sends a query, and why."""
@@ -80,7 +91,7 @@ class Index:
 
     def delete(self, *doc_ids: str) -> Report:
         """Delete documents; gone from every leg when this returns. NotFoundError when none is there."""
-        count = self._rooms.store.delete(doc_ids)
+        count = self._rooms.store.delete(map(_normal, doc_ids))
         if not count:
             raise NotFoundError(
                 "E_NOT_FOUND",
@@ -144,8 +155,8 @@ class Index:
         found["newer_than_router"] = found["fresh_chunks"]
         return found
 
-    def doctor(self, *, repair: bool = False) -> list[Finding]:
-        """Verify every digest and count; ``repair`` rebuilds what is derived from the ledger."""
+    def doctor(self) -> list[Finding]:
+        """Verify every digest and count; ``fingerpost.doctor`` also takes a folder that cannot be opened."""
         return self._rooms.store.check()
 
     def close(self) -> None:
@@ -182,14 +193,33 @@ def compile(
 
 
 def open(path: str | Path, *, write: bool = False, settings: Settings | None = None) -> Index:
-    """Open an index folder. One process may write at a time; any number may read."""
-    store = Store.open(Path(path), write=write)
+    """Open an index folder. One process may write at a time; any number may read.
+
+    ``settings`` may differ from those it was compiled with in how it searches and answers; another masking
+    policy is refused here, another model when it is first needed.
+    """
+    _must_exist(Path(path))
+    policy = policy_digest(settings.mask) if settings else None
+    store = Store.open(Path(path), write=write, policy=policy)
     return Index(Rooms(Path(path), store, settings or store.settings))
+
+
+def doctor(path: str | Path, *, repair: bool = False, progress: Progress = silent) -> list[Finding]:
+    """What in an index folder does not match its digest; ``repair`` makes what is derived again first."""
+    _must_exist(Path(path))
+    return upkeep.repair(Path(path), progress) if repair else upkeep.examine(Path(path))
+
+
+def _must_exist(path: Path) -> None:
+    if not (path / "ledger.db").is_file():
+        raise NotFoundError(
+            "E_NOT_FOUND", f"no index at {path}", cure="make one with `fingerpost compile`", detail=str(path)
+        )
 
 
 def _rooms_for(path: Path, settings: Settings | None) -> Rooms:
     if (path / "ledger.db").exists():
-        store = Store.open(path, write=True)
+        store = Store.open(path, write=True, policy=policy_digest(settings.mask) if settings else None)
         return Rooms(path, store, settings or store.settings)
     chosen = settings or Settings()
     encoder = load_encoder(chosen.models, threads=chosen.compile.threads)
@@ -206,3 +236,8 @@ def _rooms_for(path: Path, settings: Settings | None) -> Rooms:
 def _check_k(k: int) -> None:
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST:
         raise UsageError("E_RANGE", f"k = {k!r} is not from 1 to {MOST:,}", cure="ask for fewer results")
+
+
+def _normal(doc_id: str) -> str:
+    """An id as it is stored: ids are NFC, whatever form a caller's keyboard makes."""
+    return normalize("NFC", doc_id)

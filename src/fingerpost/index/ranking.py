@@ -22,7 +22,12 @@ from fingerpost.text.tokens import analyze
 
 READ = 50
 """Candidates whose words are looked at: the learned fusion changes little below."""
-MEMORY_COLUMNS = {"memory": "memory", "map": "memory_map", "trained": "memory_count"}
+MEMORY_COLUMNS = {
+    "memory": "memory",
+    "map": "memory_map",
+    "nearest": "memory_knn",
+    "trained": "memory_count",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from fingerpost.errors import FingerprintError
 from fingerpost.index.ranking import Judges
 from fingerpost.models.encoder import Encoder, load_encoder
 from fingerpost.rerank.codec import Codec
+from fingerpost.rerank.cross import CrossEncoder
 from fingerpost.rerank.forest import Forest
 from fingerpost.route import describe
 from fingerpost.route.memory import Memory
@@ -83,6 +84,12 @@ class Rooms:
                 cure="open it with the model that made it, or compile into a new folder",
             )
         return encoder
+
+    @cached_property
+    def cross_encoder(self) -> CrossEncoder | None:
+        """The cross-encoder that the settings name. Raises ModelError where it cannot be used."""
+        folder = self.settings.rerank.cross_encoder
+        return CrossEncoder(Path(folder)) if folder else None
 
     def epoch(self, snapshot: Snapshot) -> Epoch:
         """The epoch of a snapshot's generation, read once."""

@@ -13,6 +13,7 @@ from fingerpost.index.rooms import Epoch, Rooms
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.observe.trace import Recorder
 from fingerpost.records import Plan, Trace
+from fingerpost.rerank import cross
 from fingerpost.retrieve import fuse, legs
 from fingerpost.route.memory import Memory
 from fingerpost.store.permits import Allow
@@ -111,10 +112,26 @@ def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
         stage.counts["chunks"] = float(snapshot.n_chunks if allow is None else allow.n_chunks)
     with recorder.stage("rerank") as stage:
         ranked = rank(snapshot, asked, gathered.candidates, epoch.judges, depth=rooms.settings.rerank.depth)
+        ranked, note = read_together(rooms, snapshot, asked, ranked)
         stage.counts["candidates"] = float(len(ranked.scores))
-        stage.note = "learned fusion" if ranked.rows is not None else "untrained sum"
+        stage.note = ("learned fusion" if ranked.rows is not None else "untrained sum") + note
     trace = recorder.trace(request.text, generation=snapshot.generation, plan=plan)
     return Found(asked, snapshot, allow, epoch, plan, ranked, trace)
+
+
+def read_together(rooms: Rooms, snapshot: Snapshot, asked: Asked, ranked: Ranked) -> tuple[Ranked, str]:
+    """The first candidates in a cross-encoder's order, where one is configured, and a note for the trace."""
+    encoder, depth = rooms.cross_encoder, rooms.settings.rerank.cross_depth
+    if encoder is None or not depth or not len(ranked.scores):
+        return ranked, ""
+    order = ranked.order
+    passages = [chunk.text for chunk in snapshot.chunks(ranked.candidates.keys[order[:depth]])]
+    judged = cross.rerank(encoder, asked.query.text, passages, ranked.scores[order])
+    scores = ranked.scores.copy()
+    scores[order] = judged.scores
+    return replace(
+        ranked, scores=scores
+    ), f", cross-encoder on {len(passages)}{judged.note and ': '}{judged.note}"
 
 
 def extended(trace: Trace, recorder: Recorder) -> Trace:

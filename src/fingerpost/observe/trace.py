@@ -34,7 +34,7 @@ class Recorder:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Draft]:
-        """Time a stage in milliseconds of wall clock; the draft is kept when the block ends without an error."""
+        """Time a stage in milliseconds of wall clock; its draft is kept when the block ends well."""
         draft = Draft(name)
         began = perf_counter()
         yield draft

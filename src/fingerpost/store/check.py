@@ -50,7 +50,7 @@ def status(state: State) -> dict[str, int | str]:
 
 def check(state: State) -> list[Finding]:
     """Verify every file and every record: digests, and counts across ledger, arrays and lexical index."""
-    found = [*_files(state), *_ledger(state.ledger), *_counts(state)]
+    found = [*_files(state), *ledger_findings(state.ledger), *_counts(state)]
     if state.dim:
         missing = len(state.fresh.lacking(state.live.fresh_keys.tolist()))
         if missing:
@@ -65,7 +65,8 @@ def _files(state: State) -> Iterator[Finding]:
         yield Finding(f"{manifest.folder}/{name}", problem, _REBUILD)
 
 
-def _ledger(ledger: Ledger) -> Iterator[Finding]:
+def ledger_findings(ledger: Ledger) -> Iterator[Finding]:
+    """Every record of the ledger that does not match its digest."""
     try:
         for (line,) in ledger.rows("PRAGMA integrity_check"):
             if line != "ok":

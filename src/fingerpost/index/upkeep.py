@@ -1,0 +1,40 @@
+"""Upkeep: is everything whole, and how is what is derived made again?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fingerpost.errors import CorruptError
+from fingerpost.index import building
+from fingerpost.index.rooms import CODEC, LEARNED, SOURCES, Progress, Rooms
+from fingerpost.store import repair as repairing
+from fingerpost.store.check import Finding
+from fingerpost.store.store import Store
+
+KEPT = (CODEC, SOURCES, *LEARNED)
+"""Artifacts worth saving: the others are computed again."""
+
+
+def examine(path: Path) -> list[Finding]:
+    """Everything in an index folder that does not match its digest or count. It need not be openable."""
+    try:
+        with Store.open(path, verify="sizes") as store:
+            return store.check()
+    except CorruptError as error:
+        return [Finding(error.detail or str(path), error.message, error.cure)]
+
+
+def repair(path: Path, progress: Progress) -> list[Finding]:
+    """Make everything derived again from the ledger; returns what is still wrong after it.
+
+    Raises CorruptError when the ledger itself is damaged: there is nothing to make it from.
+    """
+    saved = repairing.reset(path)
+    with Store.open(path, write=True) as store:
+        rooms = Rooms(path, store, store.settings)
+        kept = {name: body for name, body in saved.items() if name in KEPT}
+        if kept:
+            store.republish(kept)
+        building.encode(rooms, progress)
+        building.fold(rooms, progress)
+    return examine(path)

@@ -1,0 +1,75 @@
+"""Upkeep: damage is named, and what is derived is made again from the ledger."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import fingerpost
+from fingerpost.errors import CorruptError, FingerprintError, ModelError, NotFoundError
+
+
+def damage(kb: Path, name: str) -> Path:
+    """Flip one bit in a file of the newest generation."""
+    number = json.loads((kb / "MANIFEST").read_text())["generation"]
+    path = kb / f"gen-{number:06d}" / name
+    body = bytearray(path.read_bytes())
+    body[len(body) // 2] ^= 1
+    path.write_bytes(body)
+    return path
+
+
+@pytest.mark.parametrize("name", ["vectors.f16", "keys.npy", "artifacts/router.safetensors"])
+def test_a_damaged_derived_file_is_named_and_made_again(own_kb: Path, name: str) -> None:
+    query = "how do I rotate the signing key?"
+    with fingerpost.open(own_kb) as index:
+        before = [(span.doc_id, span.start, span.end) for span in index.search(query)]
+    damage(own_kb, name)
+    with pytest.raises(CorruptError, match=name.rsplit("/", 1)[-1]):
+        fingerpost.open(own_kb)
+    assert [finding for finding in fingerpost.doctor(own_kb) if name in finding.file]
+    assert fingerpost.doctor(own_kb, repair=True) == []
+    with fingerpost.open(own_kb) as index:
+        assert [(span.doc_id, span.start, span.end) for span in index.search(query)] == before
+
+
+def test_a_lost_manifest_is_made_again(own_kb: Path) -> None:
+    (own_kb / "MANIFEST").unlink()
+    assert fingerpost.doctor(own_kb, repair=True) == []
+    with fingerpost.open(own_kb) as index:
+        assert index.search("E4012")
+
+
+def test_a_damaged_ledger_is_not_repaired_away(own_kb: Path) -> None:
+    body = bytearray((own_kb / "ledger.db").read_bytes())
+    for at in range(4096 * 3, len(body), 97):
+        body[at] ^= 0x10
+    (own_kb / "ledger.db").write_bytes(body)
+    manifest = (own_kb / "MANIFEST").read_bytes()
+    with pytest.raises(CorruptError):
+        fingerpost.doctor(own_kb, repair=True)
+    assert (own_kb / "MANIFEST").read_bytes() == manifest
+
+
+def test_another_masking_policy_is_refused(own_kb: Path) -> None:
+    other = fingerpost.Settings.model_validate({"mask": {"rules": ("email",)}})
+    with pytest.raises(FingerprintError):
+        fingerpost.open(own_kb, settings=other)
+
+
+def test_a_folder_without_an_index_is_named(tmp_path: Path) -> None:
+    for write in (False, True):
+        with pytest.raises(NotFoundError, match="no index"):
+            fingerpost.open(tmp_path / "nowhere", write=write)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_cross_encoder_that_is_not_there_is_an_error_not_a_silence(own_kb: Path, tmp_path: Path) -> None:
+    tree = {"rerank": {"cross_encoder": str(tmp_path)}}
+    with (
+        fingerpost.open(own_kb, settings=fingerpost.Settings.model_validate(tree)) as index,
+        pytest.raises(ModelError),
+    ):
+        index.search("login")
