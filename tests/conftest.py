@@ -25,6 +25,7 @@ def shared_data() -> Path:
         pytest.skip(f"no retrieval sets at {folder} (set FINGERPOST_DATA)")
     return folder
 
+
 CORPUS = Path(__file__).parent / "corpus"
 
 
