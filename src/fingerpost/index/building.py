@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from fingerpost.compiler import chunk, context, pairs, prepare, read
 from fingerpost.index.rooms import ADDRESSES, CODEC, LEARNED, ROUTER, SOURCES, Progress, Rooms
+from fingerpost.errors import InputError
 from fingerpost.models.encoder import Encoded
 from fingerpost.records import Chunk, Document, Pair, Rejection
 from fingerpost.rerank.codec import Codec
 from fingerpost.route import address, describe, graph
 from fingerpost.route.address import Addresses
 from fingerpost.route.router import Router
+from fingerpost.store.codec import refusal
 from fingerpost.store.publish import Layout
 from fingerpost.text.tokens import analyze
 
@@ -60,8 +62,21 @@ def ingest(rooms: Rooms, paths: Iterable[str | Path], progress: Progress) -> Ing
 
 
 def put(rooms: Rooms, batch: Sequence[tuple[Document, list[Chunk]]], done: Ingested) -> None:
-    """Write documents with their chunks and the training pairs that they themselves suggest."""
-    result = rooms.store.put(batch)
+    """Write documents with their chunks and the training pairs that they themselves suggest.
+
+    A document that the store refuses is reported; the others are taken in.
+    """
+    try:
+        result = rooms.store.put(batch)
+    except InputError:
+        refused = {at: error for at, item in enumerate(batch) if (error := refusal(*item)) is not None}
+        if not refused:
+            raise
+        for at, error in refused.items():
+            source = f"{batch[at][0].metadata.get('path', '')} {error.detail}".strip()
+            done.rejections.append(Rejection(source, error.code, error.message, error.cure))
+        put(rooms, [item for at, item in enumerate(batch) if at not in refused], done)
+        return
     done.added += result.added
     done.updated += result.updated
     done.unchanged += result.unchanged

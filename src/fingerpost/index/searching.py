@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.index.ranking import Asked, Ranked, idf_of, rank
+from fingerpost.index.ranking import Asked, Ranked, idf_of, look_again, rank
 from fingerpost.index.rooms import Epoch, Rooms
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.observe.trace import Recorder
@@ -69,9 +69,11 @@ class Found:
     def parts(self, at: int) -> dict[str, float]:
         """What the score of the candidate at position ``at`` of the ranking is made of."""
         place = int(self.ranked.order[at])
+        lifted = float(self.ranked.lifted[place])
+        extra = {"exact": lifted} if lifted else {}
         if self.epoch.judges.forest is None or self.ranked.rows is None:
-            return self.ranked.untrained.parts(place)
-        return self.epoch.judges.forest.explain(self.ranked.rows[place])
+            return {**self.ranked.untrained.parts(place), **extra}
+        return {**self.epoch.judges.forest.explain(self.ranked.rows[place]), **extra}
 
 
 class OneLook:
@@ -101,22 +103,30 @@ def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
     with recorder.stage("encode"):
         asked = Asked(query, encoder.encode_query(query.text) if encoder else None)
     with recorder.stage("route") as stage:
-        look = OneLook(snapshot, query, k=rooms.settings.retrieve.depth * legs.LOOKUP, allow=allow)
-        plan = plan_for(rooms, snapshot, epoch, asked.encoded, look.lexical(query, k=VOTERS)[0])
+        once = OneLook(snapshot, query, k=rooms.settings.retrieve.depth * legs.LOOKUP, allow=allow)
+        plan = plan_for(rooms, snapshot, epoch, asked.encoded, once.lexical(query, k=VOTERS)[0])
         if full and not plan.full:
             plan = Plan(legs=("lexical", "dense"), reason="full search: asked for")
         stage.counts["leaves"], stage.note = float(len(plan.leaves)), plan.reason
     with recorder.stage("retrieve") as stage:
-        gathered = gather(rooms, look, asked, Sight(snapshot, plan, allow, epoch.judges.memory))
+        gathered = gather(rooms, once, asked, Sight(snapshot, plan, allow, epoch.judges.memory))
         stage.counts.update({name: float(count) for name, count in gathered.counts.items()})
         stage.counts["chunks"] = float(snapshot.n_chunks if allow is None else allow.n_chunks)
+        stage.note = without_vectors(snapshot.missing(allow))
     with recorder.stage("rerank") as stage:
-        ranked = rank(snapshot, asked, gathered.candidates, epoch.judges, depth=rooms.settings.rerank.depth)
+        depth = rooms.settings.rerank.depth
+        look = look_again(snapshot, asked, gathered.candidates, epoch.judges, depth=depth)
+        ranked = rank(snapshot, asked, look, epoch.judges)
         ranked, note = read_together(rooms, snapshot, asked, ranked)
         stage.counts["candidates"] = float(len(ranked.scores))
         stage.note = ("learned fusion" if ranked.rows is not None else "untrained sum") + note
     trace = recorder.trace(request.text, generation=snapshot.generation, plan=plan)
     return Found(asked, snapshot, allow, epoch, plan, ranked, trace)
+
+
+def without_vectors(missing: int) -> str:
+    """The note of a trace when the dense leg could not see some of what may be seen."""
+    return f"{missing:,} chunks have no vector: run `fingerpost update`" if missing else ""
 
 
 def read_together(rooms: Rooms, snapshot: Snapshot, asked: Asked, ranked: Ranked) -> tuple[Ranked, str]:

@@ -75,6 +75,15 @@ def pages(text: str) -> Iterator[bytes]:
         yield zlib.compress(text[at : at + PAGE_CHARS].encode(), 6)
 
 
+def refusal(document: Document, chunks: Sequence[Chunk]) -> InputError | None:
+    """Why a put would refuse this document; None when it would not."""
+    try:
+        check_input(document, chunks)
+    except InputError as error:
+        return error
+    return None
+
+
 def check_input(document: Document, chunks: Sequence[Chunk]) -> None:
     """Refuse what could not be given back: ids out of limits, text that is not Unicode, chunks that are not
     the text they name. Raises InputError (E_ID, E_ENCODING, E_BAD_FORMAT).
@@ -102,7 +111,7 @@ def _check_id(doc_id: str) -> None:
             "E_ID",
             f"the id {doc_id[:40]!r} ({len(encoded):,} bytes) is not 1–{MAX_ID_BYTES} bytes of valid text",
             cure="give the document another doc_id",
-            detail=doc_id[:80],
+            detail=doc_id[:80].encode("utf-8", "replace").decode(),
         )
 
 

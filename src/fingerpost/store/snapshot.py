@@ -75,7 +75,11 @@ class Snapshot:
     @property
     def n_missing(self) -> int:
         """Standing chunks of the tail that the dense leg cannot see because they have no vector."""
-        return int((self._view.tail.alive & ~self._view.tail.encoded).sum()) if self.dim else 0
+        return self.missing(None)
+
+    def missing(self, allow: Allow | None) -> int:
+        """How many of the chunks that ``allow`` lets be seen have no vector."""
+        return int((self._masks(allow)[1] & ~self._view.tail.encoded).sum()) if self.dim else 0
 
     @property
     def leaf_offsets(self) -> NDArray[np.int64]:
