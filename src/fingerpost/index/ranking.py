@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.records import Candidates
-from fingerpost.rerank import features, late
+from fingerpost.rerank import exact, features, late, matches
 from fingerpost.rerank.codec import Codec
 from fingerpost.rerank.forest import Forest
 from fingerpost.rerank.matches import Passage
@@ -22,6 +22,7 @@ from fingerpost.text.tokens import analyze
 
 READ = 50
 """Candidates whose words are looked at: the learned fusion changes little below."""
+WORD_LEGS = ("ordered", "near", "title")
 MEMORY_COLUMNS = {
     "memory": "memory",
     "map": "memory_map",
@@ -32,11 +33,14 @@ MEMORY_COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Candidates with a score each. ``rows`` are the features, None where the untrained sum decides."""
+    """Candidates with a score each. ``rows`` are the features, None where the untrained sum decides;
+    ``lifted`` is what exact matches of a query of identifiers got on top.
+    """
 
     candidates: Candidates
     untrained: fuse.Fused
     scores: NDArray[np.float64]
+    lifted: NDArray[np.float64]
     rows: NDArray[np.float32] | None = None
 
     @property
@@ -62,14 +66,52 @@ class Judges:
     forest: Forest | None = None
 
 
-def rank(snapshot: Snapshot, asked: Asked, candidates: Candidates, judges: Judges, *, depth: int) -> Ranked:
-    """Score candidates; ``depth`` of them, the best by the other legs, by late interaction."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The words of the first candidates (None for the others), and the idf of the query's terms."""
+
+    passages: Sequence[Passage | None]
+    idf: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Candidates after late interaction, with their words read and the untrained sum over both."""
+
+    candidates: Candidates
+    read: Reading
+    total: fuse.Fused
+
+
+def look_again(
+    snapshot: Snapshot, asked: Asked, candidates: Candidates, judges: Judges, *, depth: int
+) -> Look:
+    """Score ``depth`` candidates, the best by the other legs, by late interaction, and read the first."""
     scored = with_late(snapshot, asked.encoded, candidates, judges.codec, depth=depth)
-    total = fuse.standardised(scored.scores)
-    if judges.forest is None:
-        return Ranked(scored, total, total.scores)
-    rows = feature_rows(snapshot, asked, Ranked(scored, total, total.scores), judges.memory)
-    return Ranked(scored, total, judges.forest.predict(rows), rows)
+    read = reading(snapshot, asked, scored)
+    return Look(scored, read, fuse.balanced({**scored.scores, **_words(asked, read)}))
+
+
+def rank(snapshot: Snapshot, asked: Asked, look: Look, judges: Judges) -> Ranked:
+    """The learned fusion's scores, or the untrained sum's; exact matches first for identifiers alone."""
+    rows = None
+    scores = look.total.scores
+    if judges.forest is not None:
+        rows = feature_rows(snapshot, asked, look, judges.memory)
+        scores = judges.forest.predict(rows)
+    scores, lifted = _exact_first(asked.query, scores, look.read)
+    return Ranked(look.candidates, look.total, scores, lifted, rows)
+
+
+def feature_rows(snapshot: Snapshot, asked: Asked, look: Look, memory: Memory | None) -> NDArray[np.float32]:
+    """The features of every candidate, [n, F]."""
+    found, read = look.candidates, look.read
+    taught = memory_columns(snapshot, asked.encoded, found, memory)
+    return features.build(
+        features.Evidence(
+            asked.query, found.scores, look.total.scores, found.docs, read.passages, taught, read.idf
+        )
+    )
 
 
 def with_late(
@@ -93,23 +135,32 @@ def with_late(
     return Candidates(candidates.keys, candidates.docs, {**candidates.scores, **scores})
 
 
-def feature_rows(
-    snapshot: Snapshot, asked: Asked, ranked: Ranked, memory: Memory | None
-) -> NDArray[np.float32]:
-    """The features of every candidate, [n, F]."""
-    candidates = ranked.candidates
-    extra = memory_columns(snapshot, asked.encoded, candidates, memory)
-    return features.build(
-        features.Evidence(
-            asked.query,
-            candidates.scores,
-            ranked.untrained.scores,
-            candidates.docs,
-            _passages(snapshot, ranked),
-            extra,
-            idf_of(snapshot, asked.query),
-        )
-    )
+def reading(snapshot: Snapshot, asked: Asked, candidates: Candidates) -> Reading:
+    """The words of the ``READ`` candidates that stand first so far."""
+    keys = candidates.keys
+    first = fuse.balanced(candidates.scores).order(keys)[:READ]
+    passages: list[Passage | None] = [None] * len(keys)
+    for at, chunk in zip(first.tolist(), snapshot.chunks(keys[first]), strict=True):
+        text = f"{chunk.context}\n{chunk.text}"
+        passages[at] = Passage(analyze(chunk.text), analyze(chunk.context), text)
+    return Reading(passages, idf_of(snapshot, asked.query))
+
+
+def _words(asked: Asked, read: Reading) -> dict[str, NDArray[np.float32]]:
+    """How the words of the first candidates match, as legs of the untrained sum."""
+    table = matches.table(matches.ask(asked.query, read.idf), read.passages)
+    named = dict(zip(matches.NAMES, table.T, strict=True))
+    return {name: named[name] for name in WORD_LEGS}
+
+
+def _exact_first(
+    query: Query, scores: NDArray[np.float64], read: Reading
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Exact matches above all others where a query is nothing but identifiers."""
+    if not exact.only_names(query):
+        return scores, np.zeros(len(scores))
+    texts = [passage.text if passage else None for passage in read.passages]
+    return exact.lift(scores, exact.holding(query, texts))
 
 
 def idf_of(snapshot: Snapshot, query: Query) -> dict[str, float]:
@@ -125,12 +176,3 @@ def memory_columns(
         return {}
     columns = memory.columns(encoded.vector, candidates.docs, snapshot.vectors(candidates.keys))
     return {name: columns[own] for own, name in MEMORY_COLUMNS.items()}
-
-
-def _passages(snapshot: Snapshot, ranked: Ranked) -> list[Passage | None]:
-    keys = ranked.candidates.keys
-    first = ranked.order[:READ]
-    passages: list[Passage | None] = [None] * len(keys)
-    for at, chunk in zip(first.tolist(), snapshot.chunks(keys[first]), strict=True):
-        passages[at] = Passage(analyze(chunk.text), analyze(chunk.context), chunk.text)
-    return passages
