@@ -152,7 +152,7 @@ def _group(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Me
         snapshot,
         rooms.epoch(snapshot),
         asked.encoded,
-        look.lexical(asked.query, k=searching.VOTERS)[0],
+        once.lexical(asked.query, k=searching.VOTERS)[0],
     )
     sight = searching.Sight(snapshot, plan, None, memory)
     candidates = searching.gather(rooms, once, asked, sight).candidates
