@@ -8,18 +8,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fingerpost.cli import options, output
+from fingerpost.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fingerpost.evaluate.attribute import Miss
+    from fingerpost.evaluate.datasets import QuestionSet
     from fingerpost.evaluate.report import Evaluation
+    from fingerpost.index import Index
 
 MEASURES = ("nDCG@10", "R@100", "Hits@1", "MRR@10", "AP", "failure@20")
+MOST_GENERATED = 100_000
 
 
 def evaluate(
-    questions: Annotated[Path, typer.Argument(help="a BEIR folder, or JSON Lines of query and doc_id")],
+    questions: Annotated[
+        Path | None, typer.Argument(help="a BEIR folder, or JSON Lines of query and doc_id")
+    ] = None,
     at: options.At = options.DEFAULT_AT,
     split: Annotated[str, typer.Option("--split", help="which judgements: qrels/<split>.tsv")] = "test",
+    generate: Annotated[
+        int, typer.Option("--generate", help="no questions yet? make this many from the index's documents")
+    ] = 0,
     measure: Annotated[
         list[str] | None, typer.Option("--measure", help="in the field's notation, e.g. nDCG@10 (repeatable)")
     ] = None,
@@ -52,22 +63,38 @@ def evaluate(
     needs, held = gates.gates(require or ()), tuple(principals or ())
     wanted = list(dict.fromkeys([*(measure or MEASURES), *(str(each.measure) for each in needs)]))
     with fingerpost.open(at, settings=options.settings(config)) as index, progress.bars() as draw:
-        found = index.evaluate(questions, split=split, measures=wanted, principals=held, progress=draw)
+        asked = _asked(index, questions, split=split, generate=generate, principals=held)
+        found = index.evaluate(asked, split=split, measures=wanted, principals=held, progress=draw)
         lost = None
         if misses:
-            lost = index.misses(questions, split=split, k=k, principals=held, progress=draw)
+            lost = index.misses(asked, split=split, k=k, principals=held, progress=draw)
     _show(found, lost, as_json=as_json, per_query=per_query)
     gates.check(found, needs)
 
 
-def _show(found: Evaluation, lost: list[Miss] | None, *, as_json: bool, per_query: bool) -> None:
-    from fingerpost.evaluate import report
+def _asked(
+    index: Index, source: Path | None, *, split: str, generate: int, principals: Sequence[str]
+) -> QuestionSet:
+    """The questions of the source, or generated ones: never both, they are not alike."""
+    if (source is None) == (generate == 0):
+        message = "questions and --generate are not mixed" if generate else "no questions to evaluate on"
+        raise UsageError("E_USAGE", message, cure="name a folder or file, or use --generate 200")
+    if not 0 <= generate <= MOST_GENERATED:
+        message = f"--generate {generate} is not in 1 … {MOST_GENERATED:,}"
+        raise UsageError("E_RANGE", message, cure="ask for some hundred questions")
+    return index.questions(source, split=split, generate=generate, principals=principals)
 
+
+def _show(found: Evaluation, lost: list[Miss] | None, *, as_json: bool, per_query: bool) -> None:
+    from fingerpost.evaluate import attribute, report
+
+    told = attribute.summary(lost) if lost is not None else {}
     if as_json:
-        facts = report.to_json(found, per_query=per_query)
-        output.say(output.as_json({**facts, "misses": lost} if lost is not None else facts))
+        output.say(output.as_json({**report.to_json(found, per_query=per_query), **told}))
         return
     output.say(output.visible(report.table(found)))
     for miss in lost or ():
         place = f"{output.label(miss.query_id)}  {output.label(miss.doc_id)}"
         output.say(f"{place}  {miss.cause}: {output.one_line(miss.evidence)}")
+    for line in attribute.told(lost or ()):
+        output.say(line)

@@ -55,9 +55,10 @@ class Fates:
     """What happened to one wanted document, stage by stage. Ranks count from 1; None means not ranked.
 
     ``exhaustive[leg]`` is the rank the document has when the leg searches everything the caller may see, and
-    ``depth[leg]`` how many the leg brings. ``leaves`` hold its chunks, ``opened`` says whether any of them
-    was searched (true when everything was). ``looked_at`` is how many fused candidates the reranker took, 0
-    when there is no reranker. ``in_context`` and ``cited`` are None where no answer was asked for.
+    ``depth[leg]`` how many the leg brings. ``leaves`` are those of its chunks that were not opened,
+    ``opened`` is true when there is none. ``looked_at`` is how many fused candidates the reranker took, 0
+    when there is no reranker; ``fused`` counts candidates, ``final`` and ``unrouted`` documents.
+    ``in_context`` and ``cited`` are None where no answer was asked for.
     """
 
     exists: bool = True
@@ -116,7 +117,7 @@ class Probe(Protocol):
         """Whether this query's caller and filter admit it."""
 
     def leaves(self, doc_id: str) -> tuple[int, ...]:
-        """The leaves of its chunks; -1 for the fresh tail."""
+        """The leaves of its chunks that the plan did not open; none under a full plan or in the tail."""
 
     def opened(self, doc_id: str) -> bool:
         """Whether the plan searched all of them; the tail always is, and everything under a full plan."""
@@ -271,3 +272,13 @@ def summary(misses: Iterable[Miss]) -> dict[str, object]:
         "table": {cause: counts[cause] for cause in found},
         "cures": {cause: CURES[cause] for cause in found},
     }
+
+
+def told(misses: Iterable[Miss]) -> list[str]:
+    """How many misses each cause has, and its cure, a line each.
+
+    >>> told([Miss("q", "d", "corpus", "gone")])
+    ['1 × corpus: add the document with `update`, or correct its id in the judgements']
+    """
+    counts = Counter(miss.cause for miss in misses)
+    return [f"{counts[cause]:,} × {cause}: {CURES[cause]}" for cause in CAUSES if counts[cause]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fingerpost.errors import InputError
@@ -21,6 +21,7 @@ class QuestionSet:
     """Questions with judgements: ``qrels[query_id][doc_id]`` is a grade, relevant when ≥ 1.
 
     ``trained`` holds the documents relevant to a training query, None where no training split is known;
+    ``passages[query_id][doc_id]`` is the text wanted of a document where the judgements name one;
     ``generated`` marks questions made from the corpus; ``notes`` count what was left out.
     """
 
@@ -29,6 +30,7 @@ class QuestionSet:
     queries: Mapping[str, str]
     qrels: Mapping[str, Mapping[str, int]]
     trained: frozenset[str] | None = None
+    passages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     generated: bool = False
     notes: tuple[str, ...] = ()
 
@@ -98,11 +100,13 @@ def _judgement(line: str, path: Path, number: int) -> tuple[str, str, int]:
 def load_questions(path: Path, *, known: frozenset[str] | None = None) -> QuestionSet:
     """Questions from JSON Lines: ``{"query" | "text": …, "doc_id": … | "doc_ids": [..] | {id: grade}}``.
 
-    ``query_id`` (or ``_id``) may name a question; otherwise it is ``q<line>``. Raises InputError E_QRELS
+    ``query_id`` (or ``_id``) may name a question; otherwise it is ``q<line>``. ``passage`` may quote the text
+    wanted of each document. Raises InputError E_QRELS
     with the line number; a repeated question text is counted, not merged.
     """
     queries: dict[str, str] = {}
     qrels: Qrels = {}
+    passages: dict[str, dict[str, str]] = {}
     empty = 0
     for number, record in _records(path):
         query_id = str(record.get("query_id", record.get("_id", f"q{number}")))
@@ -116,6 +120,8 @@ def load_questions(path: Path, *, known: frozenset[str] | None = None) -> Questi
         grades = _grades(record, path, number)
         if text.strip():
             queries[query_id], qrels[query_id] = text, grades
+            if passage := _passage(record, path, number):
+                passages[query_id] = dict.fromkeys(grades, passage)
         empty += not text.strip()
     if not queries:
         raise InputError("E_QRELS", f"{path} holds no question", cure='add lines {"query": …, "doc_id": …}')
@@ -124,9 +130,17 @@ def load_questions(path: Path, *, known: frozenset[str] | None = None) -> Questi
         *_count(empty, "question(s) without text left out"),
         *_count(twins, "question(s) repeat another's text"),
     )
-    return QuestionSet(
-        path.stem, "all", queries, qrels, notes=(*notes, *(unknown_documents(qrels, known) if known else ()))
-    )
+    notes = (*notes, *(unknown_documents(qrels, known) if known else ()))
+    return QuestionSet(path.stem, "all", queries, qrels, passages=passages, notes=notes)
+
+
+def _passage(record: Mapping[str, object], path: Path, number: int) -> str:
+    given = record.get("passage", "")
+    if not isinstance(given, str):
+        raise _bad(
+            path, number, "the passage is no text", "quote the wanted text as it stands, or leave it out"
+        )
+    return given
 
 
 def _grades(record: Mapping[str, object], path: Path, number: int) -> dict[str, int]:

@@ -2,41 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from fingerpost.errors import NotFoundError
+from fingerpost.errors import InputError, NotFoundError
 from fingerpost.evaluate import attribute, measures, runner
 from fingerpost.evaluate.attribute import Miss, Reading
 from fingerpost.evaluate.datasets import QuestionSet, load_beir, load_questions
+from fingerpost.evaluate.generate import generate
 from fingerpost.evaluate.report import Evaluation
 from fingerpost.index import searching
 from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.index.searching import Found, Keys, Request
+from fingerpost.records import Document
 
 DEPTH = 100
 """Documents each leg is asked for, unless a measure looks deeper."""
+FIRST_LEGS = ("lexical", "dense", "memory")
+"""Legs whose sum decides which candidates are looked at again; what comes later is reranking."""
+BATCH = 256
+
+Questions = Path | QuestionSet
 
 
-def questions_of(rooms: Rooms, source: Path, split: str) -> QuestionSet:
-    """A BEIR folder's split or a JSON Lines file. Documents count as seen when a training query names them,
-    by the folder's own training split or else by the pairs that this index learned from.
+def questions_of(rooms: Rooms, source: Questions, split: str) -> QuestionSet:
+    """A BEIR folder's split, a JSON Lines file, or questions as they are. Documents count as seen when a
+    training query names them, by the folder's training split or else by the pairs this index learned from.
     """
-    if not source.exists():
-        raise NotFoundError("E_NOT_FOUND", f"{source} does not exist", cure="name a BEIR folder or a file")
-    found = load_beir(source, split) if source.is_dir() else load_questions(source)
-    if found.trained is not None:
+    found = source if isinstance(source, QuestionSet) else _loaded(source, split)
+    if found.trained is not None or found.generated:
         return found
     return replace(found, trained=frozenset(p.doc_id for p in rooms.store.pairs() if p.origin == "gold"))
 
 
+def _loaded(source: Path, split: str) -> QuestionSet:
+    if not source.exists():
+        raise NotFoundError("E_NOT_FOUND", f"{source} does not exist", cure="name a BEIR folder or a file")
+    return load_beir(source, split) if source.is_dir() else load_questions(source)
+
+
+def generated(rooms: Rooms, count: int, *, principals: Sequence[str] = ()) -> QuestionSet:
+    """At most ``count`` questions from the documents of the index that the principals may read.
+
+    Raises InputError E_QRELS when the documents give none.
+    """
+    made = generate(_documents(rooms, principals), count, seed=rooms.settings.compile.seed)
+    if not made.queries:
+        raise InputError(
+            "E_QRELS",
+            "the documents give no question: no title, heading or sentence of two words",
+            cure="give questions of your own: JSON Lines of query and doc_id",
+        )
+    return made
+
+
+def _documents(rooms: Rooms, principals: Sequence[str]) -> Iterator[Document]:
+    snapshot = rooms.store.snapshot()
+    chunks = snapshot.keys(allow=snapshot.allow(None, list(principals)))
+    keys = np.unique(snapshot.doc_keys(chunks)).tolist()
+    for start in range(0, len(keys), BATCH):
+        yield from snapshot.documents(keys[start : start + BATCH])
+
+
 def evaluate(
     rooms: Rooms,
-    source: Path,
+    source: Questions,
     *,
     split: str,
     wanted: Sequence[str],
@@ -58,14 +92,17 @@ def evaluate(
 
 
 def misses(
-    rooms: Rooms, source: Path, *, split: str, k: int, principals: Sequence[str] = (), progress: Progress
+    rooms: Rooms, source: Questions, *, split: str, k: int, principals: Sequence[str] = (), progress: Progress
 ) -> list[Miss]:
-    """Every relevant document that is not among the first ``k``, with the one stage that lost it first."""
+    """Every relevant document that is not among the first ``k``, or whose wanted passage no chunk holds
+    whole, with the one stage that lost it first.
+    """
     questions = questions_of(rooms, source, split)
     lost: list[Miss] = []
     for done, (query_id, text) in enumerate(questions.queries.items(), start=1):
         probe = Replay(rooms, Request(text, (), principals), k)
-        lost += attribute.attribute(query_id, probe, questions.qrels[query_id])
+        wanted = questions.passages.get(query_id)
+        lost += attribute.attribute(query_id, probe, questions.qrels[query_id], texts=wanted)
         progress("attribute", done, len(questions.queries))
     return lost
 
@@ -85,8 +122,12 @@ class Replay:
 
     @property
     def looked_at(self) -> int:
-        """All candidates are reranked."""
-        return len(self.found.ranked.scores)
+        """Candidates that were judged again: by late interaction, or by the learned fusion alone."""
+        ranked = self.found.ranked
+        late = ranked.candidates.scores.get("maxsim")
+        if late is not None:
+            return int(np.isfinite(late).sum())
+        return len(ranked.scores) if ranked.rows is not None else 0
 
     @property
     def depth(self) -> Mapping[str, int]:
@@ -115,13 +156,14 @@ class Replay:
         return bool(self.found.snapshot.permitted(self._chunks(doc_id), self.found.allow).any())
 
     def leaves(self, doc_id: str) -> tuple[int, ...]:
-        """The leaves of its chunks; -1 for the tail."""
-        return tuple(np.unique(self.found.snapshot.leaf_of(self._chunks(doc_id))).tolist())
+        """The leaves of its chunks that were not opened; the tail always is."""
+        plan = self.found.plan
+        own = np.unique(self.found.snapshot.leaf_of(self._chunks(doc_id))).tolist()
+        return () if plan.full else tuple(leaf for leaf in own if leaf >= 0 and leaf not in plan.leaves)
 
     def opened(self, doc_id: str) -> bool:
         """Whether the plan searched all of them."""
-        plan = self.found.plan
-        return plan.full or all(leaf < 0 or leaf in plan.leaves for leaf in self.leaves(doc_id))
+        return not self.leaves(doc_id)
 
     def unrouted(self, doc_id: str) -> int | None:
         """Its rank among documents in the end when the same query runs with a full plan."""
@@ -138,9 +180,13 @@ class Replay:
         return self._key(doc_id) in self.found.ranked.candidates.docs
 
     def fused(self, doc_id: str) -> int | None:
-        """Its rank among documents by the untrained sum."""
-        order = self.found.ranked.untrained.order(self.found.ranked.candidates.keys)
-        return _rank_of(self.found, self._key(doc_id), order)
+        """The rank of its best chunk by the sum of the legs, before anything was looked at again."""
+        total = self.found.ranked.untrained
+        legs = [leg for leg in FIRST_LEGS if leg in total.factors]
+        scores = sum((total.weights[leg] * total.factors[leg] for leg in legs), np.zeros(len(total.scores)))
+        docs = self.found.ranked.candidates.docs[np.argsort(-scores, kind="stable")]
+        places = np.flatnonzero(docs == self._key(doc_id))
+        return int(places[0]) + 1 if len(places) else None
 
     def final(self, doc_id: str) -> int | None:
         """Its rank among documents in the end."""

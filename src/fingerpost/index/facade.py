@@ -11,6 +11,7 @@ from fingerpost.compiler import policy_digest
 from fingerpost.config import Settings
 from fingerpost.errors import NotFoundError, UsageError
 from fingerpost.evaluate.attribute import Miss
+from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.evaluate.report import Evaluation
 from fingerpost.index import (
     answering,
@@ -105,19 +106,34 @@ class Index:
         """Train on pairs of queries and documents; what does not serve held-out queries changes nothing."""
         return learning.learn(self._rooms, pairs, progress)
 
+    def questions(
+        self,
+        source: str | Path | None = None,
+        *,
+        split: str = "test",
+        generate: int = 0,
+        principals: Sequence[str] = (),
+    ) -> QuestionSet:
+        """Questions from a folder or file; without one, ``generate`` of them made from the documents that
+        the principals may read, and marked as generated.
+        """
+        if source is None:
+            return evaluating.generated(self._rooms, generate, principals=principals)
+        return evaluating.questions_of(self._rooms, Path(source), split)
+
     def evaluate(
         self,
-        questions: str | Path,
+        questions: str | Path | QuestionSet,
         *,
         split: str = "test",
         measures: Sequence[str] = MEASURES,
         principals: Sequence[str] = (),
         progress: Progress = silent,
     ) -> Evaluation:
-        """Measure each leg and the whole search on a BEIR folder's split, or JSON Lines of questions."""
+        """Measure each leg and the whole search on a BEIR folder's split, JSON Lines, or ``questions``."""
         return evaluating.evaluate(
             self._rooms,
-            Path(questions),
+            _source(questions),
             split=split,
             wanted=measures,
             principals=principals,
@@ -126,7 +142,7 @@ class Index:
 
     def misses(
         self,
-        questions: str | Path,
+        questions: str | Path | QuestionSet,
         *,
         split: str = "test",
         k: int = 20,
@@ -136,7 +152,7 @@ class Index:
         """Relevant documents that are not among the first ``k``, each with the stage that lost it."""
         _check_k(k)
         return evaluating.misses(
-            self._rooms, Path(questions), split=split, k=k, principals=principals, progress=progress
+            self._rooms, _source(questions), split=split, k=k, principals=principals, progress=progress
         )
 
     def rollback(self) -> Report:
@@ -231,6 +247,10 @@ def _rooms_for(path: Path, settings: Settings | None) -> Rooms:
         policy=policy_digest(chosen.mask),
     )
     return Rooms(path, store, chosen)
+
+
+def _source(questions: str | Path | QuestionSet) -> Path | QuestionSet:
+    return questions if isinstance(questions, QuestionSet) else Path(questions)
 
 
 def _check_k(k: int) -> None:

@@ -1,0 +1,100 @@
+"""What `fingerpost evaluate` promises to programs: one JSON object, gates, misses, generated questions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+LEGS = {"lexical", "dense", "hybrid", "search"}
+MEASURES = {"nDCG@10", "R@100", "Hits@1", "MRR@10", "AP", "failure@20"}
+
+
+@pytest.fixture
+def taught(corpus: Path, tmp_path: Path) -> Path:
+    """The questions, with a training split that names one of their documents and one that does not exist."""
+    folder = tmp_path / "taught"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "queries.jsonl").write_text((corpus / "questions/queries.jsonl").read_text())
+    judged = (corpus / "questions/qrels/test.tsv").read_text()
+    (folder / "qrels/test.tsv").write_text(judged + "q6\tno/such.md\t1\n")
+    (folder / "qrels/train.tsv").write_text("query-id\tcorpus-id\tscore\nt1\tdocs/auth.md\t1\n")
+    return folder
+
+
+def test_the_json_is_one_object_with_seen_and_unseen_apart(cli: Cli, tiny_kb: Path, taught: Path) -> None:
+    outcome = cli("evaluate", taught, "--at", tiny_kb, "--split", "test", "--json")
+    assert outcome.status == 0, outcome.err
+    assert len(outcome.out.splitlines()) == 1
+    facts = json.loads(outcome.out)
+    assert (facts["queries"], facts["seen"]["queries"], facts["unseen"]["queries"]) == (6, 2, 4)
+    for part in (facts, facts["seen"], facts["unseen"]):
+        assert set(part["legs"]) == LEGS
+        for values in part["legs"].values():
+            assert set(values) == MEASURES
+            assert all(isinstance(value, float) and 0 <= value <= 1 for value in values.values())
+    mean = (2 * facts["seen"]["legs"]["search"]["AP"] + 4 * facts["unseen"]["legs"]["search"]["AP"]) / 6
+    assert facts["legs"]["search"]["AP"] == pytest.approx(mean)
+    assert "misses" not in facts
+
+
+def test_every_miss_is_listed_once_with_one_cause(cli: Cli, tiny_kb: Path, taught: Path) -> None:
+    facts = json.loads(cli("evaluate", taught, "--at", tiny_kb, "--misses", "-k", 1, "--json").out)
+    assert facts["queries"] == 6
+    lost = {(miss["query_id"], miss["doc_id"]) for miss in facts["misses"]}
+    assert len(lost) == len(facts["misses"]) >= 2  # q1 has two documents, of which one can be first
+    assert all({"query_id", "doc_id", "cause", "evidence"} <= miss.keys() for miss in facts["misses"])
+    (gone,) = (miss for miss in facts["misses"] if miss["doc_id"] == "no/such.md")
+    assert (gone["query_id"], gone["cause"]) == ("q6", "corpus")
+    assert gone["evidence"]
+    assert sum(facts["table"].values()) == len(facts["misses"])
+    assert facts["table"].keys() == facts["cures"].keys()
+
+
+def test_no_miss_is_an_empty_list(cli: Cli, tiny_kb: Path, corpus: Path) -> None:
+    facts = json.loads(cli("evaluate", corpus / "questions", "--at", tiny_kb, "--misses", "--json").out)
+    assert facts["misses"] == []
+
+
+def test_misses_as_lines_end_with_their_cures(cli: Cli, tiny_kb: Path, taught: Path) -> None:
+    lines = cli("evaluate", taught, "--at", tiny_kb, "--misses").out.splitlines()
+    assert "q6  no/such.md  corpus: no document of this id in the index" in lines
+    assert any(line.startswith("1 × corpus: add the document") for line in lines)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_gate_that_is_not_met_ends_with_5_and_still_prints(
+    cli: Cli, tiny_kb: Path, taught: Path, as_json: bool
+) -> None:
+    flags = ["--json"] if as_json else []
+    outcome = cli("evaluate", taught, "--at", tiny_kb, "--require", "R@100>=0.99", *flags)
+    assert outcome.status == 5
+    assert "E_GATE" in outcome.err
+    assert "R@100" in outcome.out
+    assert not as_json or json.loads(outcome.out)["queries"] == 6
+    assert cli("evaluate", taught, "--at", tiny_kb, "--require", "R@100>=0.9", *flags).status == 0
+
+
+def test_generated_questions_need_no_folder_and_say_so(cli: Cli, tiny_kb: Path) -> None:
+    outcome = cli("evaluate", "--generate", 7, "--at", tiny_kb, "--json")
+    assert outcome.status == 0, outcome.err
+    facts = json.loads(outcome.out)
+    assert facts["generated"] is True
+    assert facts["split"] == "generated"
+    assert facts["queries"] == 7
+    assert facts["legs"]["search"]["R@100"] == 1.0
+    assert facts["unseen"]["queries"] == 7
+    assert "generated" in facts["notes"][0]
+    assert cli("evaluate", "--generate", 7, "--at", tiny_kb, "--json").out == outcome.out
+    assert "7 generated queries" in cli("evaluate", "--generate", 7, "--at", tiny_kb).out
+
+
+def test_generated_questions_are_not_mixed_with_real_ones(cli: Cli, tiny_kb: Path, corpus: Path) -> None:
+    assert "not mixed" in cli("evaluate", corpus / "questions", "--generate", 7, "--at", tiny_kb).err
+    assert cli("evaluate", corpus / "questions", "--generate", 7, "--at", tiny_kb).status == 2
+    assert cli("evaluate", "--at", tiny_kb).status == 2
+    assert cli("evaluate", "--generate", -3, "--at", tiny_kb).status == 2
