@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from fingerpost.config import ModelSettings
+from fingerpost.models.encoder import load_encoder
 from fingerpost.rerank import late
 from fingerpost.rerank.codec import Codec, Form
 
@@ -83,3 +86,32 @@ def test_same_sample_and_seed_give_the_same_bytes(passages):
     assert one.to_bytes() == two.to_bytes()
     assert one.encode(tokens, pieces) == two.encode(tokens, pieces)
     assert Codec.from_bytes(one.to_bytes()).encode(tokens, pieces) == one.encode(tokens, pieces)
+
+
+def test_on_real_tables_codes_rank_nearly_as_well_as_floats(shared_data):
+    """876 table descriptions and 120 questions of spider-tables, the default encoder's token vectors."""
+    encoder = load_encoder(ModelSettings(), threads=1)
+    if encoder is None:
+        pytest.skip("the default encoder is not installed")
+    folder = shared_data / "spider-tables"
+    corpus = [json.loads(line) for line in (folder / "corpus.jsonl").read_text().splitlines()]
+    questions = map(json.loads, (folder / "queries.jsonl").read_text().splitlines())
+    texts = {row["_id"]: row["text"] for row in questions}
+    judged = (folder / "qrels" / "test.tsv").read_text().splitlines()
+    qrels = [line.split("\t") for line in judged[1::20][:120]]
+    at = {row["_id"]: place for place, row in enumerate(corpus)}
+    encoded = encoder.encode_passages([f"{row['title']}\n{row['text']}" for row in corpus], tokens=True)
+    tokens = [np.asarray(one, np.float32) for one in encoded.tokens]
+    codec = Codec.train(tokens, encoded.token_ids)
+    codes = codec.encode(tokens, encoded.token_ids)
+    ranks = {"float": [], "codes": []}
+    for query_id, doc_id, _ in qrels:
+        query = encoder.encode_query(texts[query_id])
+        prepared = late.prepare(codec, np.asarray(query.tokens, np.float32), query.token_ids)
+        floats = brute(np.asarray(query.tokens, np.float32), tokens) @ prepared.weights
+        coded = late.maxsim(codec, prepared, codes).idf
+        for name, scores in (("float", floats), ("codes", coded)):
+            ranks[name].append(1 + int((scores > scores[at[doc_id]]).sum()))
+    reciprocal = {name: np.mean(1 / np.array(found)) for name, found in ranks.items()}
+    assert reciprocal["codes"] > 0.97 * reciprocal["float"]
+    assert sum(map(len, codes)) * 20 < sum(one.size for one in tokens) * 2  # against float16
