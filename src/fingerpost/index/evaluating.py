@@ -19,11 +19,10 @@ from fingerpost.index import searching
 from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.index.searching import Found, Keys, Request
 from fingerpost.records import Document
+from fingerpost.retrieve import fuse
 
 DEPTH = 100
 """Documents each leg is asked for, unless a measure looks deeper."""
-FIRST_LEGS = ("lexical", "dense", "memory")
-"""Legs whose sum decides which candidates are looked at again; what comes later is reranking."""
 BATCH = 256
 
 Questions = Path | QuestionSet
@@ -181,9 +180,9 @@ class Replay:
 
     def fused(self, doc_id: str) -> int | None:
         """The rank of its best chunk by the sum of the legs, before anything was looked at again."""
-        total = self.found.ranked.untrained
-        legs = [leg for leg in FIRST_LEGS if leg in total.factors]
-        scores = sum((total.weights[leg] * total.factors[leg] for leg in legs), np.zeros(len(total.scores)))
+        given = self.found.ranked.candidates.scores
+        legs = {leg: scores for leg, scores in given.items() if not leg.startswith("maxsim")}
+        scores = fuse.standardised(legs).scores
         docs = self.found.ranked.candidates.docs[np.argsort(-scores, kind="stable")]
         places = np.flatnonzero(docs == self._key(doc_id))
         return int(places[0]) + 1 if len(places) else None

@@ -1,0 +1,308 @@
+"""Planted faults: one stage of a real index is broken, and every document that this loses is blamed on it.
+
+The truth is made, not assumed: a question counts when the whole index finds its document and the broken one
+does not. Documents are the docstrings of the standard library; a question is the beginning of one with a
+letter missing in every longer word, so that words alone seldom suffice.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+import fingerpost
+from fingerpost.config import Settings
+from fingerpost.errors import InputError
+from fingerpost.evaluate.attribute import Miss
+from fingerpost.evaluate.datasets import QuestionSet, load_questions
+from fingerpost.index import Index, searching
+from fingerpost.index.searching import Request
+from fingerpost.records import Plan
+from fingerpost.rerank import late
+from fingerpost.retrieve import fuse
+
+K = 3
+MODULES = [
+    "argparse",
+    "ast",
+    "calendar",
+    "cmd",
+    "codecs",
+    "configparser",
+    "csv",
+    "datetime",
+    "decimal",
+    "difflib",
+    "email.message",
+    "ftplib",
+    "gettext",
+    "gzip",
+    "hashlib",
+    "heapq",
+    "html.parser",
+    "http.client",
+    "imaplib",
+    "inspect",
+    "json",
+    "locale",
+    "logging",
+    "mailbox",
+    "os",
+    "pathlib",
+    "platform",
+    "random",
+    "shutil",
+    "smtplib",
+    "socket",
+    "sqlite3",
+    "ssl",
+    "statistics",
+    "string",
+    "subprocess",
+    "tarfile",
+    "tempfile",
+    "textwrap",
+    "threading",
+    "traceback",
+    "turtle",
+    "types",
+    "unittest.case",
+    "urllib.request",
+    "uuid",
+    "zipfile",
+]
+ROUTED = {"full_below": 0, "leaf_chunks": 16}
+
+
+def docstrings() -> Iterator[tuple[str, str]]:
+    """Names and texts of the standard library's docstrings of 120 to 900 characters, each text once."""
+    known: set[str] = set()
+    for module in MODULES:
+        for name, item in sorted(vars(importlib.import_module(module)).items()):
+            members = sorted(vars(item).items()) if inspect.isclass(item) else []
+            for path, each in [(name, item), *((f"{name}.{inner}", value) for inner, value in members)]:
+                text = " ".join((inspect.getdoc(each) or "").split()) if callable(each) else ""
+                if 120 <= len(text) <= 900 and text not in known and "._" not in f".{path}":
+                    known.add(text)
+                    yield f"{module}.{path}", text
+
+
+def misspelt(text: str) -> str:
+    """The first fourteen words, those of five letters and more without their third.
+
+    >>> misspelt("Return the members")
+    'Reurn the mebers'
+    """
+    return " ".join(word[:2] + word[3:] if len(word) > 4 else word for word in text.split()[:14])
+
+
+@dataclass(frozen=True)
+class Planted:
+    """An index that works, and a question for each of its documents."""
+
+    kb: Path
+    documents: Mapping[str, str]
+
+    def open(self, *, write: bool = False, at: Path | None = None, **sections: object) -> Index:
+        given = {"compile": {"threads": 1, "chunk_tokens": 64, "min_chunk_tokens": 8}, **sections}
+        return fingerpost.open(at or self.kb, write=write, settings=Settings.model_validate(given))
+
+    def questions(self, doc_ids: Iterable[str] | None = None) -> QuestionSet:
+        wanted = set(self.documents if doc_ids is None else doc_ids)
+        chosen = [each for each in self.documents if each in wanted]
+        queries = {f"q {each}": misspelt(self.documents[each]) for each in chosen}
+        return QuestionSet("planted", "test", queries, {f"q {each}": {each: 1} for each in chosen})
+
+
+def build(folder: Path, count: int) -> Planted:
+    drawn = sorted(docstrings(), key=lambda item: Random(item[0]).random())[:count]
+    source = folder / "docs.jsonl"
+    source.write_text("".join(json.dumps({"_id": name, "text": text}) + "\n" for name, text in drawn))
+    chunks = {"threads": 1, "chunk_tokens": 64, "min_chunk_tokens": 8}
+    settings = Settings.model_validate({"compile": chunks, "route": ROUTED})
+    fingerpost.compile(source, to=folder / "kb", settings=settings).close()
+    return Planted(folder / "kb", dict(drawn))
+
+
+@pytest.fixture(scope="module", params=[80, pytest.param(1_000, marks=pytest.mark.slow)], ids=["few", "many"])
+def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    return build(tmp_path_factory.mktemp("planted"), request.param)
+
+
+def found_by(index: Index, questions: QuestionSet, principals: tuple[str, ...] = ()) -> set[str]:
+    """The ids of the questions whose document is among the first K, seen from outside the replay."""
+    found = set()
+    for query_id, text in questions.queries.items():
+        run = searching.rankings(index._rooms, Request(text, (), principals), k=K)["search"]
+        found |= {query_id} if {doc_id for doc_id, _ in run} & questions.qrels[query_id].keys() else set()
+    return found
+
+
+@pytest.fixture(scope="module")
+def good(planted: Planted) -> QuestionSet:
+    """The questions that the whole index answers."""
+    return answered(planted)
+
+
+def answered(planted: Planted, **sections: object) -> QuestionSet:
+    """The questions that the index answers under these settings, at most half of all."""
+    with planted.open(**sections) as index:
+        questions = planted.questions()
+        found = sorted(found_by(index, questions))
+    assert len(found) > len(questions.queries) / 4
+    return planted.questions(each.removeprefix("q ") for each in found[: len(planted.documents) // 2])
+
+
+def blamed(index: Index, questions: QuestionSet, cause: str, *, principals: tuple[str, ...] = ()) -> int:
+    """Check the causes of all that the broken index loses; returns how many that were."""
+    lost = questions.queries.keys() - found_by(index, questions, principals)
+    misses = index.misses(questions, k=K, principals=principals)
+    assert sorted(miss.query_id for miss in misses) == sorted(lost)  # each once, and no other
+    check(misses, cause)
+    return len(lost)
+
+
+def check(misses: list[Miss], cause: str) -> None:
+    causes = Counter(miss.cause for miss in misses)
+    assert causes[cause] >= 0.99 * len(misses), (causes, [m for m in misses if m.cause != cause][:5])
+    assert all(miss.evidence for miss in misses)
+
+
+def test_a_whole_index_misses_nothing_of_what_it_finds(planted: Planted, good: QuestionSet) -> None:
+    with planted.open() as index:
+        assert index.misses(good, k=K) == []
+
+
+def test_deleted_documents(planted: Planted, good: QuestionSet, tmp_path: Path) -> None:
+    kb = Path(shutil.copytree(planted.kb, tmp_path / "kb"))
+    gone = [doc_id for row in good.qrels.values() for doc_id in row][::2]
+    with planted.open(write=True, at=kb) as index:
+        index.delete(*gone)
+        assert blamed(index, planted.questions(gone), "corpus") == len(gone)
+
+
+def test_labels_that_hide(planted: Planted, good: QuestionSet, tmp_path: Path) -> None:
+    kb = Path(shutil.copytree(planted.kb, tmp_path / "kb"))
+    hidden = [doc_id for row in good.qrels.values() for doc_id in row][::2]
+    with planted.open(write=True, at=kb) as index:
+        index._rooms.store.relabel(dict.fromkeys(hidden, ("group:board",)))
+        asked = planted.questions(hidden)
+        assert blamed(index, asked, "access", principals=("user:anna",)) == len(hidden)
+        assert not {miss.cause for miss in index.misses(asked, k=K, principals=("group:board",))} & {"access"}
+
+
+def test_a_passage_cut_in_two(planted: Planted) -> None:
+    with planted.open() as index:
+        snapshot = index._rooms.store.snapshot()
+        passages = {}
+        for doc_id, text in planted.documents.items():
+            chunks = snapshot.chunks(snapshot.chunk_keys([snapshot.doc_key(doc_id)]))
+            inner = [chunk.end for chunk in chunks if chunk.end < len(text)]
+            if inner:
+                passages[f"q {doc_id}"] = {doc_id: text[inner[0] - 15 : inner[0] + 15]}
+        asked = planted.questions(query_id.removeprefix("q ") for query_id in passages)
+        misses = index.misses(replace(asked, passages=passages), k=K)
+        assert len(misses) == len(passages) > 10
+        check(misses, "reading")
+        assert {miss.evidence for miss in misses} == {"the wanted text is cut between two chunks"}
+        nowhere = {query_id: dict.fromkeys(row, "no such words") for query_id, row in passages.items()}
+        check(index.misses(replace(asked, passages=nowhere), k=K), "reading")
+
+
+def test_a_leaf_hidden(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The router opens some leaves, but never one of the wanted document."""
+    good = answered(planted, retrieve={"depth": 3})
+    of_text = {text: next(iter(good.qrels[query_id])) for query_id, text in good.queries.items()}
+    real = searching.plan_for
+    asked: list[str] = []
+
+    def find(rooms: object, request: Request, *, full: bool = False) -> object:
+        asked.append(of_text[request.text])
+        return whole(rooms, request, full=full)  # type: ignore[arg-type]
+
+    def plan(rooms: object, snapshot: object, *rest: object) -> Plan:
+        made = real(rooms, snapshot, *rest)  # type: ignore[arg-type]
+        keys = snapshot.chunk_keys([snapshot.doc_key(asked[-1])])  # type: ignore[attr-defined]
+        closed = set(snapshot.leaf_of(keys).tolist())  # type: ignore[attr-defined]
+        assert not made.full
+        return replace(made, leaves=tuple(leaf for leaf in made.leaves if leaf not in closed))
+
+    whole = searching.find
+    monkeypatch.setattr(searching, "find", find)
+    monkeypatch.setattr(searching, "plan_for", plan)
+    with planted.open(route={**ROUTED, "budget": 0.2}, retrieve={"hop": False, "depth": 3}) as index:
+        assert blamed(index, good, "routing") > 1
+
+
+def test_a_tiny_budget(planted: Planted) -> None:
+    good = answered(planted, retrieve={"depth": 3})
+    with planted.open(route={**ROUTED, "budget": 0.01}, retrieve={"hop": False, "depth": 3}) as index:
+        assert blamed(index, good, "routing") > 1
+
+
+def test_legs_cut_at_one(planted: Planted, good: QuestionSet) -> None:
+    with planted.open(retrieve={"depth": 1}) as index:
+        assert blamed(index, good, "retrieval") > 1
+
+
+def upside_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    for weights in (fuse.DEFAULT_WEIGHTS, fuse.BALANCED_WEIGHTS):
+        for leg in ("lexical", "dense"):
+            monkeypatch.setitem(weights, leg, -weights[leg])  # type: ignore[arg-type]
+
+
+def test_a_fusion_upside_down(planted: Planted, good: QuestionSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    upside_down(monkeypatch)
+    with planted.open(rerank={"depth": 5}) as index:
+        assert blamed(index, good, "fusion") > 10
+
+
+def test_without_a_reranker_the_fusion_decides(
+    planted: Planted, good: QuestionSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upside_down(monkeypatch)
+    with planted.open(rerank={"depth": 0}) as index:
+        assert blamed(index, good, "fusion") > 10
+
+
+def test_a_reranker_that_lies(planted: Planted, good: QuestionSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    real: Callable[..., late.Scores] = late.maxsim
+
+    def lying(*arguments: object) -> object:
+        found = real(*arguments)
+        return replace(found, idf=-found.idf, plain=-found.plain)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(late, "maxsim", lying)
+    with planted.open() as index:
+        assert blamed(index, good, "reranking") > 10
+
+
+def test_questions_are_made_from_what_one_may_read(planted: Planted, tmp_path: Path) -> None:
+    kb = Path(shutil.copytree(planted.kb, tmp_path / "kb"))
+    hidden = list(planted.documents)[::2]
+    with planted.open(write=True, at=kb) as index:
+        index._rooms.store.relabel(dict.fromkeys(hidden, ("group:board",)))
+        made = index.questions(generate=500, principals=["user:anna"])
+        assert made.generated
+        assert {doc_id for row in made.qrels.values() for doc_id in row}.isdisjoint(hidden)
+        index._rooms.store.relabel(dict.fromkeys(planted.documents, ("group:board",)))
+        with pytest.raises(InputError, match="E_QRELS"):
+            index.questions(generate=5)
+
+
+def test_a_passage_must_be_text(tmp_path: Path) -> None:
+    path = tmp_path / "questions.jsonl"
+    path.write_text('{"query": "how?", "doc_id": "a", "passage": "thus"}\n')
+    assert load_questions(path).passages == {"q1": {"a": "thus"}}
+    path.write_text('{"query": "how?", "doc_id": "a", "passage": 3}\n')
+    with pytest.raises(InputError, match="line 1"):
+        load_questions(path)
