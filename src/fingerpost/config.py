@@ -103,6 +103,12 @@ class StoreSettings(Section):
     unlabelled_visible: Annotated[
         bool, Field(description="documents without access labels are visible to everybody")
     ] = True
+    isolation: Annotated[
+        Literal["shared", "strict"],
+        Field(
+            description="'strict' takes every statistic over what the asker may see: slower, nothing learned"
+        ),
+    ] = "shared"
     fold_after: Annotated[
         int, Field(ge=1, description="fresh chunks that trigger a fold into a new generation")
     ] = 2_000

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import fingerpost
-from fingerpost.errors import FingerpostError
+from fingerpost.errors import NotFoundError
 
 WORDS = ["amber", "basalt", "cedar", "delta", "ember", "fjord", "granite", "harbor", "island", "jasper"]
 PAGES = 60
@@ -67,8 +67,7 @@ def versions(kb: Path) -> dict[int, int]:
     """What an index holds, each document checked to be whole; nothing where there is none yet."""
     try:
         index = fingerpost.open(kb)
-    except FingerpostError as error:
-        assert error.code == "E_NOT_FOUND"
+    except NotFoundError:
         return {}
     with index:
         snapshot = index._rooms.store.snapshot()

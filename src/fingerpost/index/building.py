@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.compiler import chunk, context, pairs, prepare, read
-from fingerpost.index.rooms import ADDRESSES, CODEC, LEARNED, ROUTER, SOURCES, Progress, Rooms
 from fingerpost.errors import InputError
+from fingerpost.index.rooms import ADDRESSES, CODEC, LEARNED, ROUTER, SOURCES, Progress, Rooms
 from fingerpost.models.encoder import Encoded
 from fingerpost.records import Chunk, Document, Pair, Rejection
 from fingerpost.rerank.codec import Codec

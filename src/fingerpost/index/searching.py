@@ -16,6 +16,7 @@ from fingerpost.records import Plan, Trace
 from fingerpost.rerank import cross
 from fingerpost.retrieve import fuse, legs
 from fingerpost.route.memory import Memory
+from fingerpost.store.isolated import Isolated
 from fingerpost.store.permits import Allow
 from fingerpost.store.snapshot import MAX_K, Snapshot
 from fingerpost.text import query as queries
@@ -96,8 +97,10 @@ def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
     """
     query = queries.parse(request.text)
     snapshot = rooms.store.snapshot()
-    epoch = rooms.epoch(snapshot)
     allow = snapshot.allow(list(request.filters) or None, list(request.principals))
+    if rooms.settings.store.isolation == "strict":
+        snapshot = Isolated(snapshot, snapshot.allow(None, list(request.principals)))
+    epoch = Epoch() if isinstance(snapshot, Isolated) else rooms.epoch(snapshot)
     encoder = rooms.encoder
     recorder = Recorder()
     with recorder.stage("encode"):
@@ -112,7 +115,7 @@ def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
         gathered = gather(rooms, once, asked, Sight(snapshot, plan, allow, epoch.judges.memory))
         stage.counts.update({name: float(count) for name, count in gathered.counts.items()})
         stage.counts["chunks"] = float(snapshot.n_chunks if allow is None else allow.n_chunks)
-        stage.note = without_vectors(snapshot.missing(allow))
+        stage.note = " · ".join(filter(None, (stage.note, without_vectors(snapshot.missing(allow)))))
     with recorder.stage("rerank") as stage:
         depth = rooms.settings.rerank.depth
         look = look_again(snapshot, asked, gathered.candidates, epoch.judges, depth=depth)
@@ -187,6 +190,8 @@ def plan_for(
     """Where to look: the router's plan, or everything and the reason why."""
     if encoded is None:
         return Plan(legs=("lexical",), reason="lexical only: the index has no encoder")
+    if isinstance(snapshot, Isolated):
+        return Plan(legs=("lexical", "dense"), reason="full search: strict isolation")
     if epoch.router is None:
         return Plan(legs=("lexical", "dense"), reason="full search: nothing is folded yet")
     leaves = snapshot.leaf_of(voters)

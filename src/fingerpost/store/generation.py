@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import FingerprintError, NotFoundError
+from fingerpost.store.bm25 import FIELDS
 from fingerpost.store.codec import dump
 from fingerpost.store.disk import corrupt, named_errors, sha256
 from fingerpost.store.disk import replace as replace_file
@@ -148,6 +149,9 @@ class Generation:
         found = {name: FieldStatistics(*entry) for name, entry in manifest.lexical.items()}
         self.lexical = Lexical(self.folder / "lexical", found) if len(self.keys) else None
         self.rows = Rows(self.keys)
+        self.lengths: NDArray[np.int32] | None = None
+        if "lengths.npy" in manifest.files or not len(self.keys):
+            self.lengths = self._array("lengths.npy", np.empty((0, len(FIELDS)), dtype=np.int32))
 
     def neighbours(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Keys [n, width] of the chunks nearest to ``rows``; -1 = none."""

@@ -86,6 +86,8 @@ class Sources:
 
 
 Files = dict[str, tuple[int, str]]
+Lengths = dict[int, tuple[int, int]]
+"""Terms and codes of chunks by key."""
 
 
 def write_generation(
@@ -100,7 +102,8 @@ def write_generation(
         (folder / "lexical").mkdir()
         _write_arrays(folder, layout, sources)
         if len(layout.keys):
-            _write_lexical(folder / "lexical", layout, sources, before, dead)
+            lengths = _write_lexical(folder / "lexical", layout, sources, before, dead)
+            _write_lengths(folder, layout, before, lengths)
         write_artifacts(folder, layout.artifacts)
         return seal(folder)
 
@@ -174,14 +177,35 @@ def _write_tokens(folder: Path, keys: NDArray[np.int64], tokens: TokensOf) -> No
 
 def _write_lexical(
     folder: Path, layout: Layout, sources: Sources, before: Generation, dead: NDArray[np.int64]
-) -> None:
+) -> Lengths:
+    """Returns how many terms each new chunk has in each field."""
+    lengths: Lengths = {}
+
+    def noted(postings: Iterable[tuple[int, str, str]]) -> Iterator[tuple[int, str, str]]:
+        for key, body, codes in postings:
+            lengths[key] = len(body.split()), len(codes.split())
+            yield key, body, codes
+
     if len(before.keys):
         link_all(before.folder / "lexical", folder)
     new = np.setdiff1d(layout.keys, before.keys)
     try:
-        write_lexical(folder, sources.postings(new), without=dead.tolist())
+        write_lexical(folder, noted(sources.postings(new)), without=dead.tolist())
     except ValueError as error:  # tantivy reports a full or failing disk so
         raise OSError(28 if _full(folder) else 5, str(error)) from error
+    return lengths
+
+
+def _write_lengths(folder: Path, layout: Layout, before: Generation, new: Lengths) -> None:
+    """Terms of each row by field, int32 [N, 2]; none where the generation before has none to go on with."""
+    if before.lengths is None:
+        return
+    rows = before.rows.of(layout.keys)
+    lengths = np.empty((len(rows), 2), dtype="<i4")
+    lengths[rows >= 0] = before.lengths[rows[rows >= 0]]
+    if new:
+        lengths[rows < 0] = [new[key] for key in layout.keys[rows < 0].tolist()]
+    save(folder / "lengths.npy", [npy(lengths)])
 
 
 def _full(folder: Path) -> bool:

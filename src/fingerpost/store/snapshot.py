@@ -99,7 +99,7 @@ class Snapshot:
     def lexical(self, query: Query, *, k: int, allow: Allow | None = None) -> tuple[Keys, Scores]:
         """The best ``k`` chunks by BM25 over terms and codes, best first: keys [n], scores [n]."""
         base, tail = self._masks(allow)
-        return scoring.lexical(self._view, query, k=_checked_k(k), base=base, tail=tail)
+        return scoring.lexical(self._view, query, k=checked_k(k), base=base, tail=tail)
 
     def dense(
         self,
@@ -115,7 +115,7 @@ class Snapshot:
         self._check_vector(vector)
         base, tail = self._masks(allow)
         runs = runs_of(leaves, self.leaf_offsets)
-        return scoring.dense(self._view, vector, k=_checked_k(k), runs=runs, base=base, tail=tail)
+        return scoring.dense(self._view, vector, k=checked_k(k), runs=runs, base=base, tail=tail)
 
     def vectors(self, keys: Keys) -> NDArray[np.float32]:
         """float32 [n, d]; zeros for a chunk that is not encoded yet."""
@@ -262,7 +262,8 @@ class Snapshot:
             )
 
 
-def _checked_k(k: int) -> int:
+def checked_k(k: int) -> int:
+    """``k`` within its limits. Raises UsageError E_RANGE."""
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= MAX_K:
         raise UsageError("E_RANGE", f"k = {k!r} is not from 1 to {MAX_K:,}", cure="ask for fewer")
     return int(k)
