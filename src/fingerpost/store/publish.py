@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
+from fingerpost.store.bm25 import BODY
 from fingerpost.store.disk import corrupt, named_errors, save, sha256, sync_file, sync_folder
 from fingerpost.store.generation import ARTIFACTS, Generation, folder_name
 from fingerpost.store.lexical import Lexical, write_lexical
@@ -25,6 +26,10 @@ from fingerpost.store.vectors import quantize
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,80}")
 _ROWS = 8_192
+_SMALL = 5_000
+"""Chunks that are tokenized again in less than a second."""
+_DRIFT = 0.05
+"""Share of removed chunks in the lexical statistics from which they are made anew."""
 _LOCKS = frozenset({".tantivy-writer.lock", ".tantivy-meta.lock"})
 
 Halves = NDArray[np.float16]
@@ -186,11 +191,13 @@ def _write_lexical(
             lengths[key] = len(body.split()), len(codes.split())
             yield key, body, codes
 
-    if len(before.keys):
+    new, gone = np.setdiff1d(layout.keys, before.keys), dead.tolist()
+    if _stale(before, dead):
+        new, gone = np.sort(layout.keys), []
+    elif len(before.keys):
         link_all(before.folder / "lexical", folder)
-    new = np.setdiff1d(layout.keys, before.keys)
     try:
-        write_lexical(folder, noted(sources.postings(new)), without=dead.tolist())
+        write_lexical(folder, noted(sources.postings(new)), without=gone)
     except ValueError as error:  # tantivy reports a full or failing disk so
         raise OSError(28 if _full(folder) else 5, str(error)) from error
     return lengths
@@ -198,14 +205,26 @@ def _write_lexical(
 
 def _write_lengths(folder: Path, layout: Layout, before: Generation, new: Lengths) -> None:
     """Terms of each row by field, int32 [N, 2]; none where the generation before has none to go on with."""
-    if before.lengths is None:
-        return
-    rows = before.rows.of(layout.keys)
-    lengths = np.empty((len(rows), 2), dtype="<i4")
-    lengths[rows >= 0] = before.lengths[rows[rows >= 0]]
+    fresh = np.array([key in new for key in layout.keys.tolist()], dtype=np.bool_)
+    lengths = np.empty((len(fresh), 2), dtype="<i4")
+    if not fresh.all():
+        if before.lengths is None:
+            return
+        lengths[~fresh] = before.lengths[before.rows.of(layout.keys[~fresh])]
     if new:
-        lengths[rows < 0] = [new[key] for key in layout.keys[rows < 0].tolist()]
+        lengths[fresh] = [new[key] for key in layout.keys[fresh].tolist()]
     save(folder / "lengths.npy", [npy(lengths)])
+
+
+def _stale(before: Generation, dead: NDArray[np.int64]) -> bool:
+    """Whether tantivy counts so many removed chunks in its statistics (it does until it merges segments of
+    its own accord) that rankings drift from those of an index compiled from scratch: then it is written anew.
+    """
+    if before.lexical is None:
+        return False
+    counted = before.lexical.statistics[BODY].documents
+    removed = counted - before.lexical.documents + len(dead)
+    return removed > (0 if counted <= _SMALL else _DRIFT * counted)
 
 
 def _full(folder: Path) -> bool:
