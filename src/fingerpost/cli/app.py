@@ -11,6 +11,7 @@ import typer
 
 from fingerpost import __version__
 from fingerpost.cli import (
+    advise,
     ask,
     compare,
     compile,
@@ -48,6 +49,7 @@ app = typer.Typer(
 for verb in (
     *(demo.demo, init.init, compile.compile, update.update, delete.delete, learn.learn, rollback.rollback),
     *(search.search, ask.ask, explain.explain, route.route, evaluate.evaluate, compare.compare),
+    advise.advise,
     *(status.status, doctor.doctor, docs.docs),
 ):
     app.command()(verb)

@@ -10,10 +10,12 @@ from unicodedata import normalize
 from fingerpost.compiler import policy_digest
 from fingerpost.config import Settings
 from fingerpost.errors import NotFoundError, UsageError
+from fingerpost.evaluate.advise import Advice
 from fingerpost.evaluate.attribute import Miss
 from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.evaluate.report import Evaluation
 from fingerpost.index import (
+    advising,
     answering,
     building,
     evaluating,
@@ -153,6 +155,19 @@ class Index:
         _check_k(k)
         return evaluating.misses(
             self._rooms, _source(questions), split=split, k=k, principals=principals, progress=progress
+        )
+
+    def advise(
+        self,
+        questions: str | Path | QuestionSet,
+        *,
+        split: str = "test",
+        principals: Sequence[str] = (),
+        progress: Progress = silent,
+    ) -> Advice:
+        """Which stack serves these documents and questions, measured, and what would change that."""
+        return advising.advise(
+            self._rooms, _source(questions), split=split, principals=principals, progress=progress
         )
 
     def rollback(self) -> Report:
