@@ -158,6 +158,11 @@ def test_of_two_faults_the_first_is_the_cause(first: Cause, second: Cause) -> No
     assert miss.cause == first
 
 
+def test_routing_is_blamed_where_only_the_competitors_leaves_were_closed() -> None:
+    lost = first_cause(Fates(opened=True, final=14, fused=1, looked_at=50, unrouted=3))
+    assert lost == ("routing", "its leaves were opened, others were not; with all opened it comes 3rd")
+
+
 def test_a_closed_leaf_is_not_blamed_when_opening_it_would_not_have_helped() -> None:
     below = {"dense": 312, "lexical": None}
     fates = Fates(

@@ -7,7 +7,7 @@ the document have gone on?" The first stage that answers yes is the cause:
 corpus      no such document in the index
 reading     it is there, but the wanted text is in no chunk, or cut between two
 access      the caller may not see it
-routing     a leaf of it was not opened; with all opened it would have been found, or a leg brought it
+routing     not all leaves were opened; with all opened it would have been found, or a leg brought it
 retrieval   it was searched, or opening everything would not have helped: below every leg's cut
 fusion      a candidate, but fused below the cut of what is looked at again
 reranking   looked at again, and put below the first k
@@ -135,7 +135,7 @@ class Probe(Protocol):
         """Its rank among the documents after reranking."""
 
     def unrouted(self, doc_id: str) -> int | None:
-        """Its final rank when the same query runs with everything opened; asked only if it was not."""
+        """Its final rank when the same query runs with everything opened; None where that is how it ran."""
 
     def context(self, doc_id: str) -> tuple[bool, bool] | None:
         """Whether it was in the answer's context, and cited; None where no answer was asked for."""
@@ -156,8 +156,9 @@ def first_cause(fates: Fates) -> tuple[Cause, str] | None:
         return "access", "the caller's labels or the filter leave it out"
     if fates.final is not None and fates.final <= fates.k:
         return _not_cited(fates)
-    if not fates.opened and fates.unrouted is not None and fates.unrouted <= fates.k:
-        return "routing", f"{_leaf(fates)} was not opened; with all opened it comes {_rank(fates.unrouted)}"
+    if fates.unrouted is not None and fates.unrouted <= fates.k:
+        what = "its leaves were opened, others were not" if fates.opened else f"{_leaf(fates)} was not opened"
+        return "routing", f"{what}; with all opened it comes {_rank(fates.unrouted)}"
     if not fates.candidate:
         return _not_found(fates)
     if fates.fused is None or (fates.looked_at and fates.fused > fates.looked_at) or not fates.looked_at:
@@ -225,11 +226,10 @@ def replay(probe: Probe, doc_id: str, *, text: str | None = None) -> Fates:
     if final is not None and final <= k:
         used = probe.context(doc_id)
         return Fates(final=final, k=k, in_context=used and used[0], cited=used and used[1])
-    opened = probe.opened(doc_id)
     return Fates(
         leaves=probe.leaves(doc_id),
-        opened=opened,
-        unrouted=None if opened else probe.unrouted(doc_id),
+        opened=probe.opened(doc_id),
+        unrouted=probe.unrouted(doc_id),
         exhaustive=probe.exhaustive(doc_id),
         depth=probe.depth,
         candidate=probe.candidate(doc_id),

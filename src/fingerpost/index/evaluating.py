@@ -165,7 +165,12 @@ class Replay:
         return not self.leaves(doc_id)
 
     def unrouted(self, doc_id: str) -> int | None:
-        """Its rank among documents in the end when the same query runs with a full plan."""
+        """Its rank among documents in the end when the same query runs with a full plan, if it did not.
+
+        Asked even when its own leaves were opened: what it is compared with decides its scores too.
+        """
+        if self.found.plan.full:
+            return None
         return _rank_of(self._unrouted, self._key(doc_id), self._unrouted.ranked.order)
 
     def exhaustive(self, doc_id: str) -> Mapping[str, int | None]:
