@@ -31,6 +31,7 @@ from fingerpost.index.spans import spans_of
 from fingerpost.models.encoder import load_encoder
 from fingerpost.observe.trace import Recorder
 from fingerpost.records import Answer, Document, Explanation, Pair, Report, Span, Trace
+from fingerpost.route import drift
 from fingerpost.store.check import Finding
 from fingerpost.store.store import Store
 
@@ -183,7 +184,11 @@ class Index:
         )
         found["fusion"] = "untrained" if epoch.judges.forest is None else "learned"
         found["taught_documents"] = 0 if epoch.judges.memory is None else len(epoch.judges.memory.keys)
-        found["newer_than_router"] = found["fresh_chunks"]
+        fresh, chunks = int(found["fresh_chunks"]), int(found["chunks"])
+        audit, target = self._rooms.audit, self._rooms.settings.route.recall
+        found["advice"] = "; ".join(
+            drift.advice(fresh=fresh, chunks=chunks, audit=audit, target=target).notes
+        )
         return found
 
     def doctor(self) -> list[Finding]:

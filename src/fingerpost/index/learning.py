@@ -17,15 +17,17 @@ from fingerpost.errors import InputError, NotFoundError, UsageError
 from fingerpost.evaluate.datasets import load_beir, load_questions
 from fingerpost.index import ranking, searching
 from fingerpost.index.ranking import Asked, Judges
-from fingerpost.index.rooms import FOREST, MEMORY, Progress, Rooms
+from fingerpost.index.rooms import FOREST, MEMORY, ROUTER, Progress, Rooms
 from fingerpost.records import Pair, Report
 from fingerpost.rerank import learn as fusion
 from fingerpost.rerank.learn import FitResult, Group
 from fingerpost.retrieve import legs
 from fingerpost.route import gate
 from fingerpost.route import pairs as training
+from fingerpost.route import train as heads
 from fingerpost.route.memory import Memory
 from fingerpost.route.pairs import Pairs
+from fingerpost.route.router import Router
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as queries
 
@@ -64,7 +66,10 @@ def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress)
     if forest.forest is None:
         return Report(counts, (), (*lesson.notes, *notes, "nothing was changed"), snapshot.generation)
     artifacts = {MEMORY: memory.to_bytes(), FOREST: forest.forest.to_bytes()}
-    return Report(counts, (), (*lesson.notes, *notes), rooms.store.republish(artifacts))
+    router, said = train_router(rooms, snapshot, lesson)
+    if router is not None:
+        artifacts[ROUTER] = router.to_bytes()
+    return Report(counts, (), (*lesson.notes, *notes, *said), rooms.store.republish(artifacts))
 
 
 def read_pairs(source: str | Path | Iterable[Pair]) -> list[Pair]:
@@ -140,6 +145,28 @@ def train(
         progress("replay", count, len(chosen))
     result = fusion.fit(groups, seed=seed, threads=rooms.settings.compile.threads or 1)
     return memory, result, (*memory.notes, *_said(verdict, result))
+
+
+def train_router(rooms: Rooms, snapshot: Snapshot, lesson: Lesson) -> tuple[Router | None, tuple[str, ...]]:
+    """The router with a trained leaf head, where the index is routed and held-out queries gain by it."""
+    router = rooms.epoch(snapshot).router
+    if router is None or snapshot.n_chunks < rooms.settings.route.full_below or router.n_leaves < 2:
+        return None, ()
+    keys = snapshot.keys()
+    keys = keys[snapshot.leaf_of(keys) >= 0]
+    vectors, docs = rooms.store.vectors(keys), snapshot.doc_keys(keys)
+    offsets = np.searchsorted(snapshot.leaf_of(keys), np.arange(router.n_leaves + 1))
+    votes = np.zeros((len(lesson.asked), router.n_leaves), np.float32)
+    for at, asked in enumerate(lesson.asked):
+        leaves = snapshot.leaf_of(snapshot.lexical(asked.query, k=searching.VOTERS)[0])
+        np.add.at(votes[at], leaves[leaves >= 0], 1.0)
+    given = heads.examples(lesson.pairs.queries, vectors, offsets, docs=docs, votes=votes)
+    trained, verdict = heads.leaf_head(router, given, seed=rooms.settings.compile.seed)
+    word = "kept" if verdict.accepted else "refused"
+    said = (
+        f"router, held-out recall within its budgets: {verdict.untrained:.3f} → {verdict.trained:.3f}, {word}"
+    )
+    return (trained if verdict.accepted else None), (said,)
 
 
 def _group(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Memory) -> Group:

@@ -16,6 +16,7 @@ from fingerpost.rerank.codec import Codec
 from fingerpost.rerank.cross import CrossEncoder
 from fingerpost.rerank.forest import Forest
 from fingerpost.route import describe
+from fingerpost.route.drift import Audit
 from fingerpost.route.memory import Memory
 from fingerpost.route.router import Router
 from fingerpost.store.snapshot import Snapshot
@@ -71,6 +72,7 @@ class Rooms:
     def __init__(self, path: Path, store: Store, settings: Settings) -> None:
         self.path, self.store, self.settings = path, store, settings
         self._epoch: tuple[int, Epoch] | None = None
+        self.audit = Audit()
 
     @cached_property
     def encoder(self) -> Encoder | None:

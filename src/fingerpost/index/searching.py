@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.index import auditing
 from fingerpost.index.ranking import Asked, Ranked, idf_of, look_again, rank
 from fingerpost.index.rooms import Epoch, Rooms
 from fingerpost.models.encoder import EncodedQuery
@@ -114,6 +115,10 @@ def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
     with recorder.stage("retrieve") as stage:
         gathered = gather(rooms, once, asked, Sight(snapshot, plan, allow, epoch.judges.memory))
         stage.counts.update({name: float(count) for name, count in gathered.counts.items()})
+        if asked.encoded is not None and auditing.due(rooms, plan, query.text):
+            recall = auditing.audit(rooms, snapshot, asked.encoded.vector, gathered, allow)
+            stage.counts["scored"] += float(snapshot.n_chunks)
+            stage.note = f"audited: {recall:.0%} of the exhaustive top {auditing.TOP} were found"
         stage.counts["chunks"] = float(snapshot.n_chunks if allow is None else allow.n_chunks)
         stage.note = " · ".join(filter(None, (stage.note, without_vectors(snapshot.missing(allow)))))
     with recorder.stage("rerank") as stage:
@@ -194,6 +199,9 @@ def plan_for(
         return Plan(legs=("lexical", "dense"), reason="full search: strict isolation")
     if epoch.router is None:
         return Plan(legs=("lexical", "dense"), reason="full search: nothing is folded yet")
+    off = rooms.audit.verdict(rooms.settings.route.recall)
+    if off:
+        return Plan(legs=("lexical", "dense"), reason=f"full search: {off}")
     leaves = snapshot.leaf_of(voters)
     votes = np.bincount(leaves[leaves >= 0], minlength=epoch.router.n_leaves).astype(np.float32)
     return epoch.router.plan(encoded.vector, votes, settings=rooms.settings.route, n_chunks=snapshot.n_chunks)

@@ -1,0 +1,137 @@
+"""Learning through the index: what it gains, what it refuses, and that it can be taken back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fingerpost
+from fingerpost.errors import InputError
+from fingerpost.records import Pair
+
+TOPICS = 60
+NICKNAMES = ["zorbo", "quilla", "vantrix", "mopsy", "tarkle", "bixen", "yulda", "fenno", "girra", "lopsun"]
+
+
+def corpus(folder: Path) -> Path:
+    """Sixty machines that users call by nicknames no document mentions."""
+    path = folder / "machines.jsonl"
+    rng = np.random.default_rng(0)
+    parts = [
+        "valve",
+        "piston",
+        "rotor",
+        "gasket",
+        "bearing",
+        "flange",
+        "spindle",
+        "nozzle",
+        "clutch",
+        "camshaft",
+    ]
+    with path.open("w") as file:
+        for at in range(TOPICS):
+            words = " ".join(rng.choice(parts, 8))
+            record = {
+                "_id": f"m{at}",
+                "title": f"Machine {at}",
+                "text": f"Model {at} has these parts: {words}.",
+            }
+            file.write(json.dumps(record) + "\n")
+    return path
+
+
+def nickname(at: int) -> str:
+    return f"{NICKNAMES[at % 10]} {NICKNAMES[at // 10]}"
+
+
+def pairs(kinds: tuple[str, ...]) -> list[Pair]:
+    return [Pair(kind.format(nickname(at)), f"m{at}") for at in range(TOPICS) for kind in kinds]
+
+
+TAUGHT = ("where is the {}", "manual of the {}", "the {} is broken", "who repairs the {}", "price of the {}")
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("taught")
+    with fingerpost.compile(corpus(folder), to=folder / "kb") as index:
+        report = index.learn(pairs(TAUGHT))
+    assert report.counts["fusion gain"] > 0
+    assert any("held-out nDCG@10" in note for note in report.notes)
+    return folder / "kb"
+
+
+def hits(index: fingerpost.Index) -> float:
+    found = [index.search(f"spare part for the {nickname(at)}", k=1) for at in range(TOPICS)]
+    return sum(spans[0].doc_id == f"m{at}" for at, spans in enumerate(found)) / TOPICS
+
+
+def test_taught_documents_are_found_by_words_they_do_not_hold(taught: Path) -> None:
+    with fingerpost.open(taught) as index:
+        assert hits(index) > 0.8
+        assert index.status()["fusion"] == "learned"
+
+
+def test_a_lesson_can_be_taken_back(taught: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(taught, tmp_path / "kb")
+    with fingerpost.open(tmp_path / "kb", write=True) as index:
+        index.rollback()
+        assert index.status()["fusion"] == "untrained"
+        assert hits(index) < 0.3
+
+
+def test_a_new_document_is_found_without_learning_again(taught: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(taught, tmp_path / "kb")
+    (tmp_path / "new.md").write_text("# Gramophone\n\nThe gramophone needs a new needle and a horn.\n")
+    with fingerpost.open(tmp_path / "kb", write=True) as index:
+        index.update(tmp_path / "new.md")
+        assert index.search("which needle does the gramophone need", k=1)[0].title == "Gramophone"
+
+
+def test_the_explanation_of_a_learned_result_names_its_factors(taught: Path) -> None:
+    with fingerpost.open(taught) as index:
+        results = index.explain(f"spare part for the {nickname(7)}", k=1).children[1].children[0]
+        factors = {factor.name for factor in results.children[1].children}
+    assert factors & {"memory", "memory_z", "memory_knn", "memory_knn_z", "memory_map", "memory_count"}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (pairs(TAUGHT)[:5], "20 needed"),
+        ([Pair("where is it", "nobody")], "names a document"),
+        ([Pair(f"question {at}", "m1") for at in range(50)] + pairs(("the {}",))[:30], "claimed"),
+    ],
+)
+def test_pairs_that_cannot_teach_change_nothing(
+    taught: Path, tmp_path: Path, given: list[Pair], words: str
+) -> None:
+    folder = tmp_path / "fresh"
+    folder.mkdir()
+    with fingerpost.compile(corpus(folder), to=tmp_path / "kb") as index:
+        before = index.status()["generation"]
+        with pytest.raises(InputError, match="E_PAIRS") as caught:
+            index.learn(given)
+        assert words in caught.value.message
+        assert index.status()["generation"] == before
+        assert index.status()["fusion"] == "untrained"
+
+
+def test_audits_switch_a_bad_router_off(tmp_path: Path) -> None:
+    settings = fingerpost.Settings.model_validate(
+        {"route": {"full_below": 0, "leaf_chunks": 16, "budget": 0.01, "audit": 1.0, "recall": 1.0},
+         "retrieve": {"depth": 5, "hop": False}, "store": {"late": False}}
+    )  # fmt: skip
+    with fingerpost.compile(corpus(tmp_path), to=tmp_path / "kb", settings=settings) as index:
+        reasons = [index.trace(f"rotor and valve number {at}")[1].plan.reason for at in range(60)]  # type: ignore[union-attr]
+        assert not reasons[0].startswith("full search")
+        assert "audits found recall" in reasons[-1]
+        assert "audit" in str(index.status()["advice"])
