@@ -5,6 +5,7 @@ from __future__ import annotations
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fingerpost.index.rooms import Rooms
 from fingerpost.records import Plan
@@ -25,7 +26,7 @@ def due(rooms: Rooms, plan: Plan, text: str) -> bool:
 def audit(
     rooms: Rooms,
     snapshot: Snapshot,
-    vector: np.typing.NDArray[np.float32],
+    vector: NDArray[np.float32],
     gathered: Gathered,
     allow: Allow | None,
 ) -> float:
