@@ -42,7 +42,7 @@ _PARTS = frozenset({"mean", "rotation", "codebook", "known", "means", "idf", "fo
 class Form:
     """What a code looks like. ``common``: pieces that a larger share of passages hold are dropped."""
 
-    dims: int = 384
+    dims: int = 256
     subspaces: int = 16
     common: float = 0.25
 
@@ -96,8 +96,9 @@ class Codec:
         known, means = _piece_means(vectors - mean, ids)
         rng = np.random.default_rng(seed)
         sample = np.sort(rng.permutation(len(vectors))[: 4 * SAMPLE])
-        rest = vectors[sample] - mean - means[_places(known, ids[sample])]
-        rotation = _rotation(rest, form)
+        centred = vectors[sample] - mean
+        rest = centred - means[_places(known, ids[sample])]
+        rotation = _rotation(centred, rest, form)
         parts = np.split(rest @ rotation, form.subspaces, axis=1)
         book = np.stack([_centroids(part, rng) for part in parts])
         turned = means @ rotation
@@ -253,21 +254,31 @@ def _fitting(form: Form, tokens: Sequence[Floats]) -> Form:
     return Form(dims, subspaces, form.common)
 
 
-def _rotation(centred: Floats, form: Form) -> Floats:
-    """Principal directions [d, dims], dealt to the subspaces so that their variances' products are alike."""
-    values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
-    order = np.argsort(-values, kind="stable")[: form.dims]
+def _rotation(centred: Floats, rest: Floats, form: Form) -> Floats:
+    """[d, dims]: where the tokens vary most, turned to the axes of what their pieces do not explain.
+
+    The axes are dealt to the subspaces so that the products of their variances are alike.
+    """
+    _, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
+    widest = vectors[:, ::-1][:, : form.dims]
+    values, axes = np.linalg.eigh((rest @ widest).T @ (rest @ widest) / len(rest))
+    dealt = _dealt(values[::-1], form)
+    return np.ascontiguousarray(widest @ axes[:, ::-1][:, dealt], dtype=np.float32)
+
+
+def _dealt(variances: NDArray[np.floating], form: Form) -> NDArray[np.intp]:
+    """The axes, widest first, each given to the subspace with the least product of variances so far."""
     size = form.dims // form.subspaces
-    logs = np.log(np.maximum(values[order], 1e-12))
-    logs -= logs.min()  # every direction adds, so that the fullest subspace is never the emptiest
+    logs = np.log(np.maximum(variances, 1e-12))
+    logs -= logs.min()  # every axis adds, so that the fullest subspace is never the emptiest
     held: list[list[int]] = [[] for _ in range(form.subspaces)]
     weight = np.zeros(form.subspaces)
-    for at, log in zip(order, logs, strict=True):
-        free = [m for m in range(form.subspaces) if len(held[m]) < size]
-        target = min(free, key=lambda m: weight[m])
-        held[target].append(int(at))
+    for axis, log in enumerate(logs):
+        free = [at for at in range(form.subspaces) if len(held[at]) < size]
+        target = min(free, key=lambda at: weight[at])
+        held[target].append(axis)
         weight[target] += log
-    return np.ascontiguousarray(vectors[:, np.concatenate(held).astype(np.intp)], dtype=np.float32)
+    return np.concatenate(held).astype(np.intp)
 
 
 def _centroids(vectors: Floats, rng: np.random.Generator) -> Floats:
