@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -98,3 +99,31 @@ def test_generated_questions_are_not_mixed_with_real_ones(cli: Cli, tiny_kb: Pat
     assert cli("evaluate", corpus / "questions", "--generate", 7, "--at", tiny_kb).status == 2
     assert cli("evaluate", "--at", tiny_kb).status == 2
     assert cli("evaluate", "--generate", -3, "--at", tiny_kb).status == 2
+
+
+def test_the_report_is_one_file_with_the_figures(
+    cli: Cli, tiny_kb: Path, taught: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "quality.html"
+    outcome = cli("evaluate", taught, "--at", tiny_kb, "--report", path, "--json")
+    assert outcome.status == 0, outcome.err
+    facts = json.loads(outcome.out)
+    assert "misses" not in facts
+    root = ElementTree.fromstring(path.read_text(encoding="utf-8").removeprefix("<!DOCTYPE html>\n"))
+    told = " ".join("".join(root.itertext()).split())
+    for leg in LEGS:
+        assert f"{facts['legs'][leg]['nDCG@10']:.4f}" in told
+    for stage in ("encode", "route", "retrieve", "rerank", "spans"):
+        assert stage in told
+    assert "Medians of 6 queries" in told
+    assert "no/such.md: no document of this id" in told
+
+
+def test_a_report_that_cannot_be_written_is_named(
+    cli: Cli, tiny_kb: Path, corpus: Path, tmp_path: Path
+) -> None:
+    outcome = cli(
+        "evaluate", corpus / "questions", "--at", tiny_kb, "--report", tmp_path / "no" / "such" / "r.html"
+    )
+    assert outcome.status == 4
+    assert "no/such/r.html" in outcome.err

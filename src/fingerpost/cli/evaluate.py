@@ -44,6 +44,9 @@ def evaluate(
         bool, typer.Option("--misses", help="name the stage that lost each missed document")
     ] = False,
     k: options.Count = 20,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="also write everything, misses too, as one HTML file")
+    ] = None,
     per_query: Annotated[
         bool, typer.Option("--per-query", help="with --json: every query's values, which `compare` reads")
     ] = False,
@@ -58,17 +61,21 @@ def evaluate(
     """
     import fingerpost
     from fingerpost.cli import progress
+    from fingerpost.cli import report as pages
     from fingerpost.evaluate import require as gates
 
+    pages.check(report)
     needs, held = gates.gates(require or ()), tuple(principals or ())
     wanted = list(dict.fromkeys([*(measure or MEASURES), *(str(each.measure) for each in needs)]))
     with fingerpost.open(at, settings=options.settings(config)) as index, progress.bars() as draw:
         asked = _asked(index, questions, split=split, generate=generate, principals=held)
         found = index.evaluate(asked, split=split, measures=wanted, principals=held, progress=draw)
         lost = None
-        if misses:
+        if misses or report:
             lost = index.misses(asked, split=split, k=k, principals=held, progress=draw)
-    _show(found, lost, as_json=as_json, per_query=per_query)
+        if report:
+            pages.write(report, index, pages.Told(asked, found, lost or [], k), principals=held)
+    _show(found, lost if misses else None, as_json=as_json, per_query=per_query)
     gates.check(found, needs)
 
 
