@@ -17,9 +17,9 @@ SPARE = 3
 def spans_of(found: Found, *, k: int, settings: Settings) -> list[Span]:
     """The first ``k`` spans, at most ``rerank.per_document`` of one document, each with its metadata."""
     keys = found.keys[: SPARE * k]
+    chunks = found.snapshot.chunks(keys)
     ranked = [
-        selecting.Found(chunk, float(found.scores[at]), found.parts(at))
-        for at, chunk in enumerate(found.snapshot.chunks(keys))
+        selecting.Found(chunk, float(score), {}) for chunk, score in zip(chunks, found.scores, strict=False)
     ]
     wanted = selecting.Wanted(
         count=k,
@@ -29,7 +29,16 @@ def spans_of(found: Found, *, k: int, settings: Settings) -> list[Span]:
     spans = selecting.select(found.asked.query, ranked, wanted)
     metadata = _metadata(found, {span.doc_id for span in spans}, keys)
     generation = found.snapshot.generation
-    return [replace(span, metadata=metadata.get(span.doc_id, {}), generation=generation) for span in spans]
+    place = {(chunk.doc_id, chunk.chunk_id): at for at, chunk in enumerate(chunks)}
+    return [
+        replace(
+            span,
+            parts=found.parts(place[span.doc_id, span.chunk_id]),
+            metadata=metadata.get(span.doc_id, {}),
+            generation=generation,
+        )
+        for span in spans
+    ]
 
 
 def _metadata(found: Found, doc_ids: set[str], keys: Keys) -> Mapping[str, Mapping[str, Value]]:

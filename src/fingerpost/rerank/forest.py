@@ -90,18 +90,18 @@ class Forest:
         _check_width(len(row), self.names)
         added = np.zeros(len(self.names))
         added[self.names.index(START)] = self.start * float(np.nan_to_num(row[self.names.index(START)]))
-        for tree in range(len(self.feature)):
-            node = 0
-            while (then := self._next(tree, node, row)) != node:
-                added[self.feature[tree, node]] += self.expected[tree, then] - self.expected[tree, node]
-                node = then
+        trees = np.arange(len(self.feature))
+        node = np.zeros(len(trees), np.int32)
+        for _ in range(self.depth):
+            feature = self.feature[trees, node]
+            given = row[feature].astype(np.float64)
+            unknown = ~self.missing_left[trees, node]
+            right = np.where(np.isnan(given), unknown, given > self.threshold[trees, node])
+            then = self.children[trees, node, right.astype(np.int8)]
+            np.add.at(added, feature, self.expected[trees, then] - self.expected[trees, node])
+            node = then
         order = [int(at) for at in np.argsort(-np.abs(added), kind="stable") if added[at]]
         return {"bias": float(self.expected[:, 0].sum())} | {self.names[at]: float(added[at]) for at in order}
-
-    def _next(self, tree: int, node: int, row: NDArray[np.float32]) -> int:
-        given = float(row[self.feature[tree, node]])
-        right = not self.missing_left[tree, node] if np.isnan(given) else given > self.threshold[tree, node]
-        return int(self.children[tree, node, int(right)])
 
     def to_bytes(self) -> bytes:
         """The forest as a safetensors file."""
