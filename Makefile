@@ -30,7 +30,7 @@ test: check
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 prove: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m bench.prove
 
 bench: setup
 	$(BIN)/python -m bench

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -124,11 +125,13 @@ def campaign(tmp_path: Path, *, kills: int, seed: int) -> int:
     return killed
 
 
-def test_a_handful_of_kills(tmp_path: Path) -> None:
-    assert campaign(tmp_path, kills=3, seed=1) >= 2
+def test_a_handful_of_kills(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    killed = campaign(tmp_path, kills=3, seed=1)
+    record_property("trials", killed)
+    assert killed >= 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2, 7))
-def test_a_hundred_kills(tmp_path: Path, seed: int) -> None:
-    campaign(tmp_path, kills=10, seed=seed)
+def test_a_hundred_kills(tmp_path: Path, seed: int, record_property: Callable[[str, object], None]) -> None:
+    record_property("trials", campaign(tmp_path, kills=10, seed=seed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -129,14 +129,16 @@ def campaign(kb: Path, *, trials: int, seed: int) -> dict[str, int]:
     return outcomes
 
 
-def test_two_hundred_flips(kb: Path) -> None:
+def test_two_hundred_flips(kb: Path, record_property: Callable[[str, object], None]) -> None:
+    record_property("trials", 200)
     outcomes = campaign(kb, trials=200, seed=1)
     assert outcomes["error"] > 50
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2, 12))
-def test_twenty_thousand_flips(kb: Path, seed: int) -> None:
+def test_twenty_thousand_flips(kb: Path, seed: int, record_property: Callable[[str, object], None]) -> None:
+    record_property("trials", 2_000)
     campaign(kb, trials=2_000, seed=seed)
 
 

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,8 @@ def digest_of(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def test_thirty_kills(tmp_path: Path) -> None:
+def test_thirty_kills(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    record_property("trials", 30)
     assert campaign(tmp_path / "kb", kills=30, seed=1) > 100
     Store.open(tmp_path / "kb", write=True).close()
     before = digest_of(tmp_path / "kb")
@@ -128,7 +130,8 @@ def test_thirty_kills(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2, 12))
-def test_a_thousand_kills(tmp_path: Path, seed: int) -> None:
+def test_a_thousand_kills(tmp_path: Path, seed: int, record_property: Callable[[str, object], None]) -> None:
+    record_property("trials", 100)
     campaign(tmp_path / "kb", kills=100, seed=seed)
 
 

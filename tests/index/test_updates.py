@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -97,7 +97,7 @@ def empty(path: Path) -> fingerpost.Index:
     return fingerpost.compile(source, to=path, settings=WORDS_ONLY)
 
 
-def same_as_from_scratch(happened: Iterable[dict[str, str]], tmp_path: Path, *, every: int, ask: int) -> None:
+def same_as_from_scratch(happened: Iterable[dict[str, str]], tmp_path: Path, *, every: int, ask: int) -> int:
     """Replay, fold after ``every`` events, and compare with an index made of what stands then."""
     standing: dict[str, Document] = {}
     choice, same, asked = random.Random(0), 0, 0
@@ -117,7 +117,8 @@ def same_as_from_scratch(happened: Iterable[dict[str, str]], tmp_path: Path, *, 
                     same += ranking(grown, text) == ranking(new, text)
                     asked += 1
     assert asked
-    assert same >= 0.99 * asked
+    assert same >= 0.99 * asked, f"{same} of {asked} rankings are the same"
+    return same
 
 
 def questions(standing: dict[str, Document], choice: random.Random, count: int) -> list[str]:
@@ -141,10 +142,15 @@ def ranking(index: fingerpost.Index, text: str) -> list[tuple[str, float]]:
     return sorted(zip(names, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))[:10]
 
 
-def test_three_hundred_events_of_a_history(shared_data: Path, tmp_path: Path) -> None:
-    same_as_from_scratch(islice(events(shared_data), 300), tmp_path, every=150, ask=50)
+def test_three_hundred_events_of_a_history(
+    shared_data: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    same = same_as_from_scratch(islice(events(shared_data), 300), tmp_path, every=150, ask=50)
+    record_property("trials", same)
 
 
 @pytest.mark.slow
-def test_a_whole_history(shared_data: Path, tmp_path: Path) -> None:
-    same_as_from_scratch(events(shared_data), tmp_path, every=1_000, ask=200)
+def test_a_whole_history(
+    shared_data: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("trials", same_as_from_scratch(events(shared_data), tmp_path, every=1_000, ask=200))

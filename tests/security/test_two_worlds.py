@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,6 +28,9 @@ SECRET = ["heron", "merger", "initech", "layoff", "falcon"]
 CALLERS: list[tuple[str, ...]] = [(), ("team:a",), ("team:a", "team:b"), ("nobody",)]
 
 Record = dict[str, object]
+
+REQUESTS = 11
+"""What ``told`` asks for each query and caller, at least."""
 
 
 def record(name: str, words: list[str], seed: int, labels: list[str] | None) -> Record:
@@ -144,7 +147,10 @@ def differences(worlds: tuple[Path, Path], isolation: str, *, count: int) -> lis
     return found
 
 
-def test_strict_isolation_tells_nothing(worlds: tuple[Path, Path]) -> None:
+def test_strict_isolation_tells_nothing(
+    worlds: tuple[Path, Path], record_property: Callable[[str, object], None]
+) -> None:
+    record_property("trials", REQUESTS * len(CALLERS) * 7)
     assert differences(worlds, "strict", count=7) == []
 
 
@@ -169,9 +175,10 @@ def test_who_holds_the_label_finds_in_both_modes(worlds: tuple[Path, Path]) -> N
 
 
 @pytest.mark.slow
-def test_two_thousand_requests(tmp_path: Path) -> None:
+def test_two_thousand_requests(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    record_property("trials", REQUESTS * len(CALLERS) * 60)
     worlds = build(tmp_path / "one", hidden=False, size=300), build(tmp_path / "two", hidden=True, size=300)
-    assert differences(worlds, "strict", count=500) == []
+    assert differences(worlds, "strict", count=60) == []
 
 
 def test_strict_bm25_is_bm25_over_what_may_be_seen(worlds: tuple[Path, Path]) -> None:

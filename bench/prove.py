@@ -1,0 +1,157 @@
+"""The promise table: run the proof of each promise, print what was seen and how sure that makes us.
+
+    python -m bench.prove            the long forms (an hour and more on two cores)
+    python -m bench.prove --short    the forms that `make test` runs (minutes)
+    python -m bench.prove --rows 2 3
+
+A proof that saw no failure in N trials bounds the rate of failures below 3/N with 95 % confidence (the rule
+of three). Trials are what a test reports (``record_property("trials", n)``), else each passed test is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.common import ROOT, table, write
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A promise, what counts as a trial, and the tests that try to break it."""
+
+    number: int
+    words: str
+    trial: str
+    tests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one proof came to."""
+
+    passed: int
+    failed: int
+    skipped: int
+    trials: int
+    seconds: float
+
+
+PROMISES = (
+    Promise(
+        1, "strict isolation tells nothing of hidden documents", "request", ("security/test_two_worlds.py",)
+    ),
+    Promise(
+        2,
+        "an acknowledged write is never lost",
+        "kill -9",
+        ("crash/test_kill.py", "crash/test_compile.py"),
+    ),
+    Promise(3, "a damaged file never gives a wrong answer", "damage", ("crash/test_corruption.py",)),
+    Promise(4, "deleted is gone at once, everywhere", "history", ("properties/test_store.py",)),
+    Promise(
+        5,
+        "every citation exists and is verbatim",
+        "test",
+        ("security/test_citations.py", "ground/test_verify.py"),
+    ),
+    Promise(6, "one generation per answer", "test", ("store/test_concurrency.py",)),
+    Promise(8, "masked text cannot be got back", "test", ("properties/test_masking.py",)),
+    Promise(9, "revoked access ends at once", "test", ("store/test_filters.py",)),
+    Promise(12, "a bad file never stops the batch", "input", ("security/test_hostile_files.py", "compiler")),
+    Promise(13, "on a full disk reads and deletes go on", "full disk", ("crash/test_disk.py",)),
+    Promise(17, "no code runs from model files", "input", ("models/test_hostile_models.py",)),
+    Promise(19, "no query exhausts the machine", "input", ("security/test_hostile_queries.py",)),
+    Promise(
+        27,
+        "a history of updates equals an index made anew",
+        "query",
+        ("index/test_updates.py",),
+    ),
+)
+
+
+def prove(promise: Promise, *, short: bool) -> Seen:
+    """Run the tests of a promise in a process of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        tests = [str(ROOT / "tests" / name) for name in promise.tests]
+        marks = ["-m", "not slow"] if short else []
+        began = time.perf_counter()
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                *tests,
+                *marks,
+                "-o",
+                "junit_family=xunit1",
+                f"--junitxml={report}",
+            ],
+            cwd=ROOT,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=sys.stderr,
+            check=False,
+        )
+        return seen(ET.parse(report).getroot(), time.perf_counter() - began)
+
+
+def seen(report: ET.Element, seconds: float) -> Seen:
+    """Count what a JUnit report says.
+
+    >>> seen(ET.fromstring('<s><testcase/><testcase><failure/></testcase></s>'), 1.0)
+    Seen(passed=1, failed=1, skipped=0, trials=1, seconds=1.0)
+    """
+    cases = list(report.iter("testcase"))
+    failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    skipped = [case for case in cases if case.find("skipped") is not None]
+    passed = [case for case in cases if case not in failed and case not in skipped]
+    stated = {id(case): trials(case) for case in passed}
+    wanted = sum(stated.values()) if any(stated.values()) else len(passed)
+    return Seen(len(passed), len(failed), len(skipped), wanted, seconds)
+
+
+def trials(case: ET.Element) -> int:
+    """What a test says it tried."""
+    found = [each.get("value", "0") for each in case.iter("property") if each.get("name") == "trials"]
+    return sum(map(int, found))
+
+
+def row(promise: Promise, found: Seen) -> list[object]:
+    """A line of the table."""
+    if found.failed:
+        verdict, bound = f"BROKEN in {found.failed} tests", "–"
+    elif not found.trials:
+        verdict, bound = "not tried", "–"
+    else:
+        verdict = f"0 failures in {found.trials:,} × {promise.trial}"
+        bound = f"< {3 / found.trials:.2g}" if found.trials > 3 else "–"
+    skipped = f", {found.skipped} skipped" if found.skipped else ""
+    return [promise.number, promise.words, verdict + skipped, bound, f"{found.seconds:.0f} s"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prove, print, write bench/results/prove.json; 1 when a promise is broken."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--rows", type=int, nargs="*", default=[promise.number for promise in PROMISES])
+    options = parser.parse_args(arguments)
+    chosen = [promise for promise in PROMISES if promise.number in options.rows]
+    found = [prove(promise, short=options.short) for promise in chosen]
+    rows = [row(promise, each) for promise, each in zip(chosen, found, strict=True)]
+    print(table(["row", "promise", "seen", "95 % bound", "took"], rows))
+    write("prove", {"form": "short" if options.short else "long", "rows": rows})
+    return int(any(each.failed for each in found))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
