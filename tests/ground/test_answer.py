@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fingerpost.config import GroundSettings
 from fingerpost.ground.answer import extract
 from fingerpost.ground.pack import pack
-from fingerpost.ground.support import MAX_SENTENCE_CHARS, Meaning, pieces, score
+from fingerpost.ground.support import MAX_ENCODED, MAX_SENTENCE_CHARS, Meaning, pieces, score
 from fingerpost.ground.verify import verify
 from fingerpost.records import Span
 from fingerpost.text.query import parse
@@ -144,3 +144,69 @@ def test_support_does_not_depend_on_the_scale_of_idf() -> None:
     ten = score(query, spans, idf=lambda term: {"rotat": 20.0, "sign": 10.0}.get(term, 40.0))
     assert [each.support for each in one] == pytest.approx([each.support for each in ten])
     assert score(query, spans, idf=lambda _: 0.0)[0].support == score(query, spans)[0].support
+
+
+LOCK = '''\
+def acquire(self, blocking=True, timeout=-1):
+    """Acquire a lock, blocking or not.
+
+    If another thread owns the lock, block until that thread has released
+    the lock, then acquire the lock and return.
+    """
+    lock = self.acquire(lock, thread)
+    return lock.acquire(thread, blocking)
+'''
+
+
+def _ask(question: str, text: str = LOCK) -> list[str]:
+    answer = extract(parse(question), [Span("d", "d#0", 0, len(text), text, 1.0)], settings=SETTINGS)
+    assert verify(answer, {"d": text}.__getitem__) == ()
+    assert all(text[each.start : each.end] == each.text for each in answer.citations)
+    return [each.text for each in answer.statements]
+
+
+def test_a_docstring_answers_before_the_code_around_it() -> None:
+    said = _ask("What does acquire do when another thread owns the lock?")
+    assert said[0] == (
+        "If another thread owns the lock, block until that thread has released "
+        "the lock, then acquire the lock and return."
+    )
+    assert not any("self" in each or '"""' in each for each in said)
+
+
+def test_who_asks_for_a_signature_gets_code() -> None:
+    assert (
+        _ask("signature of acquire: blocking, timeout")[0] == "def acquire(self, blocking=True, timeout=-1):"
+    )
+
+
+def test_code_answers_where_there_is_no_prose() -> None:
+    code = "retries = 5\nlock_timeout = connect(timeout, lock)\n"
+    assert _ask("timeout lock connect", code) == ["lock_timeout = connect(timeout, lock)"]
+
+
+def test_a_link_alone_is_no_answer() -> None:
+    text = "See: https://example.org/lock_timeout/connect. The lock of the connect call has no timeout."
+    assert _ask("lock timeout connect", text)[0] == "The lock of the connect call has no timeout."
+
+
+def test_a_docstring_of_one_line_loses_its_quotation_marks() -> None:
+    text = 'r"""Open the vault door."""\n\n\'\'\'Close the vault door\'\'\'\n\n"""'
+    assert [text[start:end] for start, end in pieces(text)] == [
+        "Open the vault door.",
+        "Close the vault door",
+    ]
+
+
+def test_few_sentences_are_encoded_and_some_of_every_early_span_are_among_them() -> None:
+    texts = ["".join(f"Sentence {n} of part {at} is about birds. " for n in range(20)) for at in range(4)]
+    spans = [Span(f"d{at}", f"d{at}", 0, len(text), text, 1.0) for at, text in enumerate(texts)]
+    encoded: list[str] = []
+
+    def encode(sentences: list[str] | tuple[str, ...]) -> np.ndarray:
+        encoded.extend(sentences)
+        return np.tile(np.array([[1.0, 0.0]], dtype=np.float32), (len(sentences), 1))
+
+    best = score(parse("loaf"), spans, meaning=Meaning(np.array([1.0, 0.0], dtype=np.float32), encode))
+    assert len(best) == len(encoded) == MAX_ENCODED
+    assert {each.span for each in best} >= {0, 1, 2}

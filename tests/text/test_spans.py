@@ -109,6 +109,45 @@ def test_sentences_hold_every_visible_character_once(text: str) -> None:
         ("Really?! Yes...", ["Really?!", "Yes..."]),
         ("See foo.bar() and v1.2.3 now.", None),
         ("", []),
+        (
+            "Take the lock. On entry, block until some other thread has called release() to\n"
+            "        unlock it.\n        Then return.",
+            [
+                "Take the lock.",
+                "On entry, block until some other thread has called release() to\n        unlock it.",
+                "Then return.",
+            ],
+        ),
+        (
+            "    When true, what the caller has given to it, or\n    None, is used; see the\n    Manual.",
+            ["When true, what the caller has given to it, or\n    None, is used; see the\n    Manual."],
+        ),
+        (
+            "- an item of a list whose text is wrapped because it is long\n  goes on here\n- second",
+            ["- an item of a list whose text is wrapped because it is long\n  goes on here", "- second"],
+        ),
+        (
+            "Emphasis at the start of a line that was wrapped is no list:\n*dst* must be a folder.",
+            ["Emphasis at the start of a line that was wrapped is no list:\n*dst* must be a folder."],
+        ),
+        (
+            "The call of the function that copies what is in it:\n\n    copytree(a, b)\n    rmtree(a)",
+            [
+                "The call of the function that copies what is in it:",
+                "copytree(a, b)",
+                "rmtree(a)",
+            ],
+        ),
+        ("Title of it\n===========\nThe body.", ["Title of it", "===========", "The body."]),
+        (
+            "-v, --verbose  say more about what is being done at the moment\n-q, --quiet  say less",
+            ["-v, --verbose  say more about what is being done at the moment", "-q, --quiet  say less"],
+        ),
+        ("| a | b |\n| c | d |", ["| a | b |", "| c | d |"]),
+        (
+            'def f(x):\n    """Double it.\n    """\n    y = 2 * x\n    return y',
+            ["def f(x):", '"""Double it.', '"""', "y = 2 * x", "return y"],
+        ),
     ],
 )
 def test_sentences(text: str, expected: list[str] | None) -> None:
@@ -119,4 +158,13 @@ def test_sentences(text: str, expected: list[str] | None) -> None:
 def test_sentences_take_linear_time(piece: str) -> None:
     began = time.process_time()
     sentences(piece * 200_000)
+    assert time.process_time() - began < 3.0
+
+
+@pytest.mark.parametrize(
+    "piece", ["the a\n ", "f(x,\n", "--a\n", "=\n", "word " * 5_000 + "\nthe ", "= [" * 999 + "\n"]
+)
+def test_lines_that_may_go_on_take_linear_time(piece: str) -> None:
+    began = time.process_time()
+    sentences(piece * (300_000 // len(piece)))
     assert time.process_time() - began < 3.0

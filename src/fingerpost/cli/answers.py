@@ -8,19 +8,29 @@ from fingerpost.cli import output
 from fingerpost.cli.spans import place
 from fingerpost.records import Answer
 
+MAX_CHARS = 160
+"""Of a citation's words; its place says where the rest stands."""
+
 
 def text(answer: Answer) -> str:
     """The answer with [n] marks and, beneath, each citation's place and words; or the refusal's reason."""
     if answer.refused:
         return f"no answer: {output.one_line(answer.reason)}"
     cited = [
-        f"  [{number}] {place(span)}  “{output.one_line(span.text)[:160]}”"
+        f"  [{number}] {place(span)}  “{_shortened(output.one_line(span.text))}”"
         for number, span in enumerate(answer.citations, start=1)
     ]
     said = [
         textwrap.fill(line, 100, break_on_hyphens=False) for line in output.visible(answer.text).split("\n")
     ]
     return "\n".join([*said, "", *cited])
+
+
+def _shortened(words: str) -> str:
+    """At most 160 characters, cut between words and marked as cut."""
+    if len(words) <= MAX_CHARS:
+        return words
+    return words[: MAX_CHARS - 1].rpartition(" ")[0] + " …"
 
 
 def as_mapping(answer: Answer) -> object:

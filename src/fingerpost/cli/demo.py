@@ -15,12 +15,9 @@ if TYPE_CHECKING:
 QUESTIONS = (
     ("an exact identifier", "What does dirs_exist_ok do in shutil.copytree?"),
     ("a how-to", "How do I run a command in a subprocess and capture its output?"),
-    (
-        "meaning only, in other words",
-        "make prose fit onto a narrow page",
-    ),
+    ("in other words than the answer's", "words that cannot be used as names of variables"),
 )
-SHOWN = 3
+SHOWN = 2
 
 
 def demo(
@@ -57,7 +54,8 @@ def _ask(index: Index, kind: str, question: str) -> None:
 def _next(corpus: Path, kb: Path) -> str:
     return f"""\
 What to type next:
-  fingerpost ask "How do I make a temporary folder?" --at {kb}
+  fingerpost ask "How do I create a zip archive?" --at {kb}
+  fingerpost ask "How do I bake bread?" --at {kb}
   fingerpost explain "{QUESTIONS[2][1]}" --at {kb}
   fingerpost delete library/shutil.py --at {kb}
   fingerpost update {corpus}/library/shutil.py --at {kb}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fingerpost.config import GroundSettings
-from fingerpost.ground.support import Idf, Meaning, Sentence, score, wanted
+from fingerpost.ground.support import Idf, Meaning, Sentence, asks_for_code, score, wanted
 from fingerpost.records import Answer, Span, Statement
 from fingerpost.text.query import Query
 from fingerpost.text.spans import merge
@@ -27,12 +27,15 @@ def extract(
     """The sentences that answer ``query``, best first, from the first ``settings.spans`` spans.
 
     Every statement is one sentence and cites the span narrowed to it: ``citation.start:end`` are offsets in
-    the document. When the best sentence's support is below ``settings.support`` the answer is a refusal
+    the document. Lines of source code answer where no prose does, or where the question asks for code.
+    When the best sentence's support is below ``settings.support`` the answer is a refusal
     that names both.
     """
     if not spans:
         return refusal(query, "nothing was found that could support an answer")
-    best = score(query, spans[: settings.spans], idf=idf, meaning=meaning)
+    best: Sequence[Sentence] = score(query, spans[: settings.spans], idf=idf, meaning=meaning)
+    if not asks_for_code(query):
+        best = _prose(best, settings.support)
     if not best or best[0].support < settings.support:
         top = best[0].support if best else 0.0
         reason = f"no evidence supports an answer: best support {top:.2f}, needed {settings.support:.2f}"
@@ -56,6 +59,12 @@ def alike(one: frozenset[str], other: frozenset[str]) -> bool:
     (True, False)
     """
     return len(one & other) >= _SAME * max(1, len(one | other))
+
+
+def _prose(best: Sequence[Sentence], least: float) -> Sequence[Sentence]:
+    """Only the sentences that are no code, where one of them has enough support."""
+    prose = [each for each in best if not each.code]
+    return prose if prose and prose[0].support >= least else best
 
 
 def _distinct(best: Sequence[Sentence], least: float, most: int) -> list[Sentence]:

@@ -5,11 +5,16 @@ how, does) do not count. A sentence's *context* is itself, the sentence before i
 of its span. *Mass* is how much was covered in all, log(1 + 10 Σ idf / highest idf): three rare terms say more
 than a common one. The *support* of a sentence is a logistic function of these, fitted on answerable and
 unanswerable questions; how and with what figures stands in bench/LOG.md.
+
+A sentence's vector costs a pass through the encoder, so only those that promise most by their words and
+their span's rank get one; lines of source code come last among them, unless the question asks for code.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.records import Span
+from fingerpost.text.code import is_code
 from fingerpost.text.query import Query
 from fingerpost.text.spans import sentences
 from fingerpost.text.tokens import analyze, codes
@@ -27,6 +33,14 @@ Idf = Callable[[str], float]
 
 MAX_SENTENCE_CHARS = 600
 MAX_SENTENCES = 64
+MAX_ENCODED = 12
+_OF_ONE_SPAN = 3  # of those encoded: what is said in other words may stand in any of the first spans
+_QUOTES = re.compile(r"[A-Za-z]{0,2}(?:\"\"\"|''')\s*")
+_LINK = re.compile(r"\b[A-Za-z][\w+.-]{1,20}://\S+")
+_ASKS_FOR_CODE = re.compile(
+    r"\b(?:signature|definition|declaration|syntax|prototype|snippet|source code|example code)s?\b|[(={]",
+    re.IGNORECASE,
+)
 _ASKING = (
     "what which who whom whose when where why how do does did can could should would may might "
     "i me my you your"
@@ -52,6 +66,7 @@ class Sentence:
     context: float
     whole: float
     mass: float
+    code: bool = False
     cosine: float | None = None
     support: float = 0.0
 
@@ -73,16 +88,43 @@ def score(
     left out.
 
     ``idf`` answers for any term, most for one that no document holds; without it every term weighs the
-    same. At most 64 sentences, from the first spans on, are looked at.
+    same. At most 64 sentences, from the first spans on, are looked at; with ``meaning`` the 12 most promising
+    of them are encoded and returned.
     """
     weights = _weights(query, idf)
     found = [each for at, span in enumerate(spans) for each in _of_span(at, span, weights)][:MAX_SENTENCES]
     if meaning is not None and found:
+        found = _promising(found, code=asks_for_code(query))
         vectors = meaning.encode([each.text for each in found])
         cosines = (vectors @ meaning.query).astype(float).tolist()
         found = [replace(each, cosine=cosine) for each, cosine in zip(found, cosines, strict=True)]
+    return _judged(found)
+
+
+def asks_for_code(query: Query) -> bool:
+    """Whether a line of source code would answer the question.
+
+    >>> from fingerpost.text.query import parse
+    >>> [asks_for_code(parse(text)) for text in ("signature of copytree", "What does copytree do?")]
+    [True, False]
+    """
+    return _ASKS_FOR_CODE.search(query.text) is not None
+
+
+def _judged(found: Iterable[Sentence]) -> list[Sentence]:
     judged = [replace(each, support=_support(each)) for each in found]
     return sorted(judged, key=lambda each: (-each.support, -each.coverage, each.span, each.start))
+
+
+def _promising(found: Sequence[Sentence], *, code: bool) -> list[Sentence]:
+    """The sentences worth a vector: prose before code, few of each span before more, then by support."""
+    seen: Counter[tuple[int, bool]] = Counter()
+    ranked = []
+    for at, each in enumerate(_judged(found)):
+        kind = (each.span, each.code and not code)
+        seen[kind] += 1
+        ranked.append((kind[1], seen[kind] > _OF_ONE_SPAN, at, each))
+    return [each for *_, each in sorted(ranked, key=lambda one: one[:3])[:MAX_ENCODED]]
 
 
 def wanted(query: Query) -> frozenset[str]:
@@ -107,7 +149,8 @@ def _weights(query: Query, idf: Idf | None) -> dict[str, float]:
 
 
 def pieces(text: str) -> list[tuple[int, int]]:
-    """Sentences of ``text`` as offsets; one longer than 600 characters (a table, code) is cut at white space.
+    """Sentences of ``text`` as offsets, a docstring's without its quotation marks; one longer than 600
+    characters (a table, code) is cut at white space.
 
     >>> pieces("One. Two!")
     [(0, 4), (5, 9)]
@@ -121,7 +164,18 @@ def pieces(text: str) -> list[tuple[int, int]]:
             start = cut + len(text[cut:end]) - len(text[cut:end].lstrip())
         if start < end:
             parts.append((start, end))
-    return [(start, start + len(text[start:end].rstrip())) for start, end in parts]
+    bare = (_unquoted(text, start, end) for start, end in parts)
+    return [(start, end) for start, end in bare if start < end]
+
+
+def _unquoted(text: str, start: int, end: int) -> tuple[int, int]:
+    """The stretch without the white space around it and a docstring's quotation marks."""
+    if (opening := _QUOTES.match(text, start, end)) is not None:
+        start = opening.end()
+    said = text[start:end].rstrip()
+    if said.endswith(('"""', "'''")):
+        said = said[:-3].rstrip()
+    return start, start + len(said)
 
 
 def coverage(weights: dict[str, float], terms: Iterable[str]) -> float:
@@ -148,14 +202,16 @@ def _of_span(at: int, span: Span, weights: dict[str, float]) -> list[Sentence]:
             own = coverage(weights, terms)
             mass = math.log1p(10 * context * sum(weights.values()))
             place = (span.start + start, span.start + end)
-            found.append(Sentence(at, *place, text, terms, own, context, whole, mass))
+            found.append(Sentence(at, *place, text, terms, own, context, whole, mass, is_code(text)))
         before = terms
     return found
 
 
 def _answers(text: str, terms: frozenset[str]) -> bool:
-    """Headings, questions and scraps say nothing by themselves."""
-    return len(terms) >= 2 and not text.endswith(("?", "？")) and not text.startswith("#")
+    """Headings, questions, links and scraps say nothing by themselves."""
+    if len(terms) < 2 or text.endswith(("?", "？")) or text.startswith("#"):
+        return False
+    return "://" not in text or len(_terms(_LINK.sub(" ", text))) >= 2
 
 
 def _support(sentence: Sentence) -> float:

@@ -7,6 +7,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from fingerpost.text.code import is_code, is_prose
+
 Interval = tuple[int, int]
 
 
@@ -132,32 +134,45 @@ oct nov dec
 """
 _ABBREVIATIONS = frozenset(_SHORT.split())
 _STOP = re.compile(r"[.!?…]+[\"'”’»)\]*_`]*|[。！？]+[」』”’）]*|\n\s*")
-_ITEM = re.compile(r"[-*+•‣◦>#|]|\d{1,3}[.)]\s|[A-Za-z][.)]\s|```|~~~|@|:\w|\.\. ")
+_ITEM = re.compile(
+    r"[-*+•‣◦](?:\s|$)|[>#|]|\d{1,3}[.)]\s|[A-Za-z][.)]\s|```|~~~|@\w|:(?![\w:+.-]{1,40}:?`)\w|\.\. |\.\.\. "
+    r"|--?[A-Za-z][\w-]*(?:[ =]\S{1,40})?(?:,|\s{2})|\*\*[A-Z]|[=~^\"'*+_#-]{3,}(?:\s|$)"
+    r"|[A-Za-z]{0,2}(?:\"\"\"|''')"
+)
+_RULE = re.compile(r"[^\w\s]{3,}$")  # under a title, around a table, quotation marks on a line of their own
+_OPEN = re.compile(
+    r"\b(?:the|an?|of|to|and|or|in|for|with|by|from|is|are|that|as|on)\s*$", re.I
+)  # more must come
 _WRAPPED_AT = 50
+_PROSE_CHARS = 160  # before and after a line break, to tell prose from code
 
 
 def sentences(text: str) -> list[Interval]:
     """Spans of the sentences of ``text``, without the white space around them, in time linear in its length.
 
-    A blank line always ends a sentence; a line break ends one before a list item, heading, table row or
-    indented line, and after a line too short to have been wrapped. Common abbreviations, initials and
-    decimal points do not.
+    A blank line always ends a sentence. A line break ends one before a list item, heading or table row,
+    where the indentation changes, around source code, and after a line too short to have been wrapped; that
+    of a wrapped line does not. Nor do common abbreviations, initials and decimal points.
 
     >>> text = "See Dr. Smith et al. for v1.2. It works!\\n- one\\n- two"
     >>> [text[start:end] for start, end in sentences(text)]
     ['See Dr. Smith et al. for v1.2.', 'It works!', '- one', '- two']
+    >>> len(sentences("    Block until some other thread has called release() to\\n    unlock the lock."))
+    1
     """
     spans: list[Interval] = []
     start = 0
-    line = 0
+    line = _Line.first(text)
     for match in _STOP.finditer(text):
-        broken = text[match.start()] == "\n"
-        ends = _line_ends(text, match, line) if broken else _stops(text, match, start)
+        if text[match.start()] != "\n":
+            ends = _stops(text, match, start)
+        else:
+            following = line.after(text, match)
+            ends = line.ends(text, match, following, begun=start)
+            line = following
         if ends:
             _append(spans, text, start, match.end())
             start = match.end()
-        if broken:
-            line = match.end()
     _append(spans, text, start, len(text))
     return spans
 
@@ -170,16 +185,52 @@ def _append(spans: list[Interval], text: str, start: int, end: int) -> None:
         spans.append((begin, begin + len(bare)))
 
 
-def _line_ends(text: str, match: re.Match[str], line: int) -> bool:
-    gap = match.group()
-    if gap.count("\n") > 1 or match.end() - match.start() > 4 or match.end() == len(text):
-        return True
-    if _ITEM.match(text, match.end()) is not None:
-        return True
-    if match.start() - line >= _WRAPPED_AT:
-        return False
-    before = text[line : match.start()]
-    return not text[match.end()].islower() or before.endswith((";", "{", "}", ")", ":")) or " = " in before
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line that begins at ``start``, after ``indent`` characters of white space (None: unknown)."""
+
+    start: int
+    indent: int | None
+    item: bool
+
+    @classmethod
+    def first(cls, text: str) -> _Line:
+        start = len(text) - len(text.lstrip())
+        return cls(
+            start, start - text.rfind("\n", 0, start) - 1 if start else None, bool(_ITEM.match(text, start))
+        )
+
+    def after(self, text: str, broken: re.Match[str]) -> _Line:
+        """The line behind ``broken``."""
+        gap = broken.group()
+        return _Line(broken.end(), len(gap) - gap.rfind("\n") - 1, bool(_ITEM.match(text, broken.end())))
+
+    def ends(self, text: str, broken: re.Match[str], following: _Line, *, begun: int) -> bool:
+        """Whether the line break before the line ``following`` ends the sentence that began at ``begun``."""
+        at = broken.start()
+        if broken.group().count("\n") > 1 or following.item or following.start == len(text):
+            return True
+        wrapped = at - self.start >= _WRAPPED_AT
+        lower = text[following.start].islower() or _OPEN.search(text, max(begun, at - 12), at) is not None
+        if not (wrapped or lower) or _RULE.match(
+            text[self.start : self.start + _PROSE_CHARS].partition("\n")[0]
+        ):
+            return True
+        if self._set_off(following, wrapped=self.indent is None or (wrapped and lower)):
+            return True
+        said = text[max(begun, at - _PROSE_CHARS) : at].rstrip()
+        if said.endswith(":") and not wrapped:
+            return True
+        prose = is_prose(said)
+        if not prose and (said.endswith((";", "{", "}")) or is_code(said)):
+            return True
+        following_line = text[following.start : following.start + _PROSE_CHARS].partition("\n")[0]
+        return not (prose and wrapped) and is_code(following_line)
+
+    def _set_off(self, following: _Line, *, wrapped: bool) -> bool:
+        """Whether indentation parts the lines; that under a list item or a wrapped first line does not."""
+        own, its = self.indent or 0, following.indent or 0
+        return its != own and not (wrapped or (self.item and its > own))
 
 
 def _stops(text: str, match: re.Match[str], start: int) -> bool:
