@@ -64,8 +64,7 @@ def measure(name: str, most: int) -> dict[str, object]:
         "legs": rows,
         "intervals": {"search": before.intervals()["search"], "learned": after.intervals()["search"]},
         "seen": {"before": before.means(before.seen)["search"], "learned": after.means(after.seen)["search"]},
-        "unseen": {leg: figures for leg, figures in before.means(~before.seen).items()}
-        | {"learned": after.means(~after.seen)["search"]},
+        "unseen": before.means(~before.seen) | {"learned": after.means(~after.seen)["search"]},
         "learning": list(report.notes),
     }
 
