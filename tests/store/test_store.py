@@ -316,3 +316,26 @@ def test_what_the_tail_and_the_base_know_of_a_term(kb: Store) -> None:
     assert before[2] > before[1] > before[0]
     docs = kb.snapshot().doc_keys(np.array([1, 4]))
     assert sorted(kb.snapshot().chunk_keys(docs)) == [1, 2, 4]
+
+
+@pytest.mark.parametrize("drift", [0.0, 1.0], ids=["written anew", "segments taken over"])
+def test_a_fold_forgets_removed_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drift: float) -> None:
+    """Whether the lexical index is written anew or changed, it finds what stands and knows its lengths."""
+    monkeypatch.setattr("fingerpost.store.publish._SMALL", 0)
+    monkeypatch.setattr("fingerpost.store.publish._DRIFT", drift)
+    with Store.create(tmp_path / "kb", fingerprint="f", dim=DIM) as store:
+        fill(store, *(make(f"d{at}", f"amber number{at} E{at:04d}\n" * (1 + at % 3)) for at in range(20)))
+        fold(store)
+        store.delete([f"d{at}" for at in range(0, 20, 2)])
+        fill(store, make("new", "amber E9999\n"))
+        fold(store)
+        held = store._state.generation
+        assert held.lexical is not None
+        assert held.lexical.documents == len(held.keys)
+        assert held.lexical.statistics["body"].documents == len(held.keys) + (13 if drift else 0)
+        keys, _ = store.snapshot().lexical(parse("amber"), k=100)
+        assert sorted(keys.tolist()) == sorted(held.keys.tolist())
+        body, named = store._state.terms(held.keys.tolist())
+        assert held.lengths is not None
+        assert held.lengths.tolist() == [[len(b), len(c)] for b, c in zip(body, named, strict=True)]
+        assert store.check() == []
