@@ -83,8 +83,16 @@ def test_learning_that_hurts_new_documents_names_its_break_even() -> None:
     learned = made[1].values + np.where(np.arange(COUNT) < COUNT / 2, 0.3, -0.1)
     told = advise([*made, Stack("learned", learned, 9.0)], FACTS, groups())
     assert told.stack == "learned"
-    assert "learning gains +0.300 on documents seen in training, -0.100 on the others" in told.would_change
+    gains = "+0.300 on documents seen in training (100 questions), -0.100 on the others (100)"
+    assert f"learning gains {gains}" in told.would_change
     assert any("fewer than 25%" in line for line in told.would_change)
+
+
+def test_a_loss_on_a_handful_of_questions_is_no_break_even() -> None:
+    made = stacks(lexical=-0.2, search=0.0)
+    learned = made[1].values + np.where(np.arange(COUNT) < 0.95 * COUNT, 0.3, -0.1)
+    told = advise([*made, Stack("learned", learned, 9.0)], FACTS, groups(0.95))
+    assert not any("untrained would be better" in line for line in told.would_change)
 
 
 def test_codes_and_words_served_by_different_stacks_are_told() -> None:

@@ -62,7 +62,7 @@ def _facts(advice: Advice) -> list[str]:
     facts = advice.facts
     shares = {
         "about documents seen in training": facts.seen,
-        "in another's words": facts.repeated,
+        "repeating another": facts.repeated,
         "naming a code": facts.exact,
         "taught": facts.taught,
     }

@@ -247,11 +247,16 @@ def _learning(stacks: Sequence[Stack], chosen: str, facts: Facts, groups: Sequen
             f"nothing was learned yet: {where}{pays}. Run `fingerpost learn --pairs …`, then advise again"
         ]
     gain = by_name["learned"] - by_name.get("search", by_name["learned"])
-    means = {group.name: _mean(gain[group.rows]) if group.rows.any() else 0.0 for group in groups}
-    seen, unseen = means.get("seen", 0.0), means.get("unseen", 0.0)
-    told = [f"learning gains {seen:+.3f} on documents seen in training, {unseen:+.3f} on the others"]
+    rows = {group.name: group.rows for group in groups}
+    none = np.zeros(len(gain), dtype=bool)
+    parts = {name: gain[rows.get(name, none)] for name in ("seen", "unseen")}
+    seen, unseen = _mean(parts["seen"]), _mean(parts["unseen"])
+    told = [
+        f"learning gains {seen:+.3f} on documents seen in training ({len(parts['seen']):,} questions), "
+        f"{unseen:+.3f} on the others ({len(parts['unseen']):,})"
+    ]
     even = break_even(seen, unseen)
-    if even is not None:
+    if even is not None and unseen < -CLOSE and len(parts["unseen"]) >= FEW:
         told.append(
             f"were fewer than {even:.0%} of the questions about seen documents, untrained would be better"
         )
