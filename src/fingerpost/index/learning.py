@@ -21,7 +21,6 @@ from fingerpost.index.rooms import FOREST, MEMORY, ROUTER, Progress, Rooms
 from fingerpost.records import Pair, Report
 from fingerpost.rerank import learn as fusion
 from fingerpost.rerank.learn import FitResult, Group
-from fingerpost.retrieve import legs
 from fingerpost.route import gate
 from fingerpost.route import pairs as training
 from fingerpost.route import train as heads
@@ -172,7 +171,7 @@ def train_router(rooms: Rooms, snapshot: Snapshot, lesson: Lesson) -> tuple[Rout
 def _group(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Memory) -> Group:
     """One training query's candidates as the search would gather them with a memory that never saw it."""
     asked = lesson.asked[at]
-    depth = rooms.settings.retrieve.depth * legs.LOOKUP
+    depth = rooms.settings.retrieve.depth
     once = searching.OneLook(snapshot, asked.query, k=depth, allow=None)
     plan = searching.plan_for(
         rooms,

@@ -107,7 +107,7 @@ def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
     with recorder.stage("encode"):
         asked = Asked(query, encoder.encode_query(query.text) if encoder else None)
     with recorder.stage("route") as stage:
-        once = OneLook(snapshot, query, k=rooms.settings.retrieve.depth * legs.LOOKUP, allow=allow)
+        once = OneLook(snapshot, query, k=rooms.settings.retrieve.depth, allow=allow)
         plan = plan_for(rooms, snapshot, epoch, asked.encoded, once.lexical(query, k=VOTERS)[0])
         if full and not plan.full:
             plan = Plan(legs=("lexical", "dense"), reason="full search: asked for")
@@ -134,7 +134,7 @@ def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
 
 def without_vectors(missing: int) -> str:
     """The note of a trace when the dense leg could not see some of what may be seen."""
-    return f"{missing:,} chunks have no vector: run `fingerpost update`" if missing else ""
+    return f"{missing:,} chunks have no vector: run `fingerpost doctor --repair`" if missing else ""
 
 
 def read_together(rooms: Rooms, snapshot: Snapshot, asked: Asked, ranked: Ranked) -> tuple[Ranked, str]:

@@ -25,6 +25,7 @@ def spans_of(found: Found, *, k: int, settings: Settings) -> list[Span]:
         count=k,
         per_document=settings.rerank.per_document,
         idf=found.idf,
+        gap=lambda doc_id, start, end: found.snapshot.text(doc_id, start, end, allow=found.allow),
     )
     spans = selecting.select(found.asked.query, ranked, wanted)
     metadata = _metadata(found, {span.doc_id for span in spans}, keys)

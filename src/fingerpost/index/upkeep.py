@@ -8,7 +8,7 @@ from fingerpost.errors import CorruptError
 from fingerpost.index import building
 from fingerpost.index.rooms import CODEC, LEARNED, SOURCES, Progress, Rooms
 from fingerpost.store import repair as repairing
-from fingerpost.store.check import Finding
+from fingerpost.store.check import NO_VECTOR, Finding
 from fingerpost.store.store import Store
 
 KEPT = (CODEC, SOURCES, *LEARNED)
@@ -24,11 +24,21 @@ def examine(path: Path) -> list[Finding]:
         return [Finding(error.detail or str(path), error.message, error.cure)]
 
 
+def only_vectors_missing(path: Path) -> bool:
+    """Whether all that is wrong is chunks that wait for their vector: a lost tail file."""
+    findings = examine(path)
+    return bool(findings) and all(NO_VECTOR in finding.problem for finding in findings)
+
+
 def repair(path: Path, progress: Progress) -> list[Finding]:
     """Make everything derived again from the ledger; returns what is still wrong after it.
 
     Raises CorruptError when the ledger itself is damaged: there is nothing to make it from.
     """
+    if only_vectors_missing(path):
+        with Store.open(path, write=True) as store:
+            building.encode(Rooms(path, store, store.settings), progress)
+        return examine(path)
     saved = repairing.reset(path)
     with Store.open(path, write=True) as store:
         rooms = Rooms(path, store, store.settings)

@@ -25,7 +25,6 @@ Keys = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
 SEEDS = 20  # hits of each leg whose neighbours are looked at: more found nothing more (research: routing)
-LOOKUP = 1  # BM25 may be asked this many times deeper, to know dense candidates' scores: gained nothing
 NO_KEYS: Keys = np.empty(0, np.int64)
 NO_SCORES: Scores = np.empty(0, np.float32)
 
@@ -114,7 +113,7 @@ def gather(snapshot: Snapshot[Q, A], request: Request[Q, A], settings: RetrieveS
 def _lexical(snapshot: Snapshot[Q, A], request: Request[Q, A], depth: int) -> tuple[Keys, Scores]:
     if "lexical" not in request.plan.legs and request.vector is not None:
         return NO_KEYS, NO_SCORES
-    return snapshot.lexical(request.query, k=depth * LOOKUP, allow=request.allow)
+    return snapshot.lexical(request.query, k=depth, allow=request.allow)
 
 
 def _dense(snapshot: Snapshot[Q, A], request: Request[Q, A], depth: int) -> tuple[Keys, int]:

@@ -12,6 +12,7 @@ from fingerpost.store.generation import verify
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.state import State
 
+NO_VECTOR = "chunks have no vector"
 _BATCH = 500
 _RESTORE = "restore the folder from a copy, or compile again"
 _REBUILD = "compile again from the sources; the ledger is whole"
@@ -54,8 +55,8 @@ def check(state: State) -> list[Finding]:
     if state.dim:
         missing = len(state.fresh.lacking(state.live.fresh_keys.tolist()))
         if missing:
-            problem = f"{missing:,} chunks have no vector"
-            found.append(Finding(state.fresh.path.name, problem, "run `fingerpost update`; it encodes them"))
+            cure = "run `fingerpost doctor --repair`; it encodes them"
+            found.append(Finding(state.fresh.path.name, f"{missing:,} {NO_VECTOR}", cure))
     return found
 
 
