@@ -31,8 +31,8 @@ def commit() -> str:
     return head.stdout.strip() or "unknown"
 
 
-def write(name: str, result: Mapping[str, object]) -> None:
-    """Write ``bench/results/<name>.json`` with commit, command and machine."""
+def write(name: str, result: Mapping[str, object], *, part: str = "") -> None:
+    """Write ``bench/results/<name>[-<part>].json`` with commit, command and machine."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     about = {
         "commit": commit(),
@@ -40,7 +40,7 @@ def write(name: str, result: Mapping[str, object]) -> None:
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "cpu": platform.machine()},
     }
     text = json.dumps({**about, **result}, indent=1, sort_keys=False) + "\n"
-    (RESULTS / f"{name}.json").write_text(text)
+    (RESULTS / (f"{name}-{part}.json" if part else f"{name}.json")).write_text(text)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -111,7 +111,7 @@ def main() -> None:
         rows += [[f"unseen, {leg}", *figures.values()] for leg, figures in results[-1]["unseen"].items()]  # type: ignore[attr-defined]
         print(table(["leg", *MEASURES], rows), flush=True)
         print("\n".join(f"- {note}" for note in results[-1]["learning"]))  # type: ignore[attr-defined]
-        write("quality", {"sets": results})
+        write("quality", results[-1], part=name)
 
 
 if __name__ == "__main__":
