@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +13,7 @@ from fingerpost.store.digest import Field
 from fingerpost.store.filters import Filter
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.vectors import Mask
-
-if TYPE_CHECKING:
-    from fingerpost.store.snapshot import View
+from fingerpost.store.view import View
 
 MAX_PRINCIPALS = 10_000
 _KEPT = 64

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +10,8 @@ from numpy.typing import NDArray
 from fingerpost.store import bm25
 from fingerpost.store.lexical import SET_LIMIT, Clause, Lexical
 from fingerpost.store.vectors import Mask, Run
+from fingerpost.store.view import View
 from fingerpost.text.query import Query
-
-if TYPE_CHECKING:
-    from fingerpost.store.snapshot import View
 
 Keys = NDArray[np.int64]
 Scores = NDArray[np.float32]

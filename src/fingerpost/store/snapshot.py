@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,27 +11,15 @@ from fingerpost.errors import NotFoundError, UsageError
 from fingerpost.records import Chunk, Document
 from fingerpost.store import scoring
 from fingerpost.store.filters import Filter
-from fingerpost.store.generation import Generation
 from fingerpost.store.ledger import Ledger, Version
 from fingerpost.store.permits import Allow, Permits
-from fingerpost.store.tail import TailView
 from fingerpost.store.vectors import Mask, runs_of
+from fingerpost.store.view import View
 from fingerpost.text.query import Query
 
 Keys = NDArray[np.int64]
 Scores = NDArray[np.float32]
 MAX_K = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What a snapshot pins."""
-
-    generation: Generation
-    alive: Mask | None
-    tail: TailView
-    seq: int
-    documents: int
 
 
 class Snapshot:

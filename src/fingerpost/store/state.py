@@ -18,8 +18,9 @@ from fingerpost.store.generation import NAME, Generation, Manifest, Verify, read
 from fingerpost.store.ledger import Head, Ledger
 from fingerpost.store.live import Live
 from fingerpost.store.permits import Permits
-from fingerpost.store.snapshot import Snapshot, View
+from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.tail import Tail
+from fingerpost.store.view import View
 from fingerpost.text.tokens import analyze, codes
 
 _TRIES = 5
