@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -73,3 +74,11 @@ def test_a_cross_encoder_that_is_not_there_is_an_error_not_a_silence(own_kb: Pat
         pytest.raises(ModelError),
     ):
         index.search("login")
+
+
+def test_compiling_what_is_compiled_publishes_nothing(own_kb: Path, corpus: Path) -> None:
+    with contextlib.chdir(corpus):
+        with fingerpost.open(own_kb) as index:
+            before = index.status()["generation"]
+        with fingerpost.compile("docs", "tickets.jsonl", to=own_kb) as index:
+            assert index.status()["generation"] == before

@@ -18,10 +18,9 @@ from fingerpost.evaluate.datasets import QuestionSet, load_beir, seen_queries
 from fingerpost.index import searching
 from fingerpost.index.evaluating import questions_of
 from fingerpost.index.ranking import Judges
-from fingerpost.index.rooms import Epoch, Progress, Rooms
+from fingerpost.index.rooms import Epoch, Progress, Rooms, Shelf
 from fingerpost.index.searching import Request, Run
 from fingerpost.models.encoder import Encoder
-from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as queries
 
 DEPTH = 100
@@ -41,7 +40,7 @@ class Untrained(Rooms):
         """The encoder that is loaded already."""
         return self._rooms.encoder
 
-    def epoch(self, snapshot: Snapshot) -> Epoch:
+    def epoch(self, snapshot: Shelf) -> Epoch:
         """The epoch without memory and forest."""
         known = self._rooms.epoch(snapshot)
         return replace(known, judges=Judges(known.judges.codec))

@@ -93,7 +93,7 @@ def encode(rooms: Rooms, progress: Progress) -> int:
     encoder = rooms.encoder
     if encoder is None:
         return 0
-    total = rooms.store.snapshot().n_missing
+    total = rooms.store.desk.n_missing
     if not total:
         return 0
     codec = _codec(rooms, progress)
@@ -135,7 +135,7 @@ def fold(rooms: Rooms, progress: Progress, *, roots: Mapping[str, str] | None = 
 
 def roots_of(rooms: Rooms) -> dict[str, str]:
     """The folders that were compiled, so that a single file keeps the id its folder gave it."""
-    kept = rooms.store.snapshot().artifact(SOURCES)
+    kept = rooms.store.desk.artifact(SOURCES)
     return dict(json.loads(kept)) if kept else {}
 
 
@@ -172,12 +172,12 @@ def _codec(rooms: Rooms, progress: Progress) -> Codec | None:
     encoder = rooms.encoder
     if encoder is None or not rooms.settings.store.late:
         return None
-    known = rooms.epoch(rooms.store.snapshot()).judges.codec
+    known = rooms.epoch(rooms.store.desk).judges.codec
     if known is not None:
         return known
     keys = rooms.store.live().keys
     sample = keys[np.unique(np.linspace(0, len(keys) - 1, min(CODEC_SAMPLE, len(keys))).astype(np.int64))]
-    passages = [context.passage(found) for found in rooms.store.snapshot().chunks(sample)]
+    passages = [context.passage(found) for found in rooms.store.desk.chunks(sample)]
     encoded = encoder.encode_passages(
         passages, tokens=True, progress=lambda done, total: progress("train codec", done, total)
     )
@@ -199,14 +199,14 @@ def wide(encoded: Encoded) -> list[NDArray[np.float32]]:
 
 def _lay_out(rooms: Rooms, keys: NDArray[np.int64], vectors: NDArray[np.float16]) -> Addresses:
     """New addresses, or the old ones with what came and went."""
-    snapshot = rooms.store.snapshot()
-    router = rooms.epoch(snapshot).router
+    desk = rooms.store.desk
+    router = rooms.epoch(desk).router
     aim, seed = rooms.settings.route.leaf_chunks, rooms.settings.compile.seed
     if router is None or len(keys) > REGROW * max(int(router.statistics.counts.sum()), 2 * aim):
         return address.build(vectors, leaf_chunks=aim, seed=seed)
     return address.refold(
         vectors,
-        snapshot.leaf_of(keys).astype(np.int64),
+        desk.leaf_of(keys),
         addresses=router.addresses,
         centroids=router.statistics.mean,
         leaf_chunks=aim,
@@ -214,7 +214,7 @@ def _lay_out(rooms: Rooms, keys: NDArray[np.int64], vectors: NDArray[np.float16]
 
 
 def _router(rooms: Rooms, rows: NDArray[np.float16], laid: Addresses) -> Router:
-    known = rooms.epoch(rooms.store.snapshot()).router
+    known = rooms.epoch(rooms.store.desk).router
     if known is None:
         return Router.fit_statistics(rows, laid.leaf_offsets, addresses=laid.addresses)
     return known.refolded(rows, laid.leaf_offsets, addresses=laid.addresses)
@@ -227,15 +227,15 @@ def _described(rooms: Rooms, keys: NDArray[np.int64], laid: Addresses) -> bytes:
         rows = np.unique(np.linspace(start, end - 1, min(DESCRIBED, int(end - start))).astype(np.int64))
         picked += keys[rows].tolist()
         leaves += [leaf] * len(rows)
-    chunks = rooms.store.snapshot().chunks(picked)
+    chunks = rooms.store.desk.chunks(picked)
     rows_of = ((leaf, analyze(found.text), found.title) for leaf, found in zip(leaves, chunks, strict=True))
     return describe.to_json(describe.descriptors(rows_of, addresses=laid.addresses))
 
 
 def _carried(rooms: Rooms) -> dict[str, bytes]:
     """What was trained goes on from generation to generation as it is."""
-    snapshot = rooms.store.snapshot()
-    found = {name: snapshot.artifact(name) for name in (CODEC, *LEARNED)}
+    desk = rooms.store.desk
+    found = {name: desk.artifact(name) for name in (CODEC, *LEARNED)}
     return {name: body for name, body in found.items() if body is not None}
 
 

@@ -221,7 +221,8 @@ def compile(
     try:
         done = building.ingest(rooms, sources, progress)
         building.encode(rooms, progress)
-        building.fold(rooms, progress, roots=done.roots)
+        if not rooms.store.desk.folded or building.roots_of(rooms) != dict(done.roots):
+            building.fold(rooms, progress, roots=done.roots)
     except BaseException:
         rooms.store.close()
         raise

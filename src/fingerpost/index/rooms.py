@@ -19,7 +19,6 @@ from fingerpost.route import describe
 from fingerpost.route.drift import Audit
 from fingerpost.route.memory import Memory
 from fingerpost.route.router import Router
-from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.store import Store
 
 ROUTER, CODEC = "router.safetensors", "codec.safetensors"
@@ -42,6 +41,19 @@ def silent(stage: str, done: int, total: int | None, /) -> None:
     """The progress callback of those who do not look."""
 
 
+class Shelf(Protocol):
+    """What holds a generation's artifacts: a snapshot, or the store's desk."""
+
+    @property
+    def generation(self) -> int:
+        """Its number."""
+        ...
+
+    def artifact(self, name: str) -> bytes | None:
+        """The bytes of an artifact, or None."""
+        ...
+
+
 @dataclass(frozen=True)
 class Epoch:
     """What was computed or learned for one generation: the router, who ranks, leaf descriptors."""
@@ -51,7 +63,7 @@ class Epoch:
     addresses: list[dict[str, object]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> Epoch:
+    def of(cls, snapshot: Shelf) -> Epoch:
         """Read the artifacts of a snapshot's generation; what it does not have is None."""
 
         def read(name: str, parse: Callable[[bytes], T]) -> T | None:
@@ -93,8 +105,8 @@ class Rooms:
         folder = self.settings.rerank.cross_encoder
         return CrossEncoder(Path(folder)) if folder else None
 
-    def epoch(self, snapshot: Snapshot) -> Epoch:
-        """The epoch of a snapshot's generation, read once."""
+    def epoch(self, snapshot: Shelf) -> Epoch:
+        """The epoch of a snapshot's (or the desk's) generation, read once."""
         if self._epoch is None or self._epoch[0] != snapshot.generation:
             self._epoch = (snapshot.generation, Epoch.of(snapshot))
         return self._epoch[1]

@@ -19,7 +19,7 @@ def update(rooms: Rooms, paths: Sequence[str | Path], progress: Progress) -> Rep
     done = building.ingest(rooms, present, progress)
     gone = rooms.store.delete(sorted(_vanished(rooms, given, done)))
     building.encode(rooms, progress)
-    if rooms.store.snapshot().n_fresh >= rooms.settings.store.fold_after:
+    if rooms.store.desk.n_fresh >= rooms.settings.store.fold_after:
         building.fold(rooms, progress, roots=done.roots)
     return report(rooms, done, deleted=gone)
 

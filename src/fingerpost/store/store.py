@@ -31,6 +31,7 @@ from fingerpost.errors import DiskError, FingerprintError, StoreError, UsageErro
 from fingerpost.records import Chunk, Document, Pair
 from fingerpost.store import ballast, codec, headmark
 from fingerpost.store.check import Finding, check, status
+from fingerpost.store.desk import Desk
 from fingerpost.store.disk import corrupt, named_errors
 from fingerpost.store.folds import Folds, sweep
 from fingerpost.store.fresh import Encoded
@@ -280,6 +281,11 @@ class Store:
         """Publish the generation before this one again; returns its new number."""
         with self._writing(exclusive=False):
             return self._folds.rollback()
+
+    @property
+    def desk(self) -> Desk:
+        """Look-ups for who writes, without a view that could be searched."""
+        return Desk(self._state)
 
     def snapshot(self) -> Snapshot:
         """A view of the newest acknowledged state, this process's or another's; it never changes."""
