@@ -144,7 +144,7 @@ def _worst(table: NDArray[np.float64], measures: Sequence[Measure]) -> NDArray[n
     count = max(1, len(table) // 10)
     signs = np.array([1.0 if measure.higher_is_better else -1.0 for measure in measures])
     worst: NDArray[np.float64] = np.sort(table * signs, axis=0)[:count].mean(axis=0) * signs
-    return worst
+    return worst + 0.0  # no negative zeros
 
 
 def _number(value: float | None) -> str:
