@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.models.encoder import EncodedQuery
-from fingerpost.records import Candidates
+from fingerpost.records import Candidates, Chunk
 from fingerpost.rerank import exact, features, late, matches
 from fingerpost.rerank.codec import Codec
 from fingerpost.rerank.forest import Forest
@@ -34,7 +34,7 @@ MEMORY_COLUMNS = {
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """Candidates with a score each. ``rows`` are the features, None where the untrained sum decides;
-    ``lifted`` is what exact matches of a query of identifiers got on top.
+    ``lifted`` is what exact matches of a query of identifiers got on top; ``chunks`` are those read so far.
     """
 
     candidates: Candidates
@@ -42,6 +42,7 @@ class Ranked:
     scores: NDArray[np.float64]
     lifted: NDArray[np.float64]
     rows: NDArray[np.float32] | None = None
+    chunks: Mapping[int, Chunk] = field(default_factory=dict)
 
     @property
     def order(self) -> NDArray[np.intp]:
@@ -68,10 +69,11 @@ class Judges:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The words of the first candidates (None for the others), and the idf of the query's terms."""
+    """The first candidates' chunks by key and their words (None for the others), and the query's idf."""
 
     passages: Sequence[Passage | None]
     idf: Mapping[str, float]
+    chunks: Mapping[int, Chunk]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def rank(snapshot: Snapshot, asked: Asked, look: Look, judges: Judges) -> Ranked
         rows = feature_rows(snapshot, asked, look, judges.memory)
         scores = judges.forest.predict(rows)
     scores, lifted = _exact_first(asked.query, scores, look.read)
-    return Ranked(look.candidates, look.total, scores, lifted, rows)
+    return Ranked(look.candidates, look.total, scores, lifted, rows, look.read.chunks)
 
 
 def feature_rows(snapshot: Snapshot, asked: Asked, look: Look, memory: Memory | None) -> NDArray[np.float32]:
@@ -140,10 +142,11 @@ def reading(snapshot: Snapshot, asked: Asked, candidates: Candidates) -> Reading
     keys = candidates.keys
     first = fuse.balanced(candidates.scores).order(keys)[:READ]
     passages: list[Passage | None] = [None] * len(keys)
-    for at, chunk in zip(first.tolist(), snapshot.chunks(keys[first]), strict=True):
+    chunks = dict(zip(keys[first].tolist(), snapshot.chunks(keys[first]), strict=True))
+    for at, chunk in zip(first.tolist(), chunks.values(), strict=True):
         text = f"{chunk.context}\n{chunk.text}"
         passages[at] = Passage(analyze(chunk.text), analyze(chunk.context), text)
-    return Reading(passages, idf_of(snapshot, asked.query))
+    return Reading(passages, idf_of(snapshot, asked.query), chunks)
 
 
 def _words(asked: Asked, read: Reading) -> dict[str, NDArray[np.float32]]:

@@ -13,7 +13,7 @@ from fingerpost.index.ranking import Asked, Ranked, idf_of, look_again, rank
 from fingerpost.index.rooms import Epoch, Rooms
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.observe.trace import Recorder
-from fingerpost.records import Plan, Trace
+from fingerpost.records import Chunk, Plan, Trace
 from fingerpost.rerank import cross
 from fingerpost.retrieve import fuse, legs
 from fingerpost.route.memory import Memory
@@ -67,6 +67,13 @@ class Found:
     def scores(self) -> Scores:
         """Their scores."""
         return self.ranked.scores[self.ranked.order].astype(np.float32)
+
+    def chunks(self, keys: Keys) -> list[Chunk]:
+        """Chunks by key: those that ranking has read, the others from the store."""
+        known = self.ranked.chunks
+        asked = [key for key in keys.tolist() if key not in known]
+        fetched = dict(zip(asked, self.snapshot.chunks(asked), strict=True))
+        return [known[key] if key in known else fetched[key] for key in keys.tolist()]
 
     def parts(self, at: int) -> dict[str, float]:
         """What the score of the candidate at position ``at`` of the ranking is made of."""

@@ -17,7 +17,7 @@ SPARE = 3
 def spans_of(found: Found, *, k: int, settings: Settings) -> list[Span]:
     """The first ``k`` spans, at most ``rerank.per_document`` of one document, each with its metadata."""
     keys = found.keys[: SPARE * k]
-    chunks = found.snapshot.chunks(keys)
+    chunks = found.chunks(keys)
     ranked = [
         selecting.Found(chunk, float(score), {}) for chunk, score in zip(chunks, found.scores, strict=False)
     ]
