@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,20 +32,20 @@ MEMORY_COLUMNS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ranked:
     """Candidates with a score each. ``rows`` are the features, None where the untrained sum decides;
-    ``lifted`` is what exact matches of a query of identifiers got on top; ``chunks`` are those read so far.
+    ``lifted`` is what exact matches of a query of identifiers got on top; ``read`` is what was read for it.
     """
 
     candidates: Candidates
     untrained: fuse.Fused
     scores: NDArray[np.float64]
     lifted: NDArray[np.float64]
+    read: Reading
     rows: NDArray[np.float32] | None = None
-    chunks: Mapping[int, Chunk] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def order(self) -> NDArray[np.intp]:
         """Positions, best first; equal scores in the order of their keys."""
         return np.lexsort((self.candidates.keys, -self.scores))
@@ -69,11 +70,14 @@ class Judges:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The first candidates' chunks by key and their words (None for the others), and the query's idf."""
+    """The first candidates' chunks by key and their words (None for the others), the query's idf, and how
+    the words match it: a row of ``matches.NAMES`` a candidate.
+    """
 
     passages: Sequence[Passage | None]
     idf: Mapping[str, float]
     chunks: Mapping[int, Chunk]
+    words: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def look_again(
     """Score ``depth`` candidates, the best by the other legs, by late interaction, and read the first."""
     scored = with_late(snapshot, asked.encoded, candidates, judges.codec, depth=depth)
     read = reading(snapshot, asked, scored)
-    return Look(scored, read, fuse.balanced({**scored.scores, **_words(asked, read)}))
+    return Look(scored, read, fuse.balanced({**scored.scores, **_words(read)}))
 
 
 def rank(snapshot: Snapshot, asked: Asked, look: Look, judges: Judges) -> Ranked:
@@ -102,7 +106,7 @@ def rank(snapshot: Snapshot, asked: Asked, look: Look, judges: Judges) -> Ranked
         rows = feature_rows(snapshot, asked, look, judges.memory)
         scores = judges.forest.predict(rows)
     scores, lifted = _exact_first(asked.query, scores, look.read)
-    return Ranked(look.candidates, look.total, scores, lifted, rows, look.read.chunks)
+    return Ranked(look.candidates, look.total, scores, lifted, look.read, rows)
 
 
 def feature_rows(snapshot: Snapshot, asked: Asked, look: Look, memory: Memory | None) -> NDArray[np.float32]:
@@ -110,9 +114,7 @@ def feature_rows(snapshot: Snapshot, asked: Asked, look: Look, memory: Memory | 
     found, read = look.candidates, look.read
     taught = memory_columns(snapshot, asked.encoded, found, memory)
     return features.build(
-        features.Evidence(
-            asked.query, found.scores, look.total.scores, found.docs, read.passages, taught, read.idf
-        )
+        features.Evidence(asked.query, found.scores, look.total.scores, found.docs, read.words, taught)
     )
 
 
@@ -146,13 +148,13 @@ def reading(snapshot: Snapshot, asked: Asked, candidates: Candidates) -> Reading
     for at, chunk in zip(first.tolist(), chunks.values(), strict=True):
         text = f"{chunk.context}\n{chunk.text}"
         passages[at] = Passage(analyze(chunk.text), analyze(chunk.context), text)
-    return Reading(passages, idf_of(snapshot, asked.query), chunks)
+    idf = dict(zip(asked.query.terms, snapshot.idf(asked.query.terms).tolist(), strict=True))
+    return Reading(passages, idf, chunks, matches.table(matches.ask(asked.query, idf), passages))
 
 
-def _words(asked: Asked, read: Reading) -> dict[str, NDArray[np.float32]]:
+def _words(read: Reading) -> dict[str, NDArray[np.float32]]:
     """How the words of the first candidates match, as legs of the untrained sum."""
-    table = matches.table(matches.ask(asked.query, read.idf), read.passages)
-    named = dict(zip(matches.NAMES, table.T, strict=True))
+    named = dict(zip(matches.NAMES, read.words.T, strict=True))
     return {name: named[name] for name in WORD_LEGS}
 
 
@@ -164,11 +166,6 @@ def _exact_first(
         return scores, np.zeros(len(scores))
     texts = [passage.text if passage else None for passage in read.passages]
     return exact.lift(scores, exact.holding(query, texts))
-
-
-def idf_of(snapshot: Snapshot, query: Query) -> dict[str, float]:
-    """BM25's idf of each of a query's terms."""
-    return dict(zip(query.terms, snapshot.idf(query.terms).tolist(), strict=True))
 
 
 def memory_columns(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.index import auditing
-from fingerpost.index.ranking import Asked, Ranked, idf_of, look_again, rank
+from fingerpost.index.ranking import Asked, Ranked, look_again, rank
 from fingerpost.index.rooms import Epoch, Rooms
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.observe.trace import Recorder
@@ -54,11 +54,6 @@ class Found:
     trace: Trace
 
     @property
-    def idf(self) -> dict[str, float]:
-        """BM25's idf of each of the query's terms."""
-        return idf_of(self.snapshot, self.asked.query)
-
-    @property
     def keys(self) -> Keys:
         """Chunk keys, best first."""
         return self.ranked.candidates.keys[self.ranked.order]
@@ -70,7 +65,7 @@ class Found:
 
     def chunks(self, keys: Keys) -> list[Chunk]:
         """Chunks by key: those that ranking has read, the others from the store."""
-        known = self.ranked.chunks
+        known = self.ranked.read.chunks
         asked = [key for key in keys.tolist() if key not in known]
         fetched = dict(zip(asked, self.snapshot.chunks(asked), strict=True))
         return [known[key] if key in known else fetched[key] for key in keys.tolist()]

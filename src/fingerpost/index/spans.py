@@ -24,7 +24,7 @@ def spans_of(found: Found, *, k: int, settings: Settings) -> list[Span]:
     wanted = selecting.Wanted(
         count=k,
         per_document=settings.rerank.per_document,
-        idf=found.idf,
+        idf=found.ranked.read.idf,
         gap=lambda doc_id, start, end: found.snapshot.text(doc_id, start, end, allow=found.allow),
     )
     spans = selecting.select(found.asked.query, ranked, wanted)

@@ -12,14 +12,13 @@ Missing values stay NaN: the forest knows a missing value from a small one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.rerank import matches
-from fingerpost.rerank.matches import Passage
 from fingerpost.text.query import Query
 
 Column = NDArray[np.floating]
@@ -60,16 +59,16 @@ class Evidence:
     """Everything known of a query's n candidates, as columns of length n.
 
     ``legs`` holds leg scores by name, NaN where missing; ``total`` the untrained fusion; ``docs`` the
-    document keys; ``passages`` their terms (None where not looked at); ``extra`` columns named in EXTRA.
+    document keys; ``words`` is their ``matches.table`` (NaN rows where not looked at); ``extra`` columns
+    named in EXTRA.
     """
 
     query: Query
     legs: Mapping[str, Column]
     total: Column
     docs: NDArray[np.int64]
-    passages: Sequence[Passage | None]
+    words: Table
     extra: Mapping[str, Column] = field(default_factory=dict)
-    idf: Mapping[str, float] | None = None
 
 
 def build(evidence: Evidence) -> Table:
@@ -83,7 +82,7 @@ def build(evidence: Evidence) -> Table:
         columns[f"{leg}_gap"] = np.full(size, gap(scores))
         columns[f"{leg}_best"] = np.full(size, np.nanmax(scores) if np.isfinite(scores).any() else np.nan)
     columns["sum_z"] = standard(evidence.total)
-    columns |= _word_columns(evidence)
+    columns |= _word_columns(evidence.words)
     columns |= {name: evidence.extra.get(name, missing) for name in EXTRA}
     columns |= {f"{name}_z": standard(columns[name]) for name in ("memory", "memory_map", "memory_knn")}
     columns |= _document_columns(evidence.docs, columns["sum_z"])
@@ -132,10 +131,8 @@ def gap(scores: Column) -> float:
     return float(ordered[0] - ordered[min(9, len(ordered) - 1)])
 
 
-def _word_columns(evidence: Evidence) -> dict[str, Column]:
-    asked = matches.ask(evidence.query, evidence.idf)
-    table = matches.table(asked, evidence.passages)
-    columns: dict[str, Column] = dict(zip(matches.NAMES, table.T, strict=True))
+def _word_columns(words: Table) -> dict[str, Column]:
+    columns: dict[str, Column] = dict(zip(matches.NAMES, words.T, strict=True))
     return columns | {f"{name}_z": standard(columns[name]) for name in _RELATIVE}
 
 
