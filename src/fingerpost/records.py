@@ -1,8 +1,8 @@
 """What the rooms pass to each other: frozen records without behaviour.
 
 Words (and no others): a *document* is the user's, named by ``doc_id``; a *chunk* is a piece of its
-text, named by ``chunk_id``; a *hit* is a chunk that was found; a *span* is evidence, text with offsets;
-a *pair* says that a query belongs to a document; a *plan* says where and how to look.
+text, named by ``chunk_id``; a *span* is evidence, text with offsets; a *pair* says that a query belongs to a
+document; a *plan* says where and how to look.
 
 Offsets count characters (code points) of ``Document.text``; ``start`` is inclusive, ``end`` exclusive, and
 ``document.text[start:end]`` is the chunk's or span's text, always.
@@ -82,6 +82,15 @@ class Chunk:
         path = [self.title, *self.heading]
         return " › ".join(part for at, part in enumerate(path) if part and part not in path[:at])
 
+    @property
+    def passage(self) -> str:
+        """What is embedded and lexically indexed: the context, a line break, the text.
+
+        >>> Chunk("c", "d", 0, 0, 4, "Wait", title="queue.py", heading=("Queue", "get")).passage
+        'queue.py › Queue › get\\nWait'
+        """
+        return f"{self.context}\n{self.text}" if self.context else self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -121,17 +130,6 @@ class Candidates:
     keys: NDArray[np.int64]
     docs: NDArray[np.int64]
     scores: Mapping[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One chunk in a ranking; ``parts`` explains the score factor by factor."""
-
-    key: int
-    chunk_id: str
-    doc_id: str
-    score: float
-    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fingerpost.compiler import chunk, context
+from fingerpost.compiler import chunk
 from fingerpost.compiler.formats import Source, parse
 from fingerpost.compiler.tokens import Words
 from fingerpost.config import CompileSettings, Settings
@@ -24,7 +24,7 @@ def markdown(text: str) -> Document:
 
 
 def size(piece: Chunk) -> int:
-    return len(Words().offsets(context.passage(piece))) + chunk.MARKS
+    return len(Words().offsets(piece.passage)) + chunk.MARKS
 
 
 WORDS = "The quick brown fox jumps over the lazy dog by the river. "
@@ -104,7 +104,7 @@ def test_endless_titles_are_bounded() -> None:
 def test_without_context_titles_stay_out() -> None:
     off = Settings(compile=CompileSettings(context=False))
     (piece,) = chunk.split(Document("d", "text", title="T"), settings=off)
-    assert context.passage(piece) == "text"
+    assert piece.passage == "text"
 
 
 def test_code_is_cut_at_symbols_then_lines() -> None:
@@ -113,7 +113,7 @@ def test_code_is_cut_at_symbols_then_lines() -> None:
     assert isinstance(document, Document)
     pieces = chunk.split(document, settings=settings())
     assert {piece.heading for piece in pieces} == {("a",), ("b",)}
-    assert context.passage(pieces[0]).startswith("m.py › a\ndef a():")
+    assert pieces[0].passage.startswith("m.py › a\ndef a():")
     assert all(piece.text.endswith(")") for piece in pieces)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fingerpost.compiler import chunk, context
+from fingerpost.compiler import chunk
 from fingerpost.compiler.tokens import Words
 from fingerpost.config import CompileSettings, Settings
 from fingerpost.records import Document, Section
@@ -40,7 +40,7 @@ def test_laws(document: Document, tokens: int, least: int) -> None:
         assert piece.text.strip() == piece.text != ""
         assert not document.text[at : piece.start].strip(), "nothing but white space between chunks"
         at = piece.end
-        assert len(Words().offsets(context.passage(piece))) + chunk.MARKS <= tokens
+        assert len(Words().offsets(piece.passage)) + chunk.MARKS <= tokens
     assert not document.text[at:].strip()
     assert len({piece.chunk_id for piece in pieces}) == len(pieces)
     assert pieces == chunk.split(document, settings=settings)

@@ -1,6 +1,6 @@
 """Corpus compiler: read, normalize, mask, chunk, contextualize, pair.
 
-    from fingerpost.compiler import chunk, context, pairs, prepare, read
+    from fingerpost.compiler import chunk, pairs, prepare, read
 
     for item in read.sources(["docs/"], settings):          # Document | Rejection
         document = prepare(item, settings)                  # normalized and masked, offsets kept

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-from fingerpost.compiler import context
 from fingerpost.compiler.pieces import balanced
 from fingerpost.compiler.tokens import Counter, TokenOffsets, Words
 from fingerpost.config import CompileSettings, Settings
 from fingerpost.records import Chunk, Document, Section
 
 MARKS = 2  # [CLS] and [SEP]
+MAX_CONTEXT = 64  # word pieces of title and headings before a chunk
 Path = tuple[str, ...]
 
 
@@ -63,7 +63,7 @@ class _Labels:
     def __init__(self, title: str, counter: TokenOffsets, options: CompileSettings) -> None:
         self._title = title
         self._counter = counter
-        self._bound = min(context.MAX_TOKENS, options.chunk_tokens // 4) if options.context else 0
+        self._bound = min(MAX_CONTEXT, options.chunk_tokens // 4) if options.context else 0
         self._known: dict[Path, tuple[str, Path, int]] = {}
 
     def size(self, path: Path) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fingerpost.errors import InputError
+from fingerpost.errors import InputError, NotFoundError
 
 MAX_LINE_CHARS = 64_000_000
 MAX_GRADE = 1_000_000
@@ -33,6 +33,15 @@ class QuestionSet:
     passages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     generated: bool = False
     notes: tuple[str, ...] = ()
+
+
+def load(source: Path, split: str) -> QuestionSet:
+    """A BEIR folder's split, or a JSON Lines file. Raises NotFoundError where there is neither."""
+    if not source.exists():
+        raise NotFoundError(
+            "E_NOT_FOUND", f"{source} does not exist", cure="name a BEIR folder or a JSON Lines file"
+        )
+    return load_beir(source, split) if source.is_dir() else load_questions(source)
 
 
 def load_beir(folder: Path, split: str = "test", *, known: frozenset[str] | None = None) -> QuestionSet:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.compiler import chunk, context, pairs, prepare, read
+from fingerpost.compiler import chunk, pairs, prepare, read
 from fingerpost.errors import InputError
 from fingerpost.index.rooms import ADDRESSES, CODEC, LEARNED, ROUTER, SOURCES, Progress, Rooms
 from fingerpost.models.encoder import Encoded
@@ -177,7 +177,7 @@ def _codec(rooms: Rooms, progress: Progress) -> Codec | None:
         return known
     keys = rooms.store.live().keys
     sample = keys[np.unique(np.linspace(0, len(keys) - 1, min(CODEC_SAMPLE, len(keys))).astype(np.int64))]
-    passages = [context.passage(found) for found in rooms.store.desk.chunks(sample)]
+    passages = [found.passage for found in rooms.store.desk.chunks(sample)]
     encoded = encoder.encode_passages(
         passages, tokens=True, progress=lambda done, total: progress("train codec", done, total)
     )

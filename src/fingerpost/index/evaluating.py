@@ -12,7 +12,7 @@ import numpy as np
 from fingerpost.errors import InputError, NotFoundError
 from fingerpost.evaluate import attribute, measures, runner
 from fingerpost.evaluate.attribute import Miss, Reading
-from fingerpost.evaluate.datasets import QuestionSet, load_beir, load_questions
+from fingerpost.evaluate.datasets import QuestionSet, load
 from fingerpost.evaluate.generate import generate
 from fingerpost.evaluate.report import Evaluation
 from fingerpost.index import searching
@@ -32,16 +32,10 @@ def questions_of(rooms: Rooms, source: Questions, split: str) -> QuestionSet:
     """A BEIR folder's split, a JSON Lines file, or questions as they are. Documents count as seen when a
     training query names them, by the folder's training split or else by the pairs this index learned from.
     """
-    found = source if isinstance(source, QuestionSet) else _loaded(source, split)
+    found = source if isinstance(source, QuestionSet) else load(source, split)
     if found.trained is not None or found.generated:
         return found
     return replace(found, trained=frozenset(p.doc_id for p in rooms.store.pairs() if p.origin == "gold"))
-
-
-def _loaded(source: Path, split: str) -> QuestionSet:
-    if not source.exists():
-        raise NotFoundError("E_NOT_FOUND", f"{source} does not exist", cure="name a BEIR folder or a file")
-    return load_beir(source, split) if source.is_dir() else load_questions(source)
 
 
 def generated(rooms: Rooms, count: int, *, principals: Sequence[str] = ()) -> QuestionSet:

@@ -9,6 +9,7 @@ from fingerpost.index import searching
 from fingerpost.index.rooms import Rooms
 from fingerpost.index.searching import Found, Request
 from fingerpost.records import Explanation, Stage
+from fingerpost.route.router import softmax
 
 SHOWN_LEAVES = 8
 SHOWN_FACTORS = 12
@@ -32,12 +33,10 @@ def route(rooms: Rooms, request: Request) -> Explanation:
     router, encoded = found.epoch.router, found.asked.encoded
     if router is None or encoded is None:
         return Explanation("route", request.text, found.plan.reason)
-    votes = found.snapshot.leaf_of(
-        found.snapshot.lexical(found.asked.query, k=searching.VOTERS, allow=found.allow)[0]
-    )
-    counted = np.bincount(votes[votes >= 0], minlength=router.n_leaves).astype(np.float32)
+    voters = found.snapshot.lexical(found.asked.query, k=searching.VOTERS, allow=found.allow)[0]
+    counted = searching.votes_of(found.snapshot, router, voters)
     scores = router.score(encoded.vector, counted)
-    chances = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+    chances = softmax(scores)
     best = np.argsort(-scores, kind="stable")[:SHOWN_LEAVES]
     leaves = tuple(_leaf(found, int(leaf), float(chances[leaf]), int(counted[leaf])) for leaf in best)
     return Explanation("route", request.text, found.plan.reason, leaves)
@@ -64,7 +63,7 @@ def _stage(stage: Stage) -> Explanation:
 
 
 def _result(found: Found, at: int) -> Explanation:
-    chunk = found.snapshot.chunks(found.keys[at : at + 1])[0]
+    chunk = found.chunks(found.keys[at : at + 1])[0]
     place = int(found.ranked.order[at])
     ranks = tuple(
         Explanation(

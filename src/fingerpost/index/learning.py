@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from fingerpost.errors import InputError, NotFoundError, UsageError
-from fingerpost.evaluate.datasets import load_beir, load_questions
+from fingerpost.evaluate.datasets import load
 from fingerpost.index import ranking, searching
 from fingerpost.index.ranking import Asked, Judges
 from fingerpost.index.rooms import FOREST, MEMORY, ROUTER, Progress, Rooms
@@ -75,13 +75,8 @@ def read_pairs(source: str | Path | Iterable[Pair]) -> list[Pair]:
     """Pairs from a BEIR folder (its training split), JSON Lines of query and doc_id, or as they are."""
     if not isinstance(source, str | Path):
         return list(source)
-    path = Path(source)
-    if not path.exists():
-        raise NotFoundError(
-            "E_NOT_FOUND", f"{path} does not exist", cure="name a BEIR folder or a JSON Lines file"
-        )
     # Which documents exist is the index's to say, not the folder's.
-    found = load_beir(path, "train") if path.is_dir() else load_questions(path)
+    found = load(Path(source), "train")
     return [
         Pair(found.queries[query_id], doc_id, weight=1.0)
         for query_id, grades in found.qrels.items()
@@ -155,10 +150,8 @@ def train_router(rooms: Rooms, snapshot: Snapshot, lesson: Lesson) -> tuple[Rout
     keys = keys[snapshot.leaf_of(keys) >= 0]
     vectors, docs = rooms.store.vectors(keys), snapshot.doc_keys(keys)
     offsets = np.searchsorted(snapshot.leaf_of(keys), np.arange(router.n_leaves + 1))
-    votes = np.zeros((len(lesson.asked), router.n_leaves), np.float32)
-    for at, asked in enumerate(lesson.asked):
-        leaves = snapshot.leaf_of(snapshot.lexical(asked.query, k=searching.VOTERS)[0])
-        np.add.at(votes[at], leaves[leaves >= 0], 1.0)
+    voters = (snapshot.lexical(asked.query, k=searching.VOTERS)[0] for asked in lesson.asked)
+    votes = np.stack([searching.votes_of(snapshot, router, found) for found in voters])
     given = heads.examples(lesson.pairs.queries, vectors, offsets, docs=docs, votes=votes)
     trained, verdict = heads.leaf_head(router, given, seed=rooms.settings.compile.seed)
     word = "kept" if verdict.accepted else "refused"
@@ -171,15 +164,7 @@ def train_router(rooms: Rooms, snapshot: Snapshot, lesson: Lesson) -> tuple[Rout
 def _group(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Memory) -> Group:
     """One training query's candidates as the search would gather them with a memory that never saw it."""
     asked = lesson.asked[at]
-    depth = rooms.settings.retrieve.depth
-    once = searching.OneLook(snapshot, asked.query, k=depth, allow=None)
-    plan = searching.plan_for(
-        rooms,
-        snapshot,
-        rooms.epoch(snapshot),
-        asked.encoded,
-        once.lexical(asked.query, k=searching.VOTERS)[0],
-    )
+    once, plan = searching.route(rooms, snapshot, rooms.epoch(snapshot), asked)
     sight = searching.Sight(snapshot, plan, None, memory)
     candidates = searching.gather(rooms, once, asked, sight).candidates
     judges = Judges(rooms.epoch(snapshot).judges.codec)

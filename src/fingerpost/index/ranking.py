@@ -45,6 +45,13 @@ class Ranked:
     read: Reading
     rows: NDArray[np.float32] | None = None
 
+    def chunks(self, snapshot: Snapshot, keys: NDArray[np.int64]) -> list[Chunk]:
+        """Chunks by key: those that were read for the ranking, the others from the store."""
+        known = self.read.chunks
+        asked = [key for key in keys.tolist() if key not in known]
+        fetched = dict(zip(asked, snapshot.chunks(asked), strict=True))
+        return [known[key] if key in known else fetched[key] for key in keys.tolist()]
+
     @cached_property
     def order(self) -> NDArray[np.intp]:
         """Positions, best first; equal scores in the order of their keys."""
@@ -130,7 +137,7 @@ def with_late(
     if encoded is None or codec is None or not len(candidates.keys) or not depth:
         return candidates
     first = np.argsort(-fuse.standardised(candidates.scores).scores, kind="stable")[:depth]
-    codes = [bytes(code) for code in snapshot.token_codes(candidates.keys[first])]
+    codes = snapshot.token_codes(candidates.keys[first])
     found = late.maxsim(codec, late.prepare(codec, encoded.tokens, encoded.token_ids), codes)
     columns = {"maxsim": found.idf, "maxsim_plain": found.plain}
     scores = {name: np.full(len(candidates.keys), np.nan, np.float32) for name in columns}
@@ -146,8 +153,7 @@ def reading(snapshot: Snapshot, asked: Asked, candidates: Candidates) -> Reading
     passages: list[Passage | None] = [None] * len(keys)
     chunks = dict(zip(keys[first].tolist(), snapshot.chunks(keys[first]), strict=True))
     for at, chunk in zip(first.tolist(), chunks.values(), strict=True):
-        text = f"{chunk.context}\n{chunk.text}"
-        passages[at] = Passage(analyze(chunk.text), analyze(chunk.context), text)
+        passages[at] = Passage(analyze(chunk.text), analyze(chunk.context), chunk.passage)
     idf = dict(zip(asked.query.terms, snapshot.idf(asked.query.terms).tolist(), strict=True))
     return Reading(passages, idf, chunks, matches.table(matches.ask(asked.query, idf), passages))
 

@@ -17,6 +17,7 @@ from fingerpost.records import Chunk, Plan, Trace
 from fingerpost.rerank import cross
 from fingerpost.retrieve import fuse, legs
 from fingerpost.route.memory import Memory
+from fingerpost.route.router import Router
 from fingerpost.store.isolated import Isolated
 from fingerpost.store.permits import Allow
 from fingerpost.store.snapshot import MAX_K, Snapshot
@@ -65,10 +66,7 @@ class Found:
 
     def chunks(self, keys: Keys) -> list[Chunk]:
         """Chunks by key: those that ranking has read, the others from the store."""
-        known = self.ranked.read.chunks
-        asked = [key for key in keys.tolist() if key not in known]
-        fetched = dict(zip(asked, self.snapshot.chunks(asked), strict=True))
-        return [known[key] if key in known else fetched[key] for key in keys.tolist()]
+        return self.ranked.chunks(self.snapshot, keys)
 
     def parts(self, at: int) -> dict[str, float]:
         """What the score of the candidate at position ``at`` of the ranking is made of."""
@@ -109,8 +107,7 @@ def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
     with recorder.stage("encode"):
         asked = Asked(query, encoder.encode_query(query.text) if encoder else None)
     with recorder.stage("route") as stage:
-        once = OneLook(snapshot, query, k=rooms.settings.retrieve.depth, allow=allow)
-        plan = plan_for(rooms, snapshot, epoch, asked.encoded, once.lexical(query, k=VOTERS)[0])
+        once, plan = route(rooms, snapshot, epoch, asked, allow)
         if full and not plan.full:
             plan = Plan(legs=("lexical", "dense"), reason="full search: asked for")
         stage.counts["leaves"], stage.note = float(len(plan.leaves)), plan.reason
@@ -145,7 +142,7 @@ def read_together(rooms: Rooms, snapshot: Snapshot, asked: Asked, ranked: Ranked
     if encoder is None or not depth or not len(ranked.scores):
         return ranked, ""
     order = ranked.order
-    passages = [chunk.text for chunk in snapshot.chunks(ranked.candidates.keys[order[:depth]])]
+    passages = [chunk.text for chunk in ranked.chunks(snapshot, ranked.candidates.keys[order[:depth]])]
     judged = cross.rerank(encoder, asked.query.text, passages, ranked.scores[order])
     scores = ranked.scores.copy()
     scores[order] = judged.scores
@@ -191,6 +188,15 @@ def remember(sight: Sight, memory: Memory, vector: Scores, *, depth: int) -> tup
     return keys, (snapshot.vectors(keys) @ moved).astype(np.float32)
 
 
+def route(
+    rooms: Rooms, snapshot: Snapshot, epoch: Epoch, asked: Asked, allow: Allow | None = None
+) -> tuple[OneLook, Plan]:
+    """BM25's one look at everything, and the plan that it helps to make."""
+    once = OneLook(snapshot, asked.query, k=rooms.settings.retrieve.depth, allow=allow)
+    voters = once.lexical(asked.query, k=VOTERS)[0]
+    return once, plan_for(rooms, snapshot, epoch, asked.encoded, voters)
+
+
 def plan_for(
     rooms: Rooms, snapshot: Snapshot, epoch: Epoch, encoded: EncodedQuery | None, voters: Keys
 ) -> Plan:
@@ -204,9 +210,14 @@ def plan_for(
     off = rooms.audit.verdict(rooms.settings.route.recall)
     if off:
         return Plan(legs=("lexical", "dense"), reason=f"full search: {off}")
-    leaves = snapshot.leaf_of(voters)
-    votes = np.bincount(leaves[leaves >= 0], minlength=epoch.router.n_leaves).astype(np.float32)
+    votes = votes_of(snapshot, epoch.router, voters)
     return epoch.router.plan(encoded.vector, votes, settings=rooms.settings.route, n_chunks=snapshot.n_chunks)
+
+
+def votes_of(snapshot: Snapshot, router: Router, voters: Keys) -> Scores:
+    """How many of BM25's best chunks lie in each leaf, [L]; those of the tail have no leaf."""
+    leaves = snapshot.leaf_of(voters)
+    return np.bincount(leaves[leaves >= 0], minlength=router.n_leaves).astype(np.float32)
 
 
 def exhaustive(found: Found) -> Mapping[str, Keys]:

@@ -126,7 +126,7 @@ class Codec:
         codes[:, PIECE_BYTES] = _stretch(rotated, coded)
         return [part.tobytes() for part in np.split(codes, ends)[:-1]]
 
-    def decode(self, codes: Sequence[bytes]) -> Decoded:
+    def decode(self, codes: Sequence[bytes | memoryview]) -> Decoded:
         """The vectors of passages given by their codes.
 
         Raises CorruptError (E_CORRUPT) where a code is not a whole number of tokens long, or names a piece

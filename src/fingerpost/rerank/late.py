@@ -61,7 +61,7 @@ def prepare(codec: Codec, tokens: Floats, pieces: Pieces) -> LateQuery:
     )
 
 
-def maxsim(codec: Codec, query: LateQuery, codes: Sequence[bytes]) -> LateScores:
+def maxsim(codec: Codec, query: LateQuery, codes: Sequence[bytes | memoryview]) -> LateScores:
     """The scores of passages given by their codes.
 
     Raises CorruptError (E_CORRUPT) for a code that this codec cannot have written.

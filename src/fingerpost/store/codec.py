@@ -22,7 +22,7 @@ def passage(chunk: Chunk, *, context: bool = True) -> str:
     >>> passage(Chunk("c", "d", 0, 0, 4, "text", title="Guide", heading=("Install",)))
     'Guide › Install\\ntext'
     """
-    return f"{chunk.context}\n{chunk.text}" if context and chunk.context else chunk.text
+    return chunk.passage if context else chunk.text
 
 
 def dump_labels(labels: Labels) -> str | None:

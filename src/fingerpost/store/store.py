@@ -291,10 +291,6 @@ class Store:
         """A view of the newest acknowledged state, this process's or another's; it never changes."""
         return self._state.snapshot()
 
-    def refresh(self) -> None:
-        """Follow what another process has written; ``snapshot`` does so by itself."""
-        self._state.follow()
-
     def status(self) -> dict[str, int | str]:
         """Counts and versions."""
         with self._state.lock:
