@@ -11,6 +11,8 @@ import pytest
 
 import fingerpost
 from fingerpost.errors import InputError
+from fingerpost.index import building
+from fingerpost.index.rooms import silent
 from fingerpost.records import Pair
 
 TOPICS = 60
@@ -91,6 +93,30 @@ def test_a_new_document_is_found_without_learning_again(taught: Path, tmp_path: 
     with fingerpost.open(tmp_path / "kb", write=True) as index:
         index.update(tmp_path / "new.md")
         assert index.search("which needle does the gramophone need", k=1)[0].title == "Gramophone"
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_taught_document_keeps_its_lesson_when_it_is_updated(
+    taught: Path, tmp_path: Path, folded: bool
+) -> None:
+    kb, page = Path(shutil.copytree(taught, tmp_path / "kb")), corpus(tmp_path)
+    with fingerpost.open(kb) as index:
+        before = hits(index)
+    for edition in ("second", "third"):
+        page.write_text(page.read_text().replace("has these parts", f"({edition} edition) has these parts"))
+        with fingerpost.open(kb, write=True) as index:
+            updated = index.update(page)
+            assert updated.counts["updated"] == TOPICS
+            index.search("anything")
+            if folded:
+                building.fold(index._rooms, silent)
+            assert hits(index) >= before - 0.05
+    with fingerpost.open(kb, write=True) as index:
+        index.delete("m7")
+        assert "m7" not in {span.doc_id for span in index.search(f"the {nickname(7)}", k=50)}
+        rows = index.status()["taught_documents"]
+        building.fold(index._rooms, silent)
+        assert index.status()["taught_documents"] == int(rows) - 1
 
 
 def test_the_explanation_of_a_learned_result_names_its_factors(taught: Path) -> None:

@@ -169,13 +169,29 @@ def test_columns_shortlist_and_deletion() -> None:
     assert columns["memory"][best - 1000] == pytest.approx(scores, abs=1e-5)
     assert (columns["memory"][30:] == columns["map"][30:]).all()
     assert (columns["trained"] > 0).sum() == 30
-    less = learned.without(best[:1])
+    less = learned.only(learned.keys[learned.keys != best[0]])
     assert best[0] not in less.keys
     assert len(less.asked) == less.counts.sum()
     assert less.columns(given.queries[0], best[:1], vectors[best[:1] - 1000])["trained"].tolist() == [0.0]
     nobody = Memory.identity(DIM).columns(given.queries[0], keys(vectors), vectors)
     assert (nobody["map"] == nobody["memory"]).all()
     assert len(Memory.identity(DIM).shortlist(given.queries[0], 5)[0]) == 0
+
+
+def test_a_row_follows_its_document_to_a_new_version_and_dies_with_it() -> None:
+    vectors, given = world(60)
+    learned = memory.fit(vectors, keys(vectors), given, penalty=Penalty(1e-2, 1e-3))
+    first, second = learned.keys[:2].tolist()
+    moved = learned.renamed({first: 5000, 5000: 5001, second: None})
+    query, ones = given.queries[0], np.array([first, 5000, 5001, second])
+    counts = moved.columns(query, ones, vectors[:4])["trained"]
+    assert (counts > 0).tolist() == [False, False, True, False]
+    assert 5001 in moved.shortlist(query, 60)[0]
+    assert second not in moved.shortlist(query, len(moved.keys) - 1)[0]
+    kept = moved.only(np.array([5001]))
+    assert kept.keys.tolist() == [5001]
+    assert np.allclose(kept.rows[0], learned.rows[0])
+    assert len(kept.asked) == learned.counts[0]
 
 
 def test_a_document_starts_at_the_chunks_its_queries_mean() -> None:

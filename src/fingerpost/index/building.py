@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from fingerpost.compiler import chunk, pairs, prepare, read
 from fingerpost.errors import InputError
-from fingerpost.index.rooms import ADDRESSES, CODEC, LEARNED, ROUTER, SOURCES, Progress, Rooms
+from fingerpost.index.rooms import ADDRESSES, CODEC, LEARNED, MEMORY, ROUTER, SOURCES, Progress, Rooms
 from fingerpost.models.encoder import Encoded
 from fingerpost.records import Chunk, Document, Pair, Rejection
 from fingerpost.rerank.codec import Codec
 from fingerpost.route import address, describe, graph
 from fingerpost.route.address import Addresses
+from fingerpost.route.memory import Memory
 from fingerpost.route.router import Router
 from fingerpost.store.codec import refusal
 from fingerpost.store.publish import Layout
@@ -125,7 +126,7 @@ def fold(rooms: Rooms, progress: Progress, *, roots: Mapping[str, str] | None = 
         near = graph.neighbours(rows, laid.leaf_offsets)
     progress("address", len(vectors), len(vectors))
     artifacts |= {ROUTER: router.to_bytes(), ADDRESSES: _described(rooms, keys, laid)}
-    artifacts |= _carried(rooms)
+    artifacts |= _carried(rooms, standing.docs)
     progress("publish", 0, 1)
     layout = Layout(keys, laid.leaf_offsets, standing.seq, graph=near, artifacts=artifacts)
     generation = rooms.store.publish(layout)
@@ -232,11 +233,18 @@ def _described(rooms: Rooms, keys: NDArray[np.int64], laid: Addresses) -> bytes:
     return describe.to_json(describe.descriptors(rows_of, addresses=laid.addresses))
 
 
-def _carried(rooms: Rooms) -> dict[str, bytes]:
-    """What was trained goes on from generation to generation as it is."""
+def _carried(rooms: Rooms, documents: NDArray[np.int64]) -> dict[str, bytes]:
+    """What was trained goes on from generation to generation. The memory follows its documents to their new
+    versions, and forgets those that were deleted.
+    """
     desk = rooms.store.desk
-    found = {name: desk.artifact(name) for name in (CODEC, *LEARNED)}
-    return {name: body for name, body in found.items() if body is not None}
+    found = {name: body for name in (CODEC, *LEARNED) if (body := desk.artifact(name)) is not None}
+    if MEMORY in found:
+        memory = Memory.from_bytes(found[MEMORY])
+        now = memory.renamed(desk.replaced()).only(documents)
+        if not np.array_equal(now.keys, memory.keys):
+            found[MEMORY] = now.to_bytes()
+    return found
 
 
 def _dump(value: Mapping[str, str]) -> bytes:

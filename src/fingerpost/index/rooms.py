@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -19,6 +19,7 @@ from fingerpost.route import describe
 from fingerpost.route.drift import Audit
 from fingerpost.route.memory import Memory
 from fingerpost.route.router import Router
+from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.store import Store
 
 ROUTER, CODEC = "router.safetensors", "codec.safetensors"
@@ -84,6 +85,7 @@ class Rooms:
     def __init__(self, path: Path, store: Store, settings: Settings) -> None:
         self.path, self.store, self.settings = path, store, settings
         self._epoch: tuple[int, Epoch] | None = None
+        self._current: tuple[int, int, Epoch] | None = None
         self.audit = Audit()
 
     @cached_property
@@ -110,3 +112,20 @@ class Rooms:
         if self._epoch is None or self._epoch[0] != snapshot.generation:
             self._epoch = (snapshot.generation, Epoch.of(snapshot))
         return self._epoch[1]
+
+    def current(self, snapshot: Snapshot) -> Epoch:
+        """The epoch of a snapshot, its memory naming documents by the versions that stand in the snapshot."""
+        epoch = self.epoch(snapshot)
+        memory, known = epoch.judges.memory, self._current
+        if memory is None or not len(memory.keys):
+            return epoch
+        if known is None or known[0] != snapshot.generation or known[1] > snapshot.seq:
+            known = (snapshot.generation, snapshot.folded_seq, epoch)
+        if known[1] < snapshot.seq:
+            replaced, memory = snapshot.replaced(known[1]), known[2].judges.memory
+            if replaced and memory is not None:
+                judges = replace(epoch.judges, memory=memory.renamed(replaced))
+                known = (*known[:2], replace(epoch, judges=judges))
+            known = (known[0], snapshot.seq, known[2])
+        self._current = known
+        return known[2]

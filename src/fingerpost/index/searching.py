@@ -101,7 +101,7 @@ def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
     allow = snapshot.allow(list(request.filters) or None, list(request.principals))
     if rooms.settings.store.isolation == "strict":
         snapshot = Isolated(snapshot, snapshot.allow(None, list(request.principals)))
-    epoch = Epoch() if isinstance(snapshot, Isolated) else rooms.epoch(snapshot)
+    epoch = Epoch() if isinstance(snapshot, Isolated) else rooms.current(snapshot)
     encoder = rooms.encoder
     recorder = Recorder()
     with recorder.stage("encode"):

@@ -1,1 +1,1 @@
-"""Traces: what was done for a query, stage by stage, and how long it took."""
+"""Traces, metrics, spans and the query log: what was done for a query, told to whoever should know."""

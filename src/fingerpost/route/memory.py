@@ -3,14 +3,16 @@
 Two parts. A *query map* q' = normalise(q + A q) that starts at the identity and serves every document, seen
 or not. A *row* for each document that queries asked for, which starts at the document's own vector and
 moves only as far as its queries pay for. A new document needs no training: it is scored by its own vector
-under the map. A deleted one loses its row. The idea is DSI's (Tay et al. 2022, arXiv:2202.06991) with the
-document's vector as its output row (Nguyen and Yates 2023, arXiv:2306.11397).
+under the map. An updated one keeps its row under its new version's key, a deleted one loses it. The idea is
+DSI's (Tay et al. 2022, arXiv:2202.06991) with the document's vector as its output row (Nguyen and Yates
+2023, arXiv:2306.11397).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import inf
 from typing import Any, cast
 
@@ -22,6 +24,9 @@ from fingerpost.route.descent import TEMPERATURE, Problem, fit_map, fit_rows, ma
 from fingerpost.route.kmeans import F32, I64, group_sums, unit
 from fingerpost.route.pack import expect, pack, unpack
 from fingerpost.route.pairs import Pairs
+
+GONE = -1
+"""The key of a row whose document was deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +41,9 @@ class Penalty:
     shift: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Memory:
-    """``matrix`` [d, d]; ``keys`` [s] the trained documents (sorted); ``rows`` [s, d]; ``counts`` [s]
+    """``matrix`` [d, d]; ``keys`` [s] the trained documents; ``rows`` [s, d]; ``counts`` [s]
     their queries.
 
     ``asked`` [counts.sum(), d]: the mapped training queries, those of a document side by side. They are
@@ -74,6 +79,7 @@ class Memory:
     def shortlist(self, query: F32, k: int) -> tuple[I64, F32]:
         """The keys and scores of the k best trained documents, best first."""
         scores = self.rows @ self.map(query) - np.float32(self.penalty.shift)
+        scores[self.keys == GONE] = -np.inf
         best = np.argsort(-scores, kind="stable")[:k]
         return self.keys[best], scores[best]
 
@@ -123,9 +129,22 @@ class Memory:
         """The memory without its training queries: nothing to read them from, and no ``nearest`` column."""
         return replace(self, asked=self.asked[:0])
 
-    def without(self, doc_keys: I64) -> Memory:
-        """The memory after documents were deleted: their rows are gone."""
-        kept = ~np.isin(self.keys, doc_keys)
+    def renamed(self, successors: Mapping[int, int | None]) -> Memory:
+        """The memory after documents were replaced: a row goes on under the key of the version that took its
+        document's place. ``successors`` come oldest first; a deleted document's row is found no more.
+        """
+        place = {key: at for at, key in enumerate(self.keys.tolist())}
+        keys = self.keys.copy()
+        for old, new in successors.items():
+            if (at := place.pop(old, None)) is not None:
+                keys[at] = GONE if new is None else new
+                if new is not None:
+                    place[new] = at
+        return replace(self, keys=keys)
+
+    def only(self, doc_keys: I64) -> Memory:
+        """The memory of these documents: the rows and queries of all others are gone."""
+        kept = np.isin(self.keys, doc_keys)
         asked = self.asked[np.repeat(kept, self.counts)] if len(self.asked) else self.asked
         return replace(
             self, keys=self.keys[kept], rows=self.rows[kept], counts=self.counts[kept], asked=asked
@@ -173,10 +192,16 @@ class Memory:
             tuple(cast(list[str], facts["notes"])),
         )
 
+    @cached_property
+    def _sorted(self) -> I64:
+        """The order that sorts ``keys``."""
+        return np.argsort(self.keys, kind="stable")
+
     def _find(self, doc_keys: I64) -> tuple[I64, NDArray[np.bool_]]:
         if not len(self.keys):
             return np.zeros(len(doc_keys), np.int64), np.zeros(len(doc_keys), np.bool_)
-        at = np.minimum(np.searchsorted(self.keys, doc_keys), len(self.keys) - 1)
+        at = np.searchsorted(self.keys, doc_keys, sorter=self._sorted)
+        at = self._sorted[np.minimum(at, len(self.keys) - 1)]
         return at, self.keys[at] == doc_keys
 
 

@@ -53,6 +53,11 @@ class Desk:
         with self._state.lock:
             return self._state.ledger.chunks([int(key) for key in keys])
 
+    def replaced(self) -> dict[int, int | None]:
+        """Document versions that ended since the generation, oldest first, each with its successor."""
+        with self._state.lock:
+            return self._state.ledger.replaced(self._state.generation.manifest.seq, self._state.live.seq)
+
     def leaf_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """The leaf of each chunk in the generation; -1 for one that is newer."""
         rows = self._state.generation.rows.of(keys)

@@ -179,6 +179,21 @@ class Ledger:
             raise corrupt("ledger.db live", f"it leads to another version than the one of {doc_id!r}")
         return version
 
+    def replaced(self, after: int, until: int) -> dict[int, int | None]:
+        """Versions that ended in ``after < seq <= until``, oldest first: the version that took the place of
+        each in the same transaction, or None where the document was deleted.
+        """
+        sql = f"SELECT {DOCUMENT} FROM documents WHERE valid_to > ? AND valid_to <= ? ORDER BY valid_to, key"
+        ended = [checked_version(row) for row in self.rows(sql, (after, until))]
+        began = {(version.doc_id, version.valid_from): version.key for version in ended}
+        found = {}
+        for version in ended:
+            newer = self.live(version.doc_id)
+            if newer is not None:
+                began[newer.doc_id, newer.valid_from] = newer.key
+            found[version.key] = began.get((version.doc_id, version.valid_to or 0))
+        return found
+
     def verify_documents(self, *, again: bool = False) -> None:
         """Check the row of every document that came since the last call (all of them ``again``),
         so that filters and look-ups through SQLite's own indexes rest on whole rows.

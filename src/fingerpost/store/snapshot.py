@@ -39,6 +39,11 @@ class Snapshot:
         return self._view.seq
 
     @property
+    def folded_seq(self) -> int:
+        """The ledger's seq that the generation holds everything up to."""
+        return self._view.generation.manifest.seq
+
+    @property
     def dim(self) -> int:
         """Length of a vector; 0 without a model."""
         return self._view.generation.manifest.dim
@@ -161,6 +166,10 @@ class Snapshot:
         base, tail = self._masks(allow)
         held = self._view.generation.keys
         return np.concatenate([held if base is None else held[base], self._view.tail.keys[tail]])
+
+    def replaced(self, after: int) -> dict[int, int | None]:
+        """Versions that ended after ``after``, oldest first, and their successors (None: deleted)."""
+        return self._ledger.replaced(after, self.seq)
 
     def chunk_keys(self, doc_keys: Keys) -> Keys:
         """The standing chunks of documents, given by key; documents that stand no longer have none."""
