@@ -6,6 +6,7 @@ import json
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 from time import perf_counter
 
 import pytest
@@ -20,6 +21,7 @@ HEAVY = (
     "safetensors",
     "tokenizers",
 )
+LEARNING = ("lightgbm", "scipy", "sklearn", "onnx", "torch")
 LOADED = "import sys, json; json.dump(sorted(sys.modules), sys.stdout)"
 
 
@@ -41,6 +43,11 @@ def _modules(code: str) -> set[str]:
 )
 def test_nothing_heavy_is_loaded(code: str) -> None:
     assert not _modules(code).intersection(HEAVY)
+
+
+def test_what_only_learning_needs_is_not_loaded_by_a_search(tiny_kb: Path) -> None:
+    code = f"import fingerpost; fingerpost.open({str(tiny_kb)!r}).search('token'); print(); {LOADED}"
+    assert not _modules(code).intersection(LEARNING)
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
 from fingerpost.rerank.features import NAMES, RISING, Table
 from fingerpost.rerank.forest import START, Forest
+
+if TYPE_CHECKING:
+    import lightgbm
 
 LEAST_QUERIES = 100  # with fewer, held-out figures are noise (cosqa: 1 standard error = 0.02 at 500)
 FOLDS = 4
@@ -132,6 +135,8 @@ def _boost(
     train: Sequence[Group], stop: Sequence[Group], parameters: Mapping[str, object], rounds: int
 ) -> lightgbm.Booster:
     """Boost ``rounds`` trees, or as many as were best for the stopping groups where there are some."""
+    import lightgbm  # a second of work, and only training needs it
+
     rising = [int(name in RISING) for name in NAMES]
     data = _dataset(train, None)
     booster = lightgbm.train(
@@ -147,6 +152,8 @@ def _boost(
 
 
 def _dataset(groups: Sequence[Group], reference: lightgbm.Dataset | None) -> lightgbm.Dataset:
+    import lightgbm
+
     rows = np.concatenate([group.rows for group in groups])
     return lightgbm.Dataset(
         rows,
