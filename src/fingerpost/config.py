@@ -163,6 +163,25 @@ class LlmSettings(Section):
     ] = 30.0
 
 
+class ObserveSettings(Section):
+    """What is told of searches and answers: all off by default, and nothing leaves the machine by itself."""
+
+    metrics: Annotated[
+        bool, Field(description="count for Prometheus, see Index.metrics (extra 'observe')")
+    ] = False
+    spans: Annotated[bool, Field(description="make OpenTelemetry spans (extra 'observe')")] = False
+    content: Annotated[
+        bool, Field(description="put the masked query and the ids of the results on spans")
+    ] = False
+    log_queries: Annotated[
+        bool, Field(description="keep masked queries, their stages and clicks in the index folder")
+    ] = False
+    log_share: Annotated[float, Field(gt=0, le=1, description="share of the queries that are kept")] = 1.0
+    log_mb: Annotated[
+        int, Field(ge=1, le=10_000, description="size of the query log, MB; the oldest half goes first")
+    ] = 64
+
+
 class Settings(Section):
     """The whole tree."""
 
@@ -176,6 +195,7 @@ class Settings(Section):
     rerank: RerankSettings = RerankSettings()
     ground: GroundSettings = GroundSettings()
     llm: LlmSettings = LlmSettings()
+    observe: ObserveSettings = ObserveSettings()
 
     @model_validator(mode="before")
     @classmethod

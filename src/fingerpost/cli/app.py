@@ -23,6 +23,7 @@ from fingerpost.cli import (
     errors,
     evaluate,
     explain,
+    feedback,
     init,
     learn,
     output,
@@ -49,7 +50,7 @@ app = typer.Typer(
 for verb in (
     *(demo.demo, init.init, compile.compile, update.update, delete.delete, learn.learn, rollback.rollback),
     *(search.search, ask.ask, explain.explain, route.route, evaluate.evaluate, compare.compare),
-    advise.advise,
+    *(advise.advise, feedback.feedback),
     *(status.status, doctor.doctor, docs.docs),
 ):
     app.command()(verb)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,9 @@ def evaluate(
     generate: Annotated[
         int, typer.Option("--generate", help="no questions yet? make this many from the index's documents")
     ] = 0,
+    log: Annotated[
+        bool, typer.Option("--log", help="measure on the recorded queries and their clicks")
+    ] = False,
     measure: Annotated[
         list[str] | None, typer.Option("--measure", help="in the field's notation, e.g. nDCG@10 (repeatable)")
     ] = None,
@@ -68,7 +72,7 @@ def evaluate(
     needs, held = gates.gates(require or ()), tuple(principals or ())
     wanted = list(dict.fromkeys([*(measure or MEASURES), *(str(each.measure) for each in needs)]))
     with fingerpost.open(at, settings=options.settings(config)) as index, progress.bars() as draw:
-        asked = _asked(index, questions, split=split, generate=generate, principals=held)
+        asked = _asked(index, Source(questions, split, generate, log), held)
         found = index.evaluate(asked, split=split, measures=wanted, principals=held, progress=draw)
         lost = None
         if misses or report:
@@ -79,17 +83,30 @@ def evaluate(
     gates.check(found, needs)
 
 
-def _asked(
-    index: Index, source: Path | None, *, split: str, generate: int, principals: Sequence[str]
-) -> QuestionSet:
-    """The questions of the source, or generated ones: never both, they are not alike."""
-    if (source is None) == (generate == 0):
-        message = "questions and --generate are not mixed" if generate else "no questions to evaluate on"
-        raise UsageError("E_USAGE", message, cure="name a folder or file, or use --generate 200")
-    if not 0 <= generate <= MOST_GENERATED:
-        message = f"--generate {generate} is not in 1 … {MOST_GENERATED:,}"
+@dataclass(frozen=True)
+class Source:
+    """Where the questions come from: a folder or file and its split, the documents, or the query log."""
+
+    path: Path | None
+    split: str
+    generate: int
+    log: bool
+
+
+def _asked(index: Index, source: Source, principals: Sequence[str]) -> QuestionSet:
+    """The questions of the one source that was named: never of two, they are not alike."""
+    named = (source.path is not None) + bool(source.generate) + source.log
+    if named != 1:
+        message = "no questions to evaluate on"
+        if named:
+            message = "questions, --generate and --log are not mixed"
+        raise UsageError("E_USAGE", message, cure="name a folder or file, or use --generate 200 or --log")
+    if not 0 <= source.generate <= MOST_GENERATED:
+        message = f"--generate {source.generate} is not in 1 … {MOST_GENERATED:,}"
         raise UsageError("E_RANGE", message, cure="ask for some hundred questions")
-    return index.questions(source, split=split, generate=generate, principals=principals)
+    if source.log:
+        return index.logged()
+    return index.questions(source.path, split=source.split, generate=source.generate, principals=principals)
 
 
 def _show(found: Evaluation, lost: list[Miss] | None, *, as_json: bool, per_query: bool) -> None:

@@ -12,9 +12,10 @@ from fingerpost.cli import options, reports
 
 def learn(
     pairs: Annotated[
-        Path,
+        Path | None,
         typer.Option("--pairs", help="a BEIR folder (its training split) or JSON Lines of query and doc_id"),
-    ],
+    ] = None,
+    log: Annotated[bool, typer.Option("--log", help="learn from the clicks of the query log")] = False,
     at: options.At = options.DEFAULT_AT,
     config: options.Config = None,
     as_json: options.Json = False,
@@ -26,7 +27,11 @@ def learn(
     """
     import fingerpost
     from fingerpost.cli import progress
+    from fingerpost.errors import UsageError
 
+    if (pairs is None) != log:
+        message = "--pairs and --log are not mixed" if log else "no pairs to learn from"
+        raise UsageError("E_USAGE", message, cure="name a folder or file with --pairs, or use --log")
     with fingerpost.open(at, write=True, settings=options.settings(config)) as index, progress.bars() as draw:
-        report = index.learn(pairs, progress=draw)
+        report = index.learn(index.clicks() if pairs is None else pairs, progress=draw)
     reports.finish(report, as_json=as_json)

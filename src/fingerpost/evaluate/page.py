@@ -68,8 +68,7 @@ class Lost:
 
 def page(found: Evaluation, *, latency: Latency, lost: Lost | None = None) -> str:
     """The whole file as text; the same evaluation gives the same text, latency apart."""
-    made = "generated " if found.generated else ""
-    title = f"{found.name}, {found.split}: {len(found.query_ids):,} {made}questions"
+    title = f"{found.name}, {found.split}: {len(found.query_ids):,} {found.kind}questions"
     body = [
         f"<h1>Search quality</h1><p>{escape(title)}</p>",
         *(f'<p class="soft">{escape(note)}</p>' for note in found.notes),

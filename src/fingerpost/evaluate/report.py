@@ -30,6 +30,7 @@ class Evaluation:
     values: Mapping[str, NDArray[np.float64]]
     seen: NDArray[np.bool_]
     generated: bool = False
+    logged: bool = False
     notes: tuple[str, ...] = ()
 
     def means(self, rows: NDArray[np.bool_] | None = None) -> Legs:
@@ -61,6 +62,11 @@ class Evaluation:
         table = self.values[leg]
         return float(table[:, at].mean()) if len(table) else float("nan")
 
+    @property
+    def kind(self) -> str:
+        """What sort of questions these are, as a word before the noun; "" for judged ones."""
+        return "generated " if self.generated else "logged " if self.logged else ""
+
     def _named(self, row: NDArray[np.float64] | None) -> dict[str, float | None]:
         if row is None:
             return {str(measure): None for measure in self.measures}
@@ -78,6 +84,7 @@ def to_json(evaluation: Evaluation, *, level: float = 0.95, per_query: bool = Fa
         "queries": len(evaluation.query_ids),
         "split": evaluation.split,
         "generated": evaluation.generated,
+        "log": evaluation.logged,
         "legs": evaluation.means(),
         "seen": {"queries": int(seen.sum()), "legs": evaluation.means(seen)},
         "unseen": {"queries": int((~seen).sum()), "legs": evaluation.means(~seen)},
@@ -117,8 +124,7 @@ def table(evaluation: Evaluation, *, markdown: bool = False) -> str:
         rows += [
             [f"{leg}, {title}", *(_number(means[name]) for name in names)] for leg, means in legs.items()
         ]
-    made = " generated" if evaluation.generated else ""
-    head = f"{evaluation.name}, {evaluation.split}: {len(evaluation.query_ids):,}{made} queries"
+    head = f"{evaluation.name}, {evaluation.split}: {len(evaluation.query_ids):,} {evaluation.kind}queries"
     lines = [head, *([""] if markdown else []), *layout([["", *names], *rows], markdown=markdown)]
     return "\n".join([*lines, *(f"note: {note}" for note in evaluation.notes)])
 

@@ -56,6 +56,7 @@ def evaluate(
         {leg: np.array(values) for leg, values in rows.items()},
         np.array([query_id in seen for query_id in questions.queries], dtype=bool),
         generated=questions.generated,
+        logged=questions.logged,
         notes=(*questions.notes, *_unanswerable(questions)),
     )
 

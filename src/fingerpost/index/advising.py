@@ -16,7 +16,7 @@ from fingerpost.evaluate import measures, runner
 from fingerpost.evaluate.advise import Advice, Facts, Group, Stack
 from fingerpost.evaluate.datasets import QuestionSet, load_beir, seen_queries
 from fingerpost.index import searching
-from fingerpost.index.evaluating import questions_of
+from fingerpost.index.evaluating import TAUGHT, questions_of
 from fingerpost.index.ranking import Judges
 from fingerpost.index.rooms import Epoch, Progress, Rooms, Shelf
 from fingerpost.index.searching import Request, Run
@@ -65,7 +65,7 @@ def advise(
 
 def _taught(rooms: Rooms, questions: QuestionSet) -> NDArray[np.bool_]:
     """Which questions the index was taught, word for word."""
-    known = {pair.query.casefold() for pair in rooms.store.pairs() if pair.origin == "gold"}
+    known = {pair.query.casefold() for pair in rooms.store.pairs() if pair.origin in TAUGHT}
     return np.array([text.casefold() in known for text in questions.queries.values()], dtype=bool)
 
 
@@ -83,7 +83,7 @@ def _facts(
         exact=float(advising.exact(texts).mean()),
         taught=float(taught.mean()),
         fresh=snapshot.n_fresh / max(1, snapshot.n_chunks),
-        labels=sum(pair.origin == "gold" for pair in rooms.store.pairs()),
+        labels=sum(pair.origin in TAUGHT for pair in rooms.store.pairs()),
         available=_available(source),
     )
 

@@ -24,6 +24,8 @@ from fingerpost.retrieve import fuse
 DEPTH = 100
 """Documents each leg is asked for, unless a measure looks deeper."""
 BATCH = 256
+TAUGHT = ("gold", "log")
+"""Origins of the pairs that `learn` was given; the others were made from the documents."""
 
 Questions = Path | QuestionSet
 
@@ -35,7 +37,7 @@ def questions_of(rooms: Rooms, source: Questions, split: str) -> QuestionSet:
     found = source if isinstance(source, QuestionSet) else load(source, split)
     if found.trained is not None or found.generated:
         return found
-    return replace(found, trained=frozenset(p.doc_id for p in rooms.store.pairs() if p.origin == "gold"))
+    return replace(found, trained=frozenset(p.doc_id for p in rooms.store.pairs() if p.origin in TAUGHT))
 
 
 def generated(rooms: Rooms, count: int, *, principals: Sequence[str] = ()) -> QuestionSet:

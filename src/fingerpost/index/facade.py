@@ -20,7 +20,9 @@ from fingerpost.index import (
     building,
     evaluating,
     explaining,
+    feedback,
     learning,
+    observing,
     searching,
     updating,
     upkeep,
@@ -48,6 +50,7 @@ class Index:
 
     def __init__(self, rooms: Rooms, report: Report | None = None) -> None:
         self._rooms = rooms
+        self._observing = observing.of(rooms)
         self.report = report or Report()
 
     def search(
@@ -61,7 +64,13 @@ class Index:
     ) -> tuple[list[Span], Trace]:
         """Search, and say what was done stage by stage."""
         _check_k(k)
-        found = searching.find(self._rooms, Request(query, filters, principals))
+        request = Request(query, filters, principals)
+        if self._observing is None:
+            return self._trace(request, k)
+        return self._observing.search(query, k, lambda: self._trace(request, k))
+
+    def _trace(self, request: Request, k: int) -> tuple[list[Span], Trace]:
+        found = searching.find(self._rooms, request)
         recorder = Recorder()
         with recorder.stage("spans") as stage:
             spans = spans_of(found, k=k, settings=self._rooms.settings)
@@ -70,7 +79,14 @@ class Index:
 
     def ask(self, question: str, *, filters: Sequence[str] = (), principals: Sequence[str] = ()) -> Answer:
         """An answer whose every statement cites a verified span, or a refusal that says why."""
-        return answering.ask(self._rooms, Request(question, filters, principals))
+        request = Request(question, filters, principals)
+        if self._observing is None:
+            return answering.ask(self._rooms, request)
+        return self._observing.ask(question, lambda: answering.ask(self._rooms, request))
+
+    def metrics(self) -> str:
+        """Counts and times since this index was opened, in Prometheus' text format: `[observe] metrics`."""
+        return observing.text(self._observing)
 
     def document(self, doc_id: str, *, principals: Sequence[str] = ()) -> Document:
         """A document with its text. NotFoundError for one that is not there, or not for these principals."""
@@ -108,6 +124,18 @@ class Index:
     def learn(self, pairs: str | Path | Iterable[Pair], *, progress: Progress = silent) -> Report:
         """Train on pairs of queries and documents; what does not serve held-out queries changes nothing."""
         return learning.learn(self._rooms, pairs, progress)
+
+    def feedback(self, query: str, doc_id: str, *, principals: Sequence[str] = ()) -> None:
+        """Record in the query log (`[observe] log_queries`) that a document was what the query wanted."""
+        feedback.click(self._rooms, query, _normal(doc_id), principals=principals)
+
+    def logged(self) -> QuestionSet:
+        """The recorded queries that were clicked, with their documents: for `evaluate`, never among gold."""
+        return feedback.questions(self._rooms)
+
+    def clicks(self) -> list[Pair]:
+        """The recorded clicks as training pairs of the origin `log`: for `learn`."""
+        return feedback.pairs(self._rooms)
 
     def questions(
         self,
@@ -219,6 +247,7 @@ def compile(
         raise UsageError("E_USAGE", "nothing to compile", cure="name a folder, a file or a pattern")
     rooms = _rooms_for(Path(to), settings)
     try:
+        index = Index(rooms)
         done = building.ingest(rooms, sources, progress)
         building.encode(rooms, progress)
         if not rooms.store.desk.folded or building.roots_of(rooms) != dict(done.roots):
@@ -226,7 +255,8 @@ def compile(
     except BaseException:
         rooms.store.close()
         raise
-    return Index(rooms, updating.report(rooms, done, deleted=0))
+    index.report = updating.report(rooms, done, deleted=0)
+    return index
 
 
 def open(path: str | Path, *, write: bool = False, settings: Settings | None = None) -> Index:
@@ -238,7 +268,11 @@ def open(path: str | Path, *, write: bool = False, settings: Settings | None = N
     _must_exist(Path(path))
     policy = policy_digest(settings.mask) if settings else None
     store = Store.open(Path(path), write=write, policy=policy)
-    return Index(Rooms(Path(path), store, settings or store.settings))
+    try:
+        return Index(Rooms(Path(path), store, settings or store.settings))
+    except BaseException:
+        store.close()
+        raise
 
 
 def doctor(path: str | Path, *, repair: bool = False, progress: Progress = silent) -> list[Finding]:

@@ -56,7 +56,7 @@ def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress)
         )
     given = read_pairs(source)
     snapshot = rooms.store.snapshot()
-    earlier = [pair for pair in rooms.store.pairs() if pair.origin == "gold"]
+    earlier = [pair for pair in rooms.store.pairs() if pair.origin in ("gold", "log")]
     lesson = prepare(rooms, snapshot, [*earlier, *given], progress)
     memory, forest, notes = train(rooms, snapshot, lesson, progress)
     rooms.store.add_pairs(given)

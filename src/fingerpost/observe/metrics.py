@@ -1,7 +1,7 @@
 """Prometheus metrics of one open index: how many searches, how long each stage took, what went wrong.
 
-Needs the extra ``observe`` (prometheus-client). Every index has a registry of its own, so that two of them in
-one process do not mix; what is a state and not an event – audits, fresh chunks – is read when it is asked for.
+Needs the extra ``observe`` (prometheus-client). Every index has a registry of its own, so that two in one
+process do not mix; what is a state and not an event – audits, fresh chunks – is read when it is asked for.
 """
 
 from __future__ import annotations

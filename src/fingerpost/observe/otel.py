@@ -1,7 +1,7 @@
 """OpenTelemetry spans of every search and answer, and of their stages. Needs the extra ``observe``.
 
-Only the API is used: where the spans go, and how many of them, is what the application's SDK says; without one
-they go nowhere. A search made inside a span of the application becomes its child. Names are in ``names``.
+Only the API is used: where the spans go, and how many of them, the application's SDK says; without one they
+go nowhere. A search made inside a span of the application becomes its child. Names are in ``names``.
 """
 
 from __future__ import annotations
