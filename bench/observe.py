@@ -2,11 +2,11 @@
 
     python -m bench.observe [--at bench/cache/quality/scifact] [--rounds 8] [--queries 150]
 
-``off`` is ``Index.trace`` with every observer off against the search alone, beneath the switch: it should cost
-nothing. The others are against ``off``: metrics; spans by the real SDK (batched, to an exporter that drops
-them); the query log; all three. Each query is asked in every way before the next one, in another order each
-time; a cost is the median of the differences of such pairs. CPU time of the whole process, the SDK's thread
-included, so that a busy machine disturbs it little.
+``off`` is ``Index.trace`` with every observer off against the search alone, beneath the switch: it should
+cost nothing. The others are against ``off``: metrics; spans by the real SDK (batched, to an exporter that
+drops them); the query log; all three. Each query is asked in every way before the next one, in another order
+each time; a cost is the median of the differences of such pairs. CPU time of the whole process, the SDK's
+thread included, so that a busy machine disturbs it little.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import fingerpost
 from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.evaluate.datasets import load_beir
+from fingerpost.index import observing
 from fingerpost.index.searching import Request
 
 WAYS: Mapping[str, Mapping[str, bool]] = {
@@ -39,6 +40,7 @@ WAYS: Mapping[str, Mapping[str, bool]] = {
     "all": {"metrics": True, "spans": True, "log_queries": True},
 }
 K = 10
+ONE_THREAD = {"compile": {"threads": 1}}
 
 
 class Nowhere(SpanExporter):
@@ -50,14 +52,19 @@ class Nowhere(SpanExporter):
 
 
 def ways(kb: Path, stack: ExitStack) -> dict[str, Callable[[str], object]]:
-    """Way → a search of one query."""
-    found: dict[str, Callable[[str], object]] = {}
+    """Way → a search of one query by the same open index, so that they share its caches and its model."""
+    index = stack.enter_context(fingerpost.open(kb, settings=Settings.model_validate(ONE_THREAD)))
+    rooms = index._rooms
+    found: dict[str, Callable[[str], object]] = {"beneath": lambda text: index._trace(Request(text), K)}
     for name, observe in WAYS.items():
-        settings = Settings.model_validate({"observe": observe, "compile": {"threads": 1}})
-        index = stack.enter_context(fingerpost.open(kb, settings=settings))
-        found[name] = lambda text, index=index: index.trace(text, k=K)
-        if name == "off":
-            found["beneath"] = lambda text, index=index: index._trace(Request(text), K)
+        rooms.settings = Settings.model_validate({"observe": observe, **ONE_THREAD})
+        observers = observing.of(rooms)
+
+        def search(text: str, observers: observing.Observing | None = observers) -> object:
+            index._observing = observers
+            return index.trace(text, k=K)
+
+        found[name] = search
     return found
 
 

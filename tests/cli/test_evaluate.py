@@ -127,3 +127,13 @@ def test_a_report_that_cannot_be_written_is_named(
     )
     assert outcome.status == 4
     assert "no/such/r.html" in outcome.err
+
+
+def test_answers_are_checked_and_their_misses_named(cli: Cli, tiny_kb: Path, corpus: Path) -> None:
+    shared = ("evaluate", corpus / "questions", "--at", tiny_kb, "--answers", 100)
+    facts = json.loads(cli(*shared, "--misses", "--json").out)
+    assert facts["answers"]["shares"]["verbatim"] == facts["answers"]["shares"]["moved"] == 1.0
+    assert facts["answers"]["counts"]["answers"] == facts["queries"]
+    assert {miss["cause"] for miss in facts["misses"]} <= {"grounding"}  # nothing else is missed here
+    assert "of the answers change when the evidence they cite is taken away" in cli(*shared).out
+    assert cli("evaluate", corpus / "questions", "--at", tiny_kb, "--answers", -1).status == 2

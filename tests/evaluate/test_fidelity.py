@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fingerpost.config import GroundSettings
-from fingerpost.evaluate.fidelity import fidelity
+from fingerpost.evaluate.fidelity import alter, fidelity, to_json, told
 from fingerpost.ground.answer import extract
 from fingerpost.records import Answer, Span, Statement
 from fingerpost.text.query import parse
@@ -25,7 +25,13 @@ def test_answers_from_evidence_are_faithful_and_fall_with_it() -> None:
     def without(answer: Answer) -> Answer:
         return answered(answer.question, without=frozenset(span.doc_id for span in answer.citations))
 
-    found = fidelity(map(answered, QUESTIONS), TEXTS.__getitem__, without=without, closed=without)
+    def altered(answer: Answer) -> Answer:
+        spans = [Span(d, d, 0, len(text), alter(text), 1.0) for d, text in TEXTS.items()]
+        return extract(parse(answer.question), spans, settings=SETTINGS)
+
+    found = fidelity(
+        map(answered, QUESTIONS), TEXTS.__getitem__, without=without, altered=altered, closed=without
+    )
     assert found.faults == ()
     assert found.shares() == {
         "cited": 1.0,
@@ -33,6 +39,7 @@ def test_answers_from_evidence_are_faithful_and_fall_with_it() -> None:
         "supported": 1.0,
         "refused": 0.0,
         "moved": 1.0,
+        "followed": 1.0,
         "closed_book": 0.0,
     }
 
@@ -40,9 +47,16 @@ def test_answers_from_evidence_are_faithful_and_fall_with_it() -> None:
 def test_an_answerer_that_ignores_its_evidence_is_found_out() -> None:
     by_heart = Answer("?", (Statement("Paris is the capital of France.", ()),), ())
     found = fidelity(
-        [by_heart], TEXTS.__getitem__, without=lambda answer: answer, closed=lambda answer: answer
+        [by_heart],
+        TEXTS.__getitem__,
+        without=lambda answer: answer,
+        altered=lambda answer: answer,
+        closed=lambda answer: answer,
     )
-    assert (found.cited, found.unmoved, found.closed_book) == (0, 1, 1)
+    assert (found.cited, found.unmoved, found.unfollowed, found.closed_book) == (0, 1, 1, 1)
+    assert to_json(found)["shares"] == found.shares()
+    assert told(found)[-1] == "1 × uncited: a statement cites nothing"
+    assert "  0.0%  of the answers change when the evidence they cite is altered" in told(found)
     assert found.faults == (("uncited", 1),)
 
 

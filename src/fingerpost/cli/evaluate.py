@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from fingerpost.evaluate.attribute import Miss
     from fingerpost.evaluate.datasets import QuestionSet
+    from fingerpost.evaluate.fidelity import Fidelity
     from fingerpost.evaluate.report import Evaluation
     from fingerpost.index import Index
 
@@ -48,6 +49,10 @@ def evaluate(
         bool, typer.Option("--misses", help="name the stage that lost each missed document")
     ] = False,
     k: options.Count = 20,
+    answers: Annotated[
+        int,
+        typer.Option("--answers", help="answer this many of the questions and check what the answers cite"),
+    ] = 0,
     report: Annotated[
         Path | None, typer.Option("--report", help="also write everything, misses too, as one HTML file")
     ] = None,
@@ -61,7 +66,8 @@ def evaluate(
     """Measure search quality on questions with known documents.
 
     Every leg and the whole search are measured, documents seen and unseen in training apart. With `--misses`,
-    -k says among how many results a document must be to count as found.
+    -k says among how many results a document must be to count as found; with `--answers`, a document that is
+    found but not cited is a miss as well.
     """
     import fingerpost
     from fingerpost.cli import progress
@@ -69,6 +75,7 @@ def evaluate(
     from fingerpost.evaluate import require as gates
 
     pages.check(report)
+    _check_answers(answers)
     needs, held = gates.gates(require or ()), tuple(principals or ())
     wanted = list(dict.fromkeys([*(measure or MEASURES), *(str(each.measure) for each in needs)]))
     with fingerpost.open(at, settings=options.settings(config)) as index, progress.bars() as draw:
@@ -76,10 +83,11 @@ def evaluate(
         found = index.evaluate(asked, split=split, measures=wanted, principals=held, progress=draw)
         lost = None
         if misses or report:
-            lost = index.misses(asked, split=split, k=k, principals=held, progress=draw)
+            lost = index.misses(asked, k=k, answers=answers, principals=held, progress=draw)
+        faith = index.fidelity(asked, count=answers, principals=held, progress=draw) if answers else None
         if report:
             pages.write(report, index, pages.Told(asked, found, lost or [], k), principals=held)
-    _show(found, lost if misses else None, as_json=as_json, per_query=per_query)
+    _show(Shown(found, lost if misses else None, faith), as_json=as_json, per_query=per_query)
     gates.check(found, needs)
 
 
@@ -91,6 +99,12 @@ class Source:
     split: str
     generate: int
     log: bool
+
+
+def _check_answers(count: int) -> None:
+    if not 0 <= count <= MOST_GENERATED:
+        message = f"--answers {count} is not in 1 … {MOST_GENERATED:,}"
+        raise UsageError("E_RANGE", message, cure="ask for some hundred answers")
 
 
 def _asked(index: Index, source: Source, principals: Sequence[str]) -> QuestionSet:
@@ -109,16 +123,26 @@ def _asked(index: Index, source: Source, principals: Sequence[str]) -> QuestionS
     return index.questions(source.path, split=source.split, generate=source.generate, principals=principals)
 
 
-def _show(found: Evaluation, lost: list[Miss] | None, *, as_json: bool, per_query: bool) -> None:
-    from fingerpost.evaluate import attribute, report
+@dataclass(frozen=True)
+class Shown:
+    """What was measured: the values, the misses and the answers where they were asked for."""
 
-    told = attribute.summary(lost) if lost is not None else {}
+    found: Evaluation
+    lost: list[Miss] | None
+    answers: Fidelity | None
+
+
+def _show(shown: Shown, *, as_json: bool, per_query: bool) -> None:
+    from fingerpost.evaluate import attribute, fidelity, report
+
     if as_json:
-        output.say(output.as_json({**report.to_json(found, per_query=per_query), **told}))
+        told = attribute.summary(shown.lost) if shown.lost is not None else {}
+        faith = {"answers": fidelity.to_json(shown.answers)} if shown.answers else {}
+        output.say(output.as_json({**report.to_json(shown.found, per_query=per_query), **told, **faith}))
         return
-    output.say(output.visible(report.table(found)))
-    for miss in lost or ():
+    output.say(output.visible(report.table(shown.found)))
+    for miss in shown.lost or ():
         place = f"{output.label(miss.query_id)}  {output.label(miss.doc_id)}"
         output.say(f"{place}  {miss.cause}: {output.one_line(miss.evidence)}")
-    for line in attribute.told(lost or ()):
+    for line in (*attribute.told(shown.lost or ()), *(fidelity.told(shown.answers) if shown.answers else ())):
         output.say(line)

@@ -22,8 +22,8 @@ class QuestionSet:
 
     ``trained`` holds the documents relevant to a training query, None where no training split is known;
     ``passages[query_id][doc_id]`` is the text wanted of a document where the judgements name one;
-    ``generated`` marks questions made from the corpus, ``logged`` recorded queries and clicks; ``notes`` count
-    what was left out.
+    ``generated`` marks questions made from the corpus, ``logged`` recorded queries and clicks; ``notes``
+    count what was left out.
     """
 
     name: str

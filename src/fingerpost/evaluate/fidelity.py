@@ -1,24 +1,43 @@
 """Citation fidelity: does every sentence cite, is every quote verbatim, does it carry the sentence, did it
 matter?
+
+The last is asked by counterfactual: the same question once without the evidence that was cited, once with
+that evidence altered, once with none. An answer that stays as it was did not come from its evidence.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 
-from fingerpost.ground.verify import Read, verify
+from fingerpost.ground.verify import CODES, Read, verify
 from fingerpost.records import Answer
+from fingerpost.text.spans import sentences
 
 AskWithout = Callable[[Answer], Answer]
+
+SHARES: Mapping[str, str] = {
+    "cited": "of the statements cite",
+    "verbatim": "of the statements cite what stands there, word for word",
+    "supported": "of the statements are carried by what they cite",
+    "moved": "of the answers change when the evidence they cite is taken away",
+    "followed": "of the answers change when the evidence they cite is altered",
+    "closed_book": "of the questions are answered with no evidence at all",
+}
+"""What is told of answers, in this order."""
+
+_WORD = re.compile(r"[A-Za-z]{4,}")
+_DIGITS = str.maketrans("0123456789", "3862917045")
 
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
     """Counts over answers. ``replayed`` answers were asked again without what they cited; ``unmoved`` of
-    those said the same again, so they did not come from their evidence. ``closed_book`` were answered from
-    no evidence at all.
+    those said the same again, so they did not come from their evidence. ``altered`` were asked again with
+    other numbers and names in what they cited; ``unfollowed`` of those kept the old ones. ``closed_book`` of
+    the ``probed`` were answered from no evidence at all.
     """
 
     answers: int = 0
@@ -29,6 +48,8 @@ class Fidelity:
     supported: int = 0
     replayed: int = 0
     unmoved: int = 0
+    altered: int = 0
+    unfollowed: int = 0
     probed: int = 0
     closed_book: int = 0
     faults: tuple[tuple[str, int], ...] = ()
@@ -45,6 +66,7 @@ class Fidelity:
             "supported": _share(self.supported, self.statements),
             "refused": _share(self.refused, self.answers),
             "moved": _share(self.replayed - self.unmoved, self.replayed),
+            "followed": _share(self.altered - self.unfollowed, self.altered),
             "closed_book": _share(self.closed_book, self.probed),
         }
 
@@ -54,13 +76,15 @@ def fidelity(
     read: Read,
     *,
     without: AskWithout | None = None,
+    altered: AskWithout | None = None,
     closed: AskWithout | None = None,
 ) -> Fidelity:
     """Check answers against the store.
 
     ``without(answer)`` asks its question again with the cited evidence removed: an answer that stays the
-    same did not come from its evidence. ``closed(answer)`` asks with no evidence: whatever is not a refusal
-    was known by heart.
+    same did not come from its evidence. ``altered(answer)`` asks with the cited text changed by ``alter``: an
+    answer that keeps its words did not read it. ``closed(answer)`` asks with no evidence: whatever is not a
+    refusal was known by heart.
     """
     counts: Counter[str] = Counter()
     faults: Counter[str] = Counter()
@@ -71,10 +95,45 @@ def fidelity(
         if without is not None and not answer.refused:
             counts["replayed"] += 1
             counts["unmoved"] += _same(answer, without(answer))
+        if altered is not None and not answer.refused:
+            counts["altered"] += 1
+            counts["unfollowed"] += _same(answer, altered(answer))
         if closed is not None:
             counts["probed"] += 1
             counts["closed_book"] += not closed(answer).refused
     return Fidelity(**counts, faults=tuple(sorted(faults.items())))
+
+
+def alter(text: str) -> str:
+    """The text with other numbers, and with a word that does not exist for the longest of each sentence.
+
+    >>> alter("Keys rotate every 90 days. So says RFC 9110, section 4.")
+    'Keys vorzimate every 53 days. So says RFC 5883, vorzimate 9.'
+    """
+    changed = []
+    at = 0
+    for start, end in sentences(text):
+        words = _WORD.findall(text, start, end)
+        longest = re.escape(max(words, key=len)) if words else "$^"
+        changed += [text[at:start], re.sub(rf"\b{longest}\b", "vorzimate", text[start:end])]
+        at = end
+    return "".join([*changed, text[at:]]).translate(_DIGITS)
+
+
+def to_json(found: Fidelity) -> dict[str, object]:
+    """The object that ``evaluate --answers --json`` prints under ``answers``."""
+    counts = {field.name: getattr(found, field.name) for field in fields(found) if field.name != "faults"}
+    return {"counts": counts, "shares": found.shares(), "faults": dict(found.faults)}
+
+
+def told(found: Fidelity) -> list[str]:
+    """The same in words, a line each; what was not asked is left out."""
+    lines = [f"answers to {found.answers:,} questions, {found.refused:,} refused"]
+    shares = found.shares()
+    for name, meaning in SHARES.items():
+        if shares[name] is not None:
+            lines.append(f"{shares[name]:6.1%}  {meaning}")
+    return [*lines, *(f"{count:,} × {code}: {CODES[code]}" for code, count in found.faults)]
 
 
 def _check(answer: Answer, read: Read, counts: Counter[str], faults: Counter[str]) -> None:

@@ -31,15 +31,7 @@ def ask(rooms: Rooms, request: Request) -> Answer:
     found = searching.find(rooms, request)
     recorder = Recorder()
     with recorder.stage("ground") as stage:
-        spans = spans_of(found, k=rooms.settings.ground.spans, settings=rooms.settings)
-        extracted = grounding.extract(
-            found.asked.query,
-            spans,
-            settings=rooms.settings.ground,
-            idf=lambda term: float(found.snapshot.idf([term])[0]),
-            meaning=_meaning(rooms, found),
-        )
-        answer = _written(rooms, request.text, spans, extracted)
+        answer = grounded(rooms, found, evidence(rooms, found))
         faults = verify(answer, lambda doc_id: found.snapshot.document(doc_id, allow=found.allow).text)
         if (
             faults
@@ -52,6 +44,23 @@ def ask(rooms: Rooms, request: Request) -> Answer:
         quotes = float(len(answer.citations))
         stage.counts.update(quotes=quotes, verified=quotes, refused=float(answer.refused))
     return replace(answer, trace=searching.extended(found.trace, recorder))
+
+
+def evidence(rooms: Rooms, found: Found) -> list[Span]:
+    """The spans that an answer may draw on."""
+    return spans_of(found, k=rooms.settings.ground.spans, settings=rooms.settings)
+
+
+def grounded(rooms: Rooms, found: Found, spans: Sequence[Span]) -> Answer:
+    """What is answered from these spans, not verified yet: a replay may give it others than were found."""
+    extracted = grounding.extract(
+        found.asked.query,
+        spans,
+        settings=rooms.settings.ground,
+        idf=lambda term: float(found.snapshot.idf([term])[0]),
+        meaning=_meaning(rooms, found),
+    )
+    return _written(rooms, found.asked.query.text, spans, extracted)
 
 
 def _written(rooms: Rooms, question: str, spans: Sequence[Span], extracted: Answer) -> Answer:

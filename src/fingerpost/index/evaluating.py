@@ -15,7 +15,7 @@ from fingerpost.evaluate.attribute import Miss, Reading
 from fingerpost.evaluate.datasets import QuestionSet, load
 from fingerpost.evaluate.generate import generate
 from fingerpost.evaluate.report import Evaluation
-from fingerpost.index import searching
+from fingerpost.index import answering, fidelity, searching
 from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.index.searching import Found, Keys, Request
 from fingerpost.records import Document
@@ -86,16 +86,33 @@ def evaluate(
     return runner.evaluate(questions, rank, parsed, progress=drawn)
 
 
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """How far misses are followed: a document must be among the first ``k``, and for ``answers`` of the
+    questions, evenly drawn, the answer must cite it too.
+    """
+
+    k: int
+    answers: int = 0
+
+
 def misses(
-    rooms: Rooms, source: Questions, *, split: str, k: int, principals: Sequence[str] = (), progress: Progress
+    rooms: Rooms,
+    source: Questions,
+    follow: Follow,
+    *,
+    split: str,
+    principals: Sequence[str] = (),
+    progress: Progress,
 ) -> list[Miss]:
     """Every relevant document that is not among the first ``k``, or whose wanted passage no chunk holds
-    whole, with the one stage that lost it first.
+    whole, or that an answer does not cite, with the one stage that lost it first.
     """
     questions = questions_of(rooms, source, split)
+    answered = frozenset(fidelity.drawn(questions, follow.answers))
     lost: list[Miss] = []
     for done, (query_id, text) in enumerate(questions.queries.items(), start=1):
-        probe = Replay(rooms, Request(text, (), principals), k)
+        probe = Replay(rooms, Request(text, (), principals), follow.k, query_id in answered)
         wanted = questions.passages.get(query_id)
         lost += attribute.attribute(query_id, probe, questions.qrels[query_id], texts=wanted)
         progress("attribute", done, len(questions.queries))
@@ -109,6 +126,7 @@ class Replay:
     rooms: Rooms
     request: Request
     k: int
+    answers: bool = False
 
     @cached_property
     def found(self) -> Found:
@@ -193,8 +211,11 @@ class Replay:
         return _rank_of(self.found, self._key(doc_id), self.found.ranked.order)
 
     def context(self, doc_id: str) -> tuple[bool, bool] | None:
-        """No answer was asked for."""
-        return None
+        """Whether an answer had it among its evidence, and cites it; None where none is asked for."""
+        if not self.answers:
+            return None
+        given, cited = self._grounded
+        return doc_id in given, doc_id in cited
 
     def _key(self, doc_id: str) -> int:
         return self.found.snapshot.doc_key(doc_id)
@@ -205,6 +226,13 @@ class Replay:
     @cached_property
     def _full(self) -> Mapping[str, Keys]:
         return searching.exhaustive(self.found)
+
+    @cached_property
+    def _grounded(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The documents of the answer's evidence, and those that it cites."""
+        spans = answering.evidence(self.rooms, self.found)
+        answer = answering.grounded(self.rooms, self.found, spans)
+        return frozenset(s.doc_id for s in spans), frozenset(s.doc_id for s in answer.citations)
 
     @cached_property
     def _unrouted(self) -> Found:

@@ -13,6 +13,7 @@ from fingerpost.errors import NotFoundError, UsageError
 from fingerpost.evaluate.advise import Advice
 from fingerpost.evaluate.attribute import Miss
 from fingerpost.evaluate.datasets import QuestionSet
+from fingerpost.evaluate.fidelity import Fidelity
 from fingerpost.evaluate.report import Evaluation
 from fingerpost.index import (
     advising,
@@ -21,6 +22,7 @@ from fingerpost.index import (
     evaluating,
     explaining,
     feedback,
+    fidelity,
     learning,
     observing,
     searching,
@@ -177,14 +179,31 @@ class Index:
         *,
         split: str = "test",
         k: int = 20,
+        answers: int = 0,
         principals: Sequence[str] = (),
         progress: Progress = silent,
     ) -> list[Miss]:
-        """Relevant documents that are not among the first ``k``, each with the stage that lost it."""
+        """Relevant documents that are not among the first ``k``, each with the stage that lost it; for
+        ``answers`` of the questions also those that the answer does not cite.
+        """
         _check_k(k)
+        follow = evaluating.Follow(k, answers)
         return evaluating.misses(
-            self._rooms, _source(questions), split=split, k=k, principals=principals, progress=progress
+            self._rooms, _source(questions), follow, split=split, principals=principals, progress=progress
         )
+
+    def fidelity(
+        self,
+        questions: str | Path | QuestionSet,
+        *,
+        count: int = 100,
+        split: str = "test",
+        principals: Sequence[str] = (),
+        progress: Progress = silent,
+    ) -> Fidelity:
+        """Whether answers to ``count`` of the questions cite what stands there, and come from it."""
+        asked = evaluating.questions_of(self._rooms, _source(questions), split)
+        return fidelity.measure(self._rooms, asked, count, principals=principals, progress=progress)
 
     def advise(
         self,

@@ -1,0 +1,95 @@
+"""Answers of a real index, asked again without their evidence, with other evidence, and with none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+import fingerpost
+from fingerpost.config import Settings
+from fingerpost.evaluate.datasets import QuestionSet
+from fingerpost.index.fidelity import drawn
+
+Say = Callable[[str], str]
+REFUSES = json.dumps({"statements": []})
+
+
+@contextmanager
+def model(say: Say) -> Iterator[str]:
+    """The address of a server whose model says what ``say`` makes of the prompt."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            said = say(asked["messages"][-1]["content"])
+            body = json.dumps({"choices": [{"message": {"role": "assistant", "content": said}}]}).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def reads(prompt: str) -> str:
+    """Quotes the first line of the first evidence, as an honest model would; refuses without any."""
+    lines = prompt.split("⟧")[1].split("\n") if "⟦evidence" in prompt else []
+    line = next((each for each in lines[1:] if len(each.split()) > 3), "")
+    if not line:
+        return REFUSES
+    return json.dumps({"statements": [{"text": line, "quotes": [{"evidence": 1, "quote": line}]}]})
+
+
+def by_heart(prompt: str) -> str:
+    """Says the same whatever it is shown."""
+    return json.dumps({"statements": [{"text": "It is so.", "quotes": []}]})
+
+
+def test_extractive_answers_come_from_their_evidence(tiny_kb: Path, corpus: Path) -> None:
+    with fingerpost.open(tiny_kb) as index:
+        found = index.fidelity(corpus / "questions", count=6)
+    shares = found.shares()
+    assert found.answers == 6
+    assert found.answers - found.refused >= 3
+    assert {shares[name] for name in ("cited", "verbatim", "supported", "moved", "followed")} == {1.0}
+    assert shares["closed_book"] is None  # nobody to ask
+    assert found.faults == ()
+
+
+@pytest.mark.parametrize(("say", "leaks"), [(reads, 0.0), (by_heart, 1.0)], ids=["reads", "by heart"])
+def test_a_model_that_knows_by_heart_is_found_out(
+    tiny_kb: Path, corpus: Path, say: Say, leaks: float
+) -> None:
+    pytest.importorskip("httpx", reason="the extra 'llm' is not installed")
+    with model(say) as url:
+        settings = Settings.model_validate({"llm": {"url": url, "model": "stub"}})
+        with fingerpost.open(tiny_kb, settings=settings) as index:
+            found = index.fidelity(corpus / "questions", count=4)
+    assert found.shares()["closed_book"] == leaks
+    if say is reads:
+        assert found.shares()["moved"] == found.shares()["followed"] == 1.0
+
+
+def test_the_questions_are_drawn_evenly() -> None:
+    queries = {f"q{at}": "?" for at in range(10)}
+    asked = QuestionSet("s", "test", queries, {name: {} for name in queries})
+    assert drawn(asked, 3) == ["q0", "q3", "q6"]
+    assert drawn(asked, 99) == list(queries)
+    assert drawn(asked, 0) == []
