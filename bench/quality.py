@@ -19,6 +19,7 @@ import numpy as np
 
 import fingerpost
 from bench.common import CACHE, data_folder, table, write
+from fingerpost.config import Settings
 
 SETS = ("scifact", "spider-tables", "cosqa", "squad4", "medquad")
 MEASURES = ("nDCG@10", "Hits@1", "R@100", "failure@20")
@@ -43,7 +44,7 @@ def measure(name: str, most: int) -> dict[str, object]:
     """One set: compile, evaluate, learn, evaluate."""
     folder, kb = sampled(name, most), CACHE / "quality" / name
     began = time.perf_counter()
-    with fingerpost.compile(data_folder() / name, to=kb) as index:
+    with fingerpost.compile(data_folder() / name, to=kb, settings=Settings()) as index:
         compiled = time.perf_counter() - began
         if index.status()["fusion"] == "learned":
             index.rollback()

@@ -18,6 +18,7 @@ import numpy as np
 import fingerpost
 from bench.common import CACHE, table, write
 from bench.corpus import corpus
+from fingerpost.config import Settings
 
 QUERIES = 500
 WARM = 20
@@ -46,7 +47,7 @@ def resident() -> dict[str, int]:
 def searched(kb: Path, queries: list[str]) -> dict[str, object]:
     """Open the index in a process that has done nothing else, and search it."""
     began = time.perf_counter()
-    index = fingerpost.open(kb)
+    index = fingerpost.open(kb, settings=Settings())
     opened = 1000 * (time.perf_counter() - began)
     stages: dict[str, list[float]] = {}
     scored: list[float] = []
@@ -80,7 +81,7 @@ def main() -> None:
     options = parser.parse_args()
     path, kb = corpus(options.size), CACHE / f"speed-{options.size}"
     began, cpu = time.perf_counter(), time.process_time()
-    with fingerpost.compile(path, to=kb) as index:
+    with fingerpost.compile(path, to=kb, settings=Settings()) as index:
         counts = index.status()
     compiled = {"seconds": round(time.perf_counter() - began, 1), "cpu": round(time.process_time() - cpu, 1)}
     with multiprocessing.get_context("spawn").Pool(1) as pool:

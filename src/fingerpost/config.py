@@ -21,11 +21,16 @@ MAX_CONFIG_BYTES = 1_000_000
 
 
 EFFORTS: Mapping[int, Mapping[str, Mapping[str, object]]] = {
-    1: {"store": {"late": False}, "retrieve": {"depth": 50}, "route": {"budget": 0.02}},
-    2: {"retrieve": {"depth": 50}, "rerank": {"depth": 100}, "route": {"budget": 0.03}},
+    1: {
+        "store": {"late": False},
+        "retrieve": {"depth": 50},
+        "rerank": {"read": 10},
+        "route": {"budget": 0.02},
+    },
+    2: {"retrieve": {"depth": 50}, "rerank": {"depth": 50, "read": 10}, "route": {"budget": 0.03}},
     3: {},
-    4: {"retrieve": {"depth": 200}, "rerank": {"depth": 400}, "route": {"budget": 0.1}},
-    5: {"retrieve": {"depth": 400}, "rerank": {"depth": 800}, "route": {"budget": 0.2}},
+    4: {"retrieve": {"depth": 200}, "rerank": {"depth": 200, "read": 50}, "route": {"budget": 0.1}},
+    5: {"retrieve": {"depth": 400}, "rerank": {"depth": 400, "read": 100}, "route": {"budget": 0.2}},
 }
 """What each effort sets where the file does not say otherwise; 3 is the defaults below."""
 
@@ -126,7 +131,8 @@ class RetrieveSettings(Section):
 class RerankSettings(Section):
     """How deep the candidates are looked at again."""
 
-    depth: Annotated[int, Field(ge=0, le=1_000, description="candidates that late interaction scores")] = 200
+    depth: Annotated[int, Field(ge=0, le=1_000, description="candidates that late interaction scores")] = 100
+    read: Annotated[int, Field(ge=0, le=1_000, description="candidates whose words are compared")] = 20
     cross_encoder: Annotated[str, Field(description="folder of a cross-encoder (ONNX); empty = none")] = ""
     cross_depth: Annotated[int, Field(ge=0, le=200, description="candidates the cross-encoder scores")] = 20
     per_document: Annotated[

@@ -95,6 +95,23 @@ def test_a_new_document_is_found_without_learning_again(taught: Path, tmp_path: 
         assert index.search("which needle does the gramophone need", k=1)[0].title == "Gramophone"
 
 
+def test_a_query_unlike_all_lessons_is_ranked_as_if_there_had_been_none(taught: Path, tmp_path: Path) -> None:
+    strange = (
+        "tide tables of the northern harbour",
+        "how is mercury spelled in Latin",
+        "bake bread at altitude",
+    )
+    shutil.copytree(taught, tmp_path / "kb")
+    with fingerpost.open(taught) as index, fingerpost.open(tmp_path / "kb", write=True) as plain:
+        plain.rollback()
+        notes = [index.trace(f"where is the {nickname(at)}")[1].stages[3].note for at in range(TOPICS)]
+        assert sum(note == "learned fusion" for note in notes) >= 0.9 * TOPICS
+        for query in strange:
+            spans, trace = index.trace(query)
+            assert "unlike those it was taught" in trace.stages[3].note
+            assert [span.chunk_id for span in spans] == [span.chunk_id for span in plain.search(query)]
+
+
 @pytest.mark.parametrize("folded", [False, True])
 def test_a_taught_document_keeps_its_lesson_when_it_is_updated(
     taught: Path, tmp_path: Path, folded: bool

@@ -21,7 +21,7 @@ from fingerpost.index.rooms import FOREST, MEMORY, ROUTER, Progress, Rooms
 from fingerpost.records import Pair, Report
 from fingerpost.rerank import learn as fusion
 from fingerpost.rerank.learn import FitResult, Group
-from fingerpost.route import gate
+from fingerpost.route import calibrate, gate
 from fingerpost.route import pairs as training
 from fingerpost.route import train as heads
 from fingerpost.route.memory import Memory
@@ -32,6 +32,9 @@ from fingerpost.text import query as queries
 
 FUSION_QUERIES = 4_000
 """Queries that train the fusion; more changed no figure beyond its error."""
+CALIBRATES = 0.2
+"""Share of the queries that calibrate the router and train nothing in it."""
+LEAST_HELD = 50
 
 
 @dataclass(frozen=True)
@@ -137,28 +140,41 @@ def train(
     for count, at in enumerate(np.sort(chosen).tolist(), start=1):
         groups.append(_group(rooms, snapshot, lesson, at, memories[int(fold[at])]))
         progress("replay", count, len(chosen))
+    memory = calibrate.with_scope(memory, lesson.pairs.queries, fold, memories)
     result = fusion.fit(groups, seed=seed, threads=rooms.settings.compile.threads or 1)
     return memory, result, (*memory.notes, *_said(verdict, result))
 
 
 def train_router(rooms: Rooms, snapshot: Snapshot, lesson: Lesson) -> tuple[Router | None, tuple[str, ...]]:
-    """The router with a trained leaf head, where the index is routed and held-out queries gain by it."""
+    """The router of a routed index, its leaf head trained where held-out queries gain by it, and calibrated
+    on queries that the head was not trained on.
+    """
     router = rooms.epoch(snapshot).router
     if router is None or snapshot.n_chunks < rooms.settings.route.full_below or router.n_leaves < 2:
         return None, ()
+    given, seed = _examples(rooms, snapshot, router, lesson), rooms.settings.compile.seed
+    held = np.random.default_rng(seed).random(len(given.queries)) < CALIBRATES
+    trained, verdict = heads.leaf_head(router, given.only(np.flatnonzero(~held)), seed=seed)
+    if held.sum() >= LEAST_HELD:
+        judges = given.only(np.flatnonzero(held))
+        trained = calibrate.router(trained, judges, recall=rooms.settings.route.recall)
+    word = "kept" if verdict.accepted else "refused"
+    needed = trained.calibration.needed_share
+    return trained, (
+        f"router, held-out recall in its budgets: {verdict.untrained:.3f} → {verdict.trained:.3f}, {word}",
+        f"leaves for a recall of {rooms.settings.route.recall}: {needed:.1%} of the chunks",
+    )
+
+
+def _examples(rooms: Rooms, snapshot: Snapshot, router: Router, lesson: Lesson) -> heads.Examples:
+    """Where the exhaustive hits of every query lie, and how BM25 votes on it."""
     keys = snapshot.keys()
     keys = keys[snapshot.leaf_of(keys) >= 0]
     vectors, docs = rooms.store.vectors(keys), snapshot.doc_keys(keys)
     offsets = np.searchsorted(snapshot.leaf_of(keys), np.arange(router.n_leaves + 1))
     voters = (snapshot.lexical(asked.query, k=searching.VOTERS)[0] for asked in lesson.asked)
     votes = np.stack([searching.votes_of(snapshot, router, found) for found in voters])
-    given = heads.examples(lesson.pairs.queries, vectors, offsets, docs=docs, votes=votes)
-    trained, verdict = heads.leaf_head(router, given, seed=rooms.settings.compile.seed)
-    word = "kept" if verdict.accepted else "refused"
-    said = (
-        f"router, held-out recall within its budgets: {verdict.untrained:.3f} → {verdict.trained:.3f}, {word}"
-    )
-    return (trained if verdict.accepted else None), (said,)
+    return heads.examples(lesson.pairs.queries, vectors, offsets, docs=docs, votes=votes)
 
 
 def _group(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Memory) -> Group:
@@ -168,7 +184,7 @@ def _group(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Me
     sight = searching.Sight(snapshot, plan, None, memory)
     candidates = searching.gather(rooms, once, asked, sight).candidates
     judges = Judges(rooms.epoch(snapshot).judges.codec)
-    look = ranking.look_again(snapshot, asked, candidates, judges, depth=rooms.settings.rerank.depth)
+    look = ranking.look_again(snapshot, asked, candidates, judges, settings=rooms.settings.rerank)
     rows = ranking.feature_rows(snapshot, asked, look, memory)
     grades = np.isin(candidates.docs, list(lesson.answers[at])).astype(np.int32)
     return Group(rows, grades, lesson.doc_ids[at])

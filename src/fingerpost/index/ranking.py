@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.config import RerankSettings
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.records import Candidates, Chunk
 from fingerpost.rerank import exact, features, late, matches
@@ -21,9 +22,7 @@ from fingerpost.store.snapshot import Snapshot
 from fingerpost.text.query import Query
 from fingerpost.text.tokens import analyze
 
-READ = 50
-"""Candidates whose words are looked at: the learned fusion changes little below."""
-WORD_LEGS = ("ordered", "near", "title")
+WORD_LEGS = ("ordered", "title")
 MEMORY_COLUMNS = {
     "memory": "memory",
     "map": "memory_map",
@@ -97,11 +96,11 @@ class Look:
 
 
 def look_again(
-    snapshot: Snapshot, asked: Asked, candidates: Candidates, judges: Judges, *, depth: int
+    snapshot: Snapshot, asked: Asked, candidates: Candidates, judges: Judges, *, settings: RerankSettings
 ) -> Look:
-    """Score ``depth`` candidates, the best by the other legs, by late interaction, and read the first."""
-    scored = with_late(snapshot, asked.encoded, candidates, judges.codec, depth=depth)
-    read = reading(snapshot, asked, scored)
+    """Score the best candidates by the other legs by late interaction, and read the words of the first."""
+    scored = with_late(snapshot, asked.encoded, candidates, judges.codec, depth=settings.depth)
+    read = reading(snapshot, asked, scored, count=settings.read)
     return Look(scored, read, fuse.balanced({**scored.scores, **_words(read)}))
 
 
@@ -146,10 +145,10 @@ def with_late(
     return Candidates(candidates.keys, candidates.docs, {**candidates.scores, **scores})
 
 
-def reading(snapshot: Snapshot, asked: Asked, candidates: Candidates) -> Reading:
-    """The words of the ``READ`` candidates that stand first so far."""
+def reading(snapshot: Snapshot, asked: Asked, candidates: Candidates, *, count: int) -> Reading:
+    """The words of the ``count`` candidates that stand first so far."""
     keys = candidates.keys
-    first = fuse.balanced(candidates.scores).order(keys)[:READ]
+    first = fuse.balanced(candidates.scores).order(keys)[:count]
     passages: list[Passage | None] = [None] * len(keys)
     chunks = dict(zip(keys[first].tolist(), snapshot.chunks(keys[first]), strict=True))
     for at, chunk in zip(first.tolist(), chunks.values(), strict=True):

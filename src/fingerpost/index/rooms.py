@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from fingerpost.config import Settings
 from fingerpost.errors import FingerprintError
 from fingerpost.index.ranking import Judges
-from fingerpost.models.encoder import Encoder, load_encoder
+from fingerpost.models.encoder import EncodedQuery, Encoder, load_encoder
 from fingerpost.rerank.codec import Codec
 from fingerpost.rerank.cross import CrossEncoder
 from fingerpost.rerank.forest import Forest
@@ -62,6 +62,17 @@ class Epoch:
     router: Router | None = None
     judges: Judges = field(default_factory=Judges)
     addresses: list[dict[str, object]] = field(default_factory=list)
+
+    stranger: bool = False
+
+    def for_query(self, encoded: EncodedQuery | None) -> Epoch:
+        """The epoch as far as it may be believed for a query: without what was learned where the query is
+        unlike everything it learned from.
+        """
+        memory = self.judges.memory
+        if encoded is None or memory is None or memory.knows(encoded.vector):
+            return self
+        return replace(self, judges=Judges(self.judges.codec), stranger=True)
 
     @classmethod
     def of(cls, snapshot: Shelf) -> Epoch:

@@ -107,6 +107,7 @@ def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
     with recorder.stage("encode"):
         asked = Asked(query, encoder.encode_query(query.text) if encoder else None)
     with recorder.stage("route") as stage:
+        epoch = epoch.for_query(asked.encoded)
         once, plan = route(rooms, snapshot, epoch, asked, allow)
         if full and not plan.full:
             plan = Plan(legs=("lexical", "dense"), reason="full search: asked for")
@@ -121,14 +122,21 @@ def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
         stage.counts["chunks"] = float(snapshot.n_chunks if allow is None else allow.n_chunks)
         stage.note = " · ".join(filter(None, (stage.note, without_vectors(snapshot.missing(allow)))))
     with recorder.stage("rerank") as stage:
-        depth = rooms.settings.rerank.depth
-        look = look_again(snapshot, asked, gathered.candidates, epoch.judges, depth=depth)
+        given, settings = gathered.candidates, rooms.settings.rerank
+        look = look_again(snapshot, asked, given, epoch.judges, settings=settings)
         ranked = rank(snapshot, asked, look, epoch.judges)
         ranked, note = read_together(rooms, snapshot, asked, ranked)
         stage.counts["candidates"] = float(len(ranked.scores))
-        stage.note = ("learned fusion" if ranked.rows is not None else "untrained sum") + note
+        stage.note = judged_by(ranked, epoch) + note
     trace = recorder.trace(request.text, generation=snapshot.generation, plan=plan)
     return Found(asked, snapshot, allow, epoch, plan, ranked, trace)
+
+
+def judged_by(ranked: Ranked, epoch: Epoch) -> str:
+    """Who ranked, for the trace."""
+    if ranked.rows is not None:
+        return "learned fusion"
+    return "untrained sum" + (": the query is unlike those it was taught" if epoch.stranger else "")
 
 
 def without_vectors(missing: int) -> str:

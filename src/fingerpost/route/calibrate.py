@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,8 @@ from fingerpost.route.train import Examples, batch_scores
 
 UNFAMILIAR = 1.0
 """Percentile of the calibration queries below which a query counts as out of distribution."""
+KEPT = 0.99
+"""Share of the queries like those it was taught that a memory must take for its own."""
 SHARES = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.5, 1.0)
 F64 = NDArray[np.float64]
 
@@ -94,29 +97,14 @@ def auroc(inside: NDArray[np.floating], outside: NDArray[np.floating]) -> float:
     return float((ranks[:count].sum() - count * (count + 1) / 2) / (count * len(outside)))
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Whether the memory knows what a query is about: its energy against a threshold."""
-
-    threshold: float
-
-    def inside(self, memory: Memory, queries: F32) -> NDArray[np.bool_]:
-        """True where the memory's answer may be used, [m]; elsewhere fall back to plain search."""
-        return np.asarray(energy(memory, np.atleast_2d(queries)) >= self.threshold)
-
-
-def scope(memory: Memory, queries: F32, *, outside: F32 | None = None, kept: float = 0.95) -> Scope:
-    """A threshold from queries the memory was not trained on.
-
-    Without out-of-scope examples ``kept`` of the queries stay inside; with them, the best balanced accuracy.
+def with_scope(memory: Memory, queries: F32, fold: I64, memories: Sequence[Memory]) -> Memory:
+    """The memory with the energy that ``KEPT`` of its own training queries [m, d] have, each judged by the
+    memory of its fold, which never saw it. At most the rest of such queries is taken for strangers.
     """
-    own = energy(memory, queries)
-    if outside is None or not len(outside):
-        return Scope(float(np.quantile(own, 1 - kept)))
-    other = energy(memory, outside)
-    cuts = np.unique(np.concatenate([own, other]))
-    balance = [(own >= cut).mean() + (other < cut).mean() for cut in cuts]
-    return Scope(float(cuts[int(np.argmax(balance))]))
+    if not len(memory.keys):
+        return memory
+    own = np.concatenate([energy(judge, queries[fold == at]) for at, judge in enumerate(memories)])
+    return replace(memory, familiar=float(np.quantile(own, 1 - KEPT)))
 
 
 def router(given: Router, held: Examples, *, recall: float) -> Router:

@@ -27,6 +27,8 @@ from fingerpost.route.pairs import Pairs
 
 GONE = -1
 """The key of a row whose document was deleted."""
+EVERYTHING = -2.0
+"""An energy that every query has: none is unfamiliar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Memory:
     their queries.
 
     ``asked`` [counts.sum(), d]: the mapped training queries, those of a document side by side. They are
-    in the artifact; ``forgetful`` leaves them out.
+    in the artifact; ``forgetful`` leaves them out. ``familiar`` is the least ``energy`` of a query that is
+    like those it was taught.
     """
 
     matrix: F32
@@ -57,6 +60,7 @@ class Memory:
     asked: F32
     penalty: Penalty = field(default_factory=Penalty)
     notes: tuple[str, ...] = ()
+    familiar: float = EVERYTHING
 
     @classmethod
     def identity(cls, dim: int, *, notes: tuple[str, ...] = ()) -> Memory:
@@ -75,6 +79,10 @@ class Memory:
     def map(self, query: F32) -> F32:
         """q' of one query [d] or several [m, d]."""
         return mapped(self.matrix, np.atleast_2d(query)).reshape(query.shape)
+
+    def knows(self, query: F32) -> bool:
+        """Whether a query [d] is like those that were taught: nothing learned says anything of others."""
+        return not len(self.keys) or bool(energy(self, np.atleast_2d(query))[0] >= self.familiar)
 
     def shortlist(self, query: F32, k: int) -> tuple[I64, F32]:
         """The keys and scores of the k best trained documents, best first."""
@@ -168,7 +176,7 @@ class Memory:
         }  # fmt: skip
         facts = {
             "matrix_l2": self.penalty.matrix, "rows_l2": self.penalty.rows, "shift": self.penalty.shift,
-            "notes": list(self.notes),
+            "notes": list(self.notes), "familiar": self.familiar,
         }  # fmt: skip
         return pack("memory", arrays, facts)
 
@@ -190,6 +198,7 @@ class Memory:
             arrays["asked"].astype(np.float32),
             penalty,
             tuple(cast(list[str], facts["notes"])),
+            float(cast(float, facts.get("familiar", EVERYTHING))),
         )
 
     @cached_property
