@@ -41,15 +41,23 @@ def test_every_code_must_stand_whole():
         None,
     ]
     held = holding(parse("ERR_CONN_RESET E4012"), texts)
-    assert held.tolist() == [True, False, True, False, False]
+    assert held.tolist() == [2, 0, 1, 0, 0]
 
 
-@given(st.lists(st.tuples(st.integers(-50, 50), st.booleans()), min_size=1, max_size=20))
+def test_letters_as_they_are_typed_come_first():
+    texts = ["the content_type of it", "header CONTENT_TYPE", "Content-Type"]
+    assert holding(parse("CONTENT_TYPE"), texts).tolist() == [1, 2, 0]
+    assert holding(parse("content_type"), texts).tolist() == [2, 1, 0]
+    assert holding(parse("straße_1"), ["strasse_1 x", "other"]).tolist()[1] == 0
+
+
+@given(st.lists(st.tuples(st.integers(-50, 50), st.integers(0, 2)), min_size=1, max_size=20))
 def test_tiers_keep_their_order(pairs):
-    scores, exact = (np.array(column) for column in zip(*pairs, strict=True))
-    lifted, added = lift(scores, exact)
+    scores, tiers = (np.array(column) for column in zip(*pairs, strict=True))
+    lifted, added = lift(scores, tiers)
     assert np.allclose(lifted - added, scores)
-    if exact.any() and not exact.all():
-        assert lifted[exact].min() > lifted[~exact].max()
-    for tier in (exact, ~exact):
+    for low, high in ((0, 1), (0, 2), (1, 2)):
+        if (tiers == low).any() and (tiers == high).any():
+            assert lifted[tiers == high].min() > lifted[tiers == low].max()
+    for tier in (tiers == 0, tiers == 1, tiers == 2):
         assert (np.argsort(-scores[tier], kind="stable") == np.argsort(-lifted[tier], kind="stable")).all()

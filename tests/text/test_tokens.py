@@ -89,6 +89,10 @@ def test_calls_are_found_by_their_name() -> None:
     assert codes("call foo.bar() and getUserName(x)") == ["foo.bar", "getusername"]
 
 
+def test_options_and_settings_are_found_by_their_name() -> None:
+    assert codes("git log --date=short with MAX_SIZE=10 and timeout=30") == ["--date", "max_size"]
+
+
 def test_the_caches_stay_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "_CACHED_WORDS", 50)
     for n in range(1_000):

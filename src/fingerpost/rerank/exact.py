@@ -2,7 +2,8 @@
 
 A query of identifiers alone – ``ERR_CONN_RESET``, ``foo.bar --flag`` – has nothing to be similar to, and an
 encoder reads its letters as it pleases. So the passages that hold every one whole come before those that
-do not, each tier in its old order. A query with other words beside them is left to the fusion.
+do not, and those that hold them in the same letters (``CONTENT_TYPE``, not ``content_type``) before the
+others, each tier in its old order. A query with other words beside them is left to the fusion.
 """
 
 from __future__ import annotations
@@ -32,30 +33,42 @@ def only_names(query: Query) -> bool:
     return bool(query.codes) and not analyze(rest)
 
 
-def holding(query: Query, texts: Sequence[str | None]) -> NDArray[np.bool_]:
-    """For each passage whether it holds all of the query's identifiers whole; False for one not looked at.
+def holding(query: Query, texts: Sequence[str | None]) -> NDArray[np.int64]:
+    """For each passage 1 where it holds all of the query's identifiers whole, 2 where in the same letters;
+    0 for one not looked at.
 
     >>> from fingerpost.text.query import parse
-    >>> holding(parse("E401"), ["E401: expired", "E4012: other", None]).tolist()
-    [True, False, False]
+    >>> holding(parse("E401"), ["E401: expired", "e401", "E4012: other", None]).tolist()
+    [2, 1, 0, 0]
     """
     patterns = [whole(code) for code in query.codes]
-    folded = (None if text is None else fold(text) for text in texts)
-    found = [text is not None and all(one.search(text) for one in patterns) for text in folded]
-    return np.array(found, np.bool_)
+    written = [whole(name) for name in _written(query)]
+    tiers = np.zeros(len(texts), np.int64)
+    for at, text in enumerate(texts):
+        if text is not None and all(one.search(fold(text)) for one in patterns):
+            tiers[at] = 2 if all(one.search(text) for one in written) else 1
+    return tiers
 
 
-def lift(scores: NDArray[np.floating], exact: NDArray[np.bool_]) -> tuple[Scores, Scores]:
-    """Scores with all exact matches above all others, and what was added to each (a part of the score).
+def lift(scores: NDArray[np.floating], tiers: NDArray[np.integer]) -> tuple[Scores, Scores]:
+    """Scores with each tier above all lower ones, and what was added to each (a part of the score).
 
-    The least that is enough is added, the same to every exact match, so that their order stays.
+    The least that is enough is added, the same to all of a tier, so that their order stays.
 
-    >>> lift(np.array([3.0, 1.0, 0.5]), np.array([False, True, True]))[0].tolist()
+    >>> lift(np.array([3.0, 1.0, 0.5]), np.array([0, 1, 1]))[0].tolist()
     [3.0, 4.5, 4.0]
     """
     before = np.asarray(scores, np.float64)
-    if not exact.any() or exact.all():
-        return before, np.zeros(len(before))
-    short = before[~exact].max() - before[exact].min()
-    added = np.where(exact, max(short + 1.0, 0.0), 0.0)
-    return before + added, added
+    lifted = before.copy()
+    for tier in np.unique(tiers)[1:]:
+        above = tiers >= tier
+        lifted[above] += max(lifted[~above].max() - lifted[above].min() + 1.0, 0.0)
+    return lifted, lifted - before
+
+
+def _written(query: Query) -> list[str]:
+    """The codes in the query's own letters. Folding keeps places only in ASCII: else as they are folded."""
+    if not query.text.isascii():
+        return list(query.codes)
+    found = ((code, whole(code).search(fold(query.text))) for code in query.codes)
+    return [query.text[slice(*match.span())] if match else code for code, match in found]

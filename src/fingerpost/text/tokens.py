@@ -41,7 +41,7 @@ _UNSPACED = re.compile(
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9]_+[A-Za-z0-9]|[a-z][A-Z]|[A-Z]{2}[a-z]{2}")
 _JOINED = re.compile(r"::|://|\\")
-_CODE = re.compile(r"(?:--?|[./@$#])?\w+(?:(?:::|://|->|[._\-/\\:@+#~=$])+\w+)*[+#]*")
+_CODE = re.compile(r"(?:--?|[./@$#])?\w+(?:(?:::|://|->|[._\-/\\:@+#~$])+\w+)*[+#]*")
 
 
 def fold(text: str) -> str:
