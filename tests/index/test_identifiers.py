@@ -6,8 +6,9 @@ import json
 import logging
 from pathlib import Path
 
-import fingerpost
 from bench.identifiers import identifiers, wrong
+
+import fingerpost
 
 
 def test_identifiers_of_the_standard_library_come_first(tmp_path: Path) -> None:
