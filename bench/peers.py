@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 import fingerpost
 from bench.common import CACHE, ROOT, table, write
 from bench.quality import sampled
+from fingerpost.config import Settings
 from fingerpost.evaluate import measures, significance
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
 from fingerpost.index.facade import Index
@@ -113,7 +114,7 @@ def measure(name: str, python: str) -> dict[str, object]:
     questions = load_beir(sampled(name, MOST))
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(CACHE / "quality" / name, copy)
-    with fingerpost.open(copy, write=True) as index:
+    with fingerpost.open(copy, write=True, settings=Settings()) as index:
         docs = export(index, questions, folder)
         systems, built = {}, {}
         for peer in PEERS:
