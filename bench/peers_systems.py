@@ -5,7 +5,8 @@
 The folder holds what every peer is given: ``passages.jsonl`` (doc_id, text of each chunk), ``vectors.npy``
 (float32 [n, 384], of length one), ``queries.jsonl`` and ``query_vectors.npy``. Each leg brings 100 chunks
 (LanceDB and txtai have one limit for legs and result: 200). Written: ``<peer>.npz`` with the rankings
-(chunks, best first, -1 behind the last) and milliseconds a query, given the query's vector.
+(chunks, best first, -1 behind the last) and milliseconds a query, given the query's vector. Haystack reads
+every document for every question in Python, half a second of it, and gets only the first 150 questions.
 """
 
 from __future__ import annotations
@@ -126,6 +127,7 @@ def reciprocal(*rankings: Sequence[int]) -> list[int]:
     return sorted(total, key=lambda at: (-total[at], at))
 
 
+MOST_QUESTIONS = {"Haystack": 150}
 PEERS = {"exact + bm25s": exact_bm25s, "LanceDB": lancedb, "txtai": txtai, "Haystack": haystack}
 
 
@@ -133,16 +135,17 @@ def run(peer: str, folder: Path) -> None:
     """Build the peer's index, ask every question once, write rankings and times."""
     passages = [json.loads(line) for line in (folder / "passages.jsonl").open()]
     asked = [json.loads(line)["text"] for line in (folder / "queries.jsonl").open()]
+    asked = asked[: MOST_QUESTIONS.get(peer)]
     vectors, given = np.load(folder / "vectors.npy"), np.load(folder / "query_vectors.npy")
     texts = [passage["text"] for passage in passages]
     began = time.perf_counter()
-    search = PEERS[peer](texts, vectors, dict(zip(asked, given, strict=True)))
+    search = PEERS[peer](texts, vectors, dict(zip(asked, given, strict=False)))
     built = time.perf_counter() - began
     for text, vector in zip(asked[:WARM], given, strict=False):
         search(text, vector)
     found = np.full((len(asked), MOST), -1, np.int64)
     ms = np.zeros(len(asked))
-    for at, (text, vector) in enumerate(zip(asked, given, strict=True)):
+    for at, (text, vector) in enumerate(zip(asked, given, strict=False)):
         began = time.perf_counter()
         ranking = search(text, vector)
         ms[at] = 1000 * (time.perf_counter() - began)
