@@ -5,7 +5,7 @@ as tables.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,9 @@ Legs = dict[str, dict[str, float | None]]
 class Evaluation:
     """Values of every query: ``values[leg][i, j]`` is measure j for query i (float64).
 
-    ``seen[i]`` tells whether query i has a relevant document that was relevant to a training query.
+    ``seen[i]`` tells whether query i has a relevant document that was relevant to a training query;
+    ``promised[i]`` is the score of the search's first result (NaN without one), ``right[i]`` whether that is
+    relevant.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Evaluation:
     generated: bool = False
     logged: bool = False
     notes: tuple[str, ...] = ()
+    promised: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    right: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def means(self, rows: NDArray[np.bool_] | None = None) -> Legs:
         """Leg → measure → mean, over all queries or the marked ones; None where there is no query."""

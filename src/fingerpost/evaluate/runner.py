@@ -14,6 +14,8 @@ from fingerpost.evaluate.report import Evaluation
 
 Ranking = Sequence[tuple[str, float]]
 Rank = Callable[[str], Mapping[str, Ranking]]
+SEARCH = "search"
+"""The leg that users get."""
 Progress = Callable[[int, int], None]
 Keep = Callable[[str, Mapping[str, Ranking]], None]
 
@@ -34,6 +36,7 @@ def evaluate(
     is called after each query.
     """
     rows: dict[str, list[NDArray[np.float64]]] = {}
+    first: list[tuple[float, bool]] = []
     total = len(questions.queries)
     for done, (query_id, text) in enumerate(questions.queries.items(), start=1):
         rankings = rank(text)
@@ -43,6 +46,7 @@ def evaluate(
             )
         for leg, ranking in rankings.items():
             rows.setdefault(leg, []).append(score(measures, as_run(ranking), questions.qrels[query_id]))
+        first.append(_first(rankings.get(SEARCH, ()), questions.qrels[query_id]))
         if keep is not None:
             keep(query_id, rankings)
         if progress is not None:
@@ -58,7 +62,17 @@ def evaluate(
         generated=questions.generated,
         logged=questions.logged,
         notes=(*questions.notes, *_unanswerable(questions)),
+        promised=np.array([score for score, _ in first], dtype=np.float64),
+        right=np.array([right for _, right in first], dtype=bool),
     )
+
+
+def _first(ranking: Ranking, grades: Mapping[str, int]) -> tuple[float, bool]:
+    """The first result's score, NaN without one, and whether it is relevant."""
+    if not ranking:
+        return float("nan"), False
+    doc_id, promised = ranking[0]
+    return promised, grades.get(doc_id, 0) > 0
 
 
 def as_run(ranking: Ranking) -> dict[str, float]:

@@ -76,9 +76,10 @@ def evaluate(
     questions = questions_of(rooms, source, split)
     parsed = measures.parse(" ".join(wanted))
     depth = max([DEPTH, *(measure.cutoff or 0 for measure in parsed)])
+    names: dict[int, str] = {}
 
     def rank(text: str) -> Mapping[str, searching.Run]:
-        return searching.rankings(rooms, Request(text, (), principals), k=depth)
+        return searching.rankings(rooms, Request(text, (), principals), k=depth, names=names)
 
     def drawn(done: int, total: int) -> None:
         progress("evaluate", done, total)

@@ -237,26 +237,37 @@ def exhaustive(found: Found) -> Mapping[str, Keys]:
     return ranked
 
 
-def by_document(snapshot: Snapshot, keys: Keys, scores: Scores, *, k: int) -> Run:
-    """Documents by their best chunk, best first; ``keys`` come best first."""
+def by_document(
+    snapshot: Snapshot, keys: Keys, scores: Scores, *, k: int, names: dict[int, str] | None = None
+) -> Run:
+    """Documents by their best chunk, best first; ``keys`` come best first. ``names`` are the ids known so far
+    by document key: what is missing is read and added. A key is never used again, so they stay true.
+    """
     docs = snapshot.doc_keys(keys)
     _, first = np.unique(docs, return_index=True)
     first = np.sort(first)[:k]
-    about = snapshot.about(docs[first])
-    return [(document.doc_id, float(scores[at])) for document, at in zip(about, first, strict=True)]
+    chosen, known = docs[first].tolist(), {} if names is None else names
+    unknown = [key for key in chosen if key not in known]
+    known.update(zip(unknown, (document.doc_id for document in snapshot.about(unknown)), strict=True))
+    return [(known[key], score) for key, score in zip(chosen, scores[first].tolist(), strict=True)]
 
 
-def rankings(rooms: Rooms, request: Request, *, k: int) -> Mapping[str, Run]:
-    """For evaluation: the ``k`` best documents of each leg, of their plain fusion, and of the search."""
+def rankings(
+    rooms: Rooms, request: Request, *, k: int, names: dict[int, str] | None = None
+) -> Mapping[str, Run]:
+    """For evaluation: the ``k`` best documents of each leg, of their plain fusion, and of the search. Who
+    asks many questions keeps the ``names`` of documents from one to the next.
+    """
     found = find(rooms, request)
     snapshot, deep = found.snapshot, 3 * k
+    known = {} if names is None else names
     lexical = snapshot.lexical(found.asked.query, k=deep, allow=found.allow)
-    ranked = {"lexical": by_document(snapshot, *lexical, k=k)}
+    ranked = {"lexical": by_document(snapshot, *lexical, k=k, names=known)}
     if found.asked.encoded is not None:
         keys, scores, _ = snapshot.dense(found.asked.encoded.vector, k=deep, allow=found.allow)
-        ranked["dense"] = by_document(snapshot, keys, scores, k=k)
+        ranked["dense"] = by_document(snapshot, keys, scores, k=k, names=known)
     ranked["hybrid"] = reciprocal_ranks(list(ranked.values()), k=k)
-    ranked["search"] = by_document(snapshot, found.keys, found.scores, k=k)
+    ranked["search"] = by_document(snapshot, found.keys, found.scores, k=k, names=known)
     return ranked
 
 
