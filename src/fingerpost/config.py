@@ -126,6 +126,15 @@ class RetrieveSettings(Section):
     hop: Annotated[
         bool, Field(description="follow the neighbour graph from the best hits (routed search)")
     ] = True
+    reason: Annotated[
+        Literal["off", "rewrite", "decompose", "hypothetical"],
+        Field(description="what the language model ([llm]) makes of a question, to search for that as well"),
+    ] = "off"
+    reason_queries: Annotated[int, Field(ge=1, le=8, description="most texts it may add to a question")] = 3
+    reason_tokens: Annotated[int, Field(ge=16, le=4_096, description="most tokens of its reply")] = 400
+    reason_seconds: Annotated[
+        float, Field(gt=0, le=600, description="after this the question is searched as it is")
+    ] = 5.0
 
 
 class RerankSettings(Section):

@@ -90,6 +90,13 @@ class Epoch:
         return cls(read(ROUTER, Router.from_bytes), judges, read(ADDRESSES, describe.from_json) or [])
 
 
+@dataclass
+class Rest:
+    """Until when (monotonic seconds) a language model that failed is not asked to reason."""
+
+    until: float = 0.0
+
+
 class Rooms:
     """The store, the encoder (loaded when first needed) and the newest epoch of an open index."""
 
@@ -98,6 +105,7 @@ class Rooms:
         self._epoch: tuple[int, Epoch] | None = None
         self._current: tuple[int, int, Epoch] | None = None
         self.audit = Audit()
+        self.rest = Rest()
 
     @cached_property
     def encoder(self) -> Encoder | None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.index import auditing
+from fingerpost.index import auditing, reasoning
 from fingerpost.index.ranking import Asked, Ranked, look_again, rank
 from fingerpost.index.rooms import Epoch, Rooms
-from fingerpost.models.encoder import EncodedQuery
+from fingerpost.models.encoder import EncodedQuery, Encoder
 from fingerpost.observe.trace import Recorder
 from fingerpost.records import Chunk, Plan, Trace
 from fingerpost.rerank import cross
@@ -35,11 +35,14 @@ REMEMBERED = 20
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One search: what is asked and what it may see."""
+    """One search: what is asked and what it may see. ``hypothetical`` text is made-up evidence: it is encoded
+    as passages are.
+    """
 
     text: str
     filters: Sequence[str] = ()
     principals: Sequence[str] = ()
+    hypothetical: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,26 @@ class OneLook:
 
 
 def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
-    """Route, retrieve and rerank one query; ``full`` searches everything whatever the router says.
+    """Route, retrieve and rerank one query, after reasoning where the settings ask for it; ``full`` searches
+    everything whatever the router says.
 
     Raises UsageError for a query or filter that is not valid.
     """
-    query = queries.parse(request.text)
     snapshot = rooms.store.snapshot()
+    found = find_once(rooms, request, snapshot, full=full)
+    if rooms.settings.retrieve.reason == "off":
+        return found
+
+    def search(text: str, hypothetical: bool) -> Found:
+        variant = replace(request, text=text, hypothetical=hypothetical)
+        return find_once(rooms, variant, snapshot, full=full)
+
+    return reasoning.widened(rooms, found, search)
+
+
+def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool = False) -> Found:
+    """Route, retrieve and rerank the request's own text on a pinned snapshot."""
+    query = queries.parse(request.text)
     allow = snapshot.allow(list(request.filters) or None, list(request.principals))
     if rooms.settings.store.isolation == "strict":
         snapshot = Isolated(snapshot, snapshot.allow(None, list(request.principals)))
@@ -105,7 +122,7 @@ def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
     encoder = rooms.encoder
     recorder = Recorder()
     with recorder.stage("encode"):
-        asked = Asked(query, encoder.encode_query(query.text) if encoder else None)
+        asked = Asked(query, encoded(encoder, query.text, request) if encoder else None)
     with recorder.stage("route") as stage:
         epoch = epoch.for_query(asked.encoded)
         once, plan = route(rooms, snapshot, epoch, asked, allow)
@@ -130,6 +147,14 @@ def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
         stage.note = judged_by(ranked, epoch) + note
     trace = recorder.trace(request.text, generation=snapshot.generation, plan=plan)
     return Found(asked, snapshot, allow, epoch, plan, ranked, trace)
+
+
+def encoded(encoder: Encoder, text: str, request: Request) -> EncodedQuery:
+    """The vectors of a request's text."""
+    if not request.hypothetical:
+        return encoder.encode_query(text)
+    passage = encoder.encode_passages([text], tokens=True)
+    return EncodedQuery(passage.vectors[0], passage.tokens[0].astype(np.float32), passage.token_ids[0])
 
 
 def judged_by(ranked: Ranked, epoch: Epoch) -> str:
