@@ -318,6 +318,17 @@ def test_what_the_tail_and_the_base_know_of_a_term(kb: Store) -> None:
     assert sorted(kb.snapshot().chunk_keys(docs)) == [1, 2, 4]
 
 
+@pytest.mark.parametrize("folded", [True, False])
+def test_of_a_pasted_page_the_rarest_words_are_looked_up(kb: Store, folded: bool) -> None:
+    common = " ".join(f"common{at:02}" for at in range(80))
+    fill(kb, *(make(f"page-{at}", common) for at in range(4)), make("rare", "a pelican\n"))
+    if folded:
+        fold(kb)
+    noise = " ".join(f"nowhere{at}" for at in range(100))
+    assert "rare#0" in found(kb, f"{common} {noise} pelican")
+    assert set(found(kb, f"{noise} {common}")) == {f"page-{at}#0" for at in range(4)}
+
+
 @pytest.mark.parametrize("drift", [0.0, 1.0], ids=["written anew", "segments taken over"])
 def test_a_fold_forgets_removed_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drift: float) -> None:
     """Whether the lexical index is written anew or changed, it finds what stands and knows its lengths."""

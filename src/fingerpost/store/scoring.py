@@ -16,6 +16,9 @@ from fingerpost.text.query import Query
 Keys = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
+MOST_TERMS = 64
+"""Terms of a query that BM25 looks up: the rest of a pasted page costs time and gains nothing (LOG.md)."""
+
 
 def best(keys: Keys, scores: Scores, k: int) -> tuple[Keys, Scores]:
     """The ``k`` best, best first; equal scores in the order of their keys.
@@ -43,7 +46,7 @@ def dense(
 
 def lexical(view: View, query: Query, *, k: int, base: Mask | None, tail: Mask) -> tuple[Keys, Scores]:
     """See Snapshot.lexical."""
-    wanted = [(bm25.BODY, term, 1.0) for term in query.terms]
+    wanted = [(bm25.BODY, term, 1.0) for term in rarest(view, query.terms)]
     wanted += [(bm25.CODE, code, bm25.CODE_BOOST) for code in query.codes]
     held = view.generation.lexical
     for_base, for_tail = _weighted(view, wanted)
@@ -66,6 +69,20 @@ def idf(view: View, terms: Sequence[str]) -> Scores:
         for term in terms
     ]
     return np.array(found, dtype=np.float32)
+
+
+def rarest(view: View, terms: Sequence[str]) -> Sequence[str]:
+    """The ``MOST_TERMS`` rarest of a long query's terms that occur at all, in order; of a short one all."""
+    if len(terms) <= MOST_TERMS:
+        return terms
+    held = view.generation.lexical
+    counts = {
+        term: (held.frequency(bm25.BODY, term) if held else 0) + view.tail.frequency(bm25.BODY, term)
+        for term in terms
+    }
+    known = [term for term in terms if counts[term]]
+    kept = set(sorted(known, key=counts.__getitem__)[:MOST_TERMS])
+    return [term for term in known if term in kept]
 
 
 def _weighted(view: View, wanted: Sequence[Clause]) -> tuple[list[Clause], list[Clause]]:
