@@ -23,28 +23,31 @@ if TYPE_CHECKING:
 MEASURES = ("nDCG@10", "R@100", "Hits@1", "MRR@10", "AP", "failure@20")
 MOST_GENERATED = 100_000
 
+Questions = Annotated[Path | None, typer.Argument(help="a BEIR folder, or JSON Lines of query and doc_id")]
+Generate = Annotated[
+    int, typer.Option("--generate", help="no questions yet? make this many from the index's documents")
+]
+ReportTo = Annotated[
+    Path | None, typer.Option("--report", help="also write everything, misses too, as one HTML file")
+]
+Require = Annotated[
+    list[str] | None,
+    typer.Option("--require", help='a gate: "R@100>=0.9"; exit status 5 where it is not met (repeatable)'),
+]
+
 
 def evaluate(
-    questions: Annotated[
-        Path | None, typer.Argument(help="a BEIR folder, or JSON Lines of query and doc_id")
-    ] = None,
+    questions: Questions = None,
     at: options.At = options.DEFAULT_AT,
     split: Annotated[str, typer.Option("--split", help="which judgements: qrels/<split>.tsv")] = "test",
-    generate: Annotated[
-        int, typer.Option("--generate", help="no questions yet? make this many from the index's documents")
-    ] = 0,
+    generate: Generate = 0,
     log: Annotated[
         bool, typer.Option("--log", help="measure on the recorded queries and their clicks")
     ] = False,
     measure: Annotated[
         list[str] | None, typer.Option("--measure", help="in the field's notation, e.g. nDCG@10 (repeatable)")
     ] = None,
-    require: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--require", help='a gate: "R@100>=0.9"; exit status 5 where it is not met (repeatable)'
-        ),
-    ] = None,
+    require: Require = None,
     misses: Annotated[
         bool, typer.Option("--misses", help="name the stage that lost each missed document")
     ] = False,
@@ -53,9 +56,7 @@ def evaluate(
         int,
         typer.Option("--answers", help="answer this many of the questions and check what the answers cite"),
     ] = 0,
-    report: Annotated[
-        Path | None, typer.Option("--report", help="also write everything, misses too, as one HTML file")
-    ] = None,
+    report: ReportTo = None,
     per_query: Annotated[
         bool, typer.Option("--per-query", help="with --json: every query's values, which `compare` reads")
     ] = False,
@@ -86,7 +87,7 @@ def evaluate(
             lost = index.misses(asked, k=k, answers=answers, principals=held, progress=draw)
         faith = index.fidelity(asked, count=answers, principals=held, progress=draw) if answers else None
         if report:
-            pages.write(report, index, pages.Told(asked, found, lost or [], k), principals=held)
+            pages.write(report, index, pages.Told(asked, found, lost or [], k, faith), principals=held)
     _show(Shown(found, lost if misses else None, faith), as_json=as_json, per_query=per_query)
     gates.check(found, needs)
 

@@ -13,7 +13,7 @@ from fingerpost.errors import NotFoundError
 if TYPE_CHECKING:
     from fingerpost.evaluate.attribute import Miss
     from fingerpost.evaluate.datasets import QuestionSet
-    from fingerpost.evaluate.page import Latency
+    from fingerpost.evaluate.fidelity import Fidelity
     from fingerpost.evaluate.report import Evaluation
     from fingerpost.index import Index
 
@@ -23,12 +23,15 @@ TIMED = 200
 
 @dataclass(frozen=True)
 class Told:
-    """What the report is about: the questions, their values, and the misses among the first ``k``."""
+    """What the report is about: the questions, their values, the misses among the first ``k``, and how
+    faithful answers were where that was asked.
+    """
 
     questions: QuestionSet
     found: Evaluation
     misses: Sequence[Miss]
     k: int
+    answers: Fidelity | None = None
 
 
 def check(path: Path | None) -> None:
@@ -38,25 +41,11 @@ def check(path: Path | None) -> None:
 
 
 def write(path: Path, index: Index, told: Told, *, principals: Sequence[str]) -> None:
-    """Time the stages of some searches and write the page."""
+    """Time at most ``TIMED`` of the questions, evenly drawn, and write the page."""
     from fingerpost.evaluate.page import Lost, page
 
-    latency = timed(index, list(told.questions.queries.values()), principals)
+    texts = list(told.questions.queries.values())
+    latency = index.timed(texts[:: max(1, -(-len(texts) // TIMED))], principals=principals)
     lost = Lost(told.misses, told.k, told.questions.queries)
-    path.write_text(page(told.found, latency=latency, lost=lost), encoding="utf-8")
+    path.write_text(page(told.found, latency=latency, lost=lost, answers=told.answers), encoding="utf-8")
     output.note(f"report: {path}")
-
-
-def timed(index: Index, texts: Sequence[str], principals: Sequence[str]) -> Latency:
-    """Milliseconds of each stage for at most ``TIMED`` questions, evenly drawn."""
-    import numpy as np
-
-    from fingerpost.evaluate.page import Latency
-
-    chosen = texts[:: max(1, -(-len(texts) // TIMED))]
-    stages: dict[str, list[float]] = {}
-    for text in chosen:
-        _, trace = index.trace(text, principals=principals)
-        for stage in trace.stages:
-            stages.setdefault(stage.name, []).append(stage.ms)
-    return Latency({name: np.array(ms) for name, ms in stages.items()})

@@ -12,9 +12,11 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.evaluate import svg
+from fingerpost.evaluate import sections, svg
 from fingerpost.evaluate.attribute import CAUSES, CURES, Miss
+from fingerpost.evaluate.fidelity import Fidelity
 from fingerpost.evaluate.report import Evaluation
+from fingerpost.evaluate.sections import Freshness
 
 BINS = 10
 EXAMPLES = 20
@@ -39,7 +41,8 @@ th:first-child, td:first-child { text-align: left; padding-left: 0 } td small { 
 tr.best td { font-weight: 600 } svg { width: 100%; height: auto; display: block; margin: .5rem 0 }
 text { fill: var(--ink); font-size: 13px } .figure { font-variant-numeric: tabular-nums }
 .tick { fill: var(--soft); font-size: 11px } .bar { fill: var(--mark) } .grid { stroke: var(--rule) }
-.whisker { stroke: var(--mark); stroke-width: 3 }
+.whisker { stroke: var(--mark); stroke-width: 3 } .thin { stroke: var(--mark) }
+.ideal { stroke: var(--soft); stroke-dasharray: 4 4 }
 details { border-bottom: 1px solid var(--rule); padding: .4rem 0 } summary { cursor: pointer }
 li { margin: .4rem 0; overflow-wrap: anywhere } code { font-size: .9em }
 @media (max-width: 34rem) { text { font-size: 19px } .tick { font-size: 16px } }
@@ -48,9 +51,13 @@ li { margin: .4rem 0; overflow-wrap: anywhere } code { font-size: .9em }
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds of each stage of each timed query, float64 [n]; stages in the order in which they run."""
+    """Milliseconds of each stage of each timed query, float64 [n], stages in the order in which they run; the
+    same of each leg searched alone; and the share of the chunks that a search scored.
+    """
 
     stages: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    legs: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    scored: float | None = None
 
     def whole(self) -> NDArray[np.float64]:
         """Milliseconds of each query."""
@@ -66,7 +73,14 @@ class Lost:
     queries: Mapping[str, str]
 
 
-def page(found: Evaluation, *, latency: Latency, lost: Lost | None = None) -> str:
+def page(
+    found: Evaluation,
+    *,
+    latency: Latency,
+    lost: Lost | None = None,
+    answers: Fidelity | None = None,
+    freshness: Freshness | None = None,
+) -> str:
     """The whole file as text; the same evaluation gives the same text, latency apart."""
     title = f"{found.name}, {found.split}: {len(found.query_ids):,} {found.kind}questions"
     body = [
@@ -75,8 +89,12 @@ def page(found: Evaluation, *, latency: Latency, lost: Lost | None = None) -> st
         _quality(found),
         _apart(found),
         _spread(found),
+        sections.calibrated(found),
         _stages(latency),
+        sections.costs(found, latency.legs),
         _causes(lost) if lost is not None else "",
+        sections.answered(answers) if answers is not None else "",
+        sections.fresh(freshness) if freshness is not None else "",
     ]
     head = (
         '<meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/>'
@@ -146,6 +164,8 @@ def _stages(latency: Latency) -> str:
     p50, p95, p99 = (f"{value:.1f}" for value in np.percentile(whole, [50, 95, 99]))
     told = f"Medians of {len(whole):,} queries, one after the other. "
     told += f"Whole search: p50 {p50}, p95 {p95}, p99 {p99} ms."
+    if latency.scored is not None:
+        told += f" A search scores {latency.scored:.1%} of the chunks."
     picture = svg.waterfall(rows, title="median milliseconds of each stage")
     return f'<h2>Latency</h2><p class="soft">{told}</p>{picture}'
 
@@ -158,7 +178,8 @@ def _causes(lost: Lost) -> str:
     if not found:
         return f"{head}<p>Every relevant document was among the first {lost.k}.</p>"
     rows = [(cause, float(len(misses)), f"{len(misses):,}") for cause, misses in found.items()]
-    told = f"Relevant documents not among the first {lost.k}, by the first stage that lost them."
+    uncited = ", or not cited by an answer" if "grounding" in found else ""
+    told = f"Relevant documents not among the first {lost.k}{uncited}, by the first stage that lost them."
     opened = [
         f"<details><summary>{cause}: {len(misses):,}</summary><p>{escape(_plain(CURES[cause]))}</p>"
         f"<ol>{''.join(_example(miss, lost.queries) for miss in misses[:EXAMPLES])}</ol></details>"

@@ -11,7 +11,9 @@ from itertools import pairwise
 
 from fingerpost.evaluate.svg import WIDTH, drawing, line, text
 
-LEFT, RIGHT, TOP, HEIGHT, FOOT = 70, 20, 14, 320, 46
+LEFT, RIGHT, TOP, HEIGHT, FOOT = 70, 20, 30, 330, 46
+APART = 24
+"""Between two labels, one above the other: the largest letters that the page uses."""
 
 
 def reliability(points: Sequence[tuple[float, float, float, float]], *, title: str) -> str:
@@ -21,11 +23,10 @@ def reliability(points: Sequence[tuple[float, float, float, float]], *, title: s
     >>> reliability([(0.5, 0.6, 0.4, 0.8)], title="kept?").count("<circle")
     1
     """
-    parts = [*_grid([0, 0.25, 0.5, 0.75, 1], [0, 0.25, 0.5, 0.75, 1])]
-    parts += [
+    quarters = [(at / 4, f"{at / 4:g}") for at in range(5)]
+    parts = [
+        *_grid(quarters, quarters, names=("promised", "right")),
         line(_x(0), _y(0), _x(1), _y(1), style="ideal"),
-        text(_x(0.5), HEIGHT + FOOT - 8, "promised", anchor="middle", style="tick"),
-        text(LEFT, TOP - 2, "right", anchor="end", style="tick"),
     ]
     for promised, right, low, high in points:
         parts += [line(_x(promised), _y(low), _x(promised), _y(high), style="thin"), _dot(promised, right)]
@@ -40,21 +41,19 @@ def frontier(points: Sequence[tuple[str, float, float]], *, title: str, measure:
     2
     """
     cost = [math.log10(max(ms, 1e-3)) for _, ms, _ in points]
+    values = [value for *_, value in points]
     low, high = math.floor(min(cost, default=0.0)), math.ceil(max(cost, default=1.0))
-    span = max(1, high - low)
-    places = [((at - low) / span, value) for at, (_, _, value) in zip(cost, points, strict=True)]
-    parts = [*_grid([at / span for at in range(span + 1)], [0, 0.25, 0.5, 0.75, 1], ticks=False)]
-    for at in range(span + 1):
-        words = f"{10.0 ** (low + at):g} ms"
-        parts.append(text(_x(at / span), HEIGHT + 16, words, anchor="middle", style="tick"))
-    parts.append(text(LEFT, TOP - 2, measure, anchor="end", style="tick"))
-    kept = best(places)
-    parts += [line(_x(a[0]), _y(a[1]), _x(b[0]), _y(b[1]), style="ideal") for a, b in pairwise(kept)]
-    for (x, y), (name, ms, value) in zip(places, points, strict=True):
-        side = "end" if x > 0.6 else "start"
-        shift = -10 if side == "end" else 10
+    least, most = math.floor(10 * min(values, default=0.0)), math.ceil(10 * max(values, default=1.0))
+    wide, tall = max(1, high - low), max(1, most - least)
+    places = [((x - low) / wide, (10 * value - least) / tall) for x, value in zip(cost, values, strict=True)]
+    columns = [(at / wide, f"{10.0 ** (low + at):g} ms") for at in range(wide + 1)]
+    rows = [(at / tall, f"{(least + at) / 10:g}") for at in range(tall + 1)]
+    parts = _grid(columns, rows, names=("", measure))
+    parts += [line(_x(a[0]), _y(a[1]), _x(b[0]), _y(b[1]), style="ideal") for a, b in pairwise(best(places))]
+    for (x, y), at, (name, ms, value) in zip(places, _labels(places), points, strict=True):
+        side, shift = ("end", -12) if x > 0.5 else ("start", 12)
         words = f"{name} {value:.3f} · {ms:.1f} ms"
-        parts += [_dot(x, y), text(_x(x) + shift, _y(y) - 8, words, anchor=side, style="figure")]
+        parts += [_dot(x, y), text(_x(x) + shift, at, words, anchor=side, style="figure")]
     return drawing(parts, height=HEIGHT + FOOT, title=title)
 
 
@@ -71,17 +70,33 @@ def best(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return kept
 
 
-def _grid(columns: Sequence[float], rows: Sequence[float], *, ticks: bool = True) -> list[str]:
-    parts = []
-    for at in rows:
-        parts += [
-            line(_x(0), _y(at), _x(1), _y(at), style="grid"),
-            text(LEFT - 8, _y(at) + 4, f"{at:g}", anchor="end", style="tick"),
-        ]
-    for at in columns:
+def _labels(places: Sequence[tuple[float, float]]) -> list[float]:
+    """Where the label of each point stands, beside it, or lower where another one is there already."""
+    found = [0.0] * len(places)
+    last = {True: -math.inf, False: -math.inf}
+    for at in sorted(range(len(places)), key=lambda at: -places[at][1]):
+        x, y = places[at]
+        found[at] = max(_y(y) + 5, last[x > 0.5] + APART)
+        last[x > 0.5] = found[at]
+    return found
+
+
+Tick = tuple[float, str]
+
+
+def _grid(columns: Sequence[Tick], rows: Sequence[Tick], *, names: tuple[str, str]) -> list[str]:
+    """Lines with their figures, and what runs along and up."""
+    parts = [
+        text(_x(0.5), HEIGHT + FOOT - 6, names[0], anchor="middle", style="tick"),
+        text(0, 14, names[1], style="tick"),
+    ]
+    for at, figure in rows:
+        parts.append(line(_x(0), _y(at), _x(1), _y(at), style="grid"))
+        parts.append(text(LEFT - 8, _y(at) + 4, figure, anchor="end", style="tick"))
+    for at, figure in columns:
         parts.append(line(_x(at), _y(0), _x(at), _y(1), style="grid"))
-        if ticks:
-            parts.append(text(_x(at), HEIGHT + 16, f"{at:g}", anchor="middle", style="tick"))
+        anchor = "end" if at == 1 else "start" if at == 0 else "middle"
+        parts.append(text(_x(at), HEIGHT + 18, figure, anchor=anchor, style="tick"))
     return parts
 
 

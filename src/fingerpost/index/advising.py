@@ -108,16 +108,16 @@ def _stacks(rooms: Rooms, questions: QuestionSet, *, learned: bool) -> dict[str,
     """Stack → what it finds, simplest first; only those the index can run."""
     untrained = Untrained(rooms)
     if rooms.encoder is None:
-        return {"lexical": lambda asked: _lexical(rooms, asked)}
+        return {"lexical": lambda asked: lexical(rooms, asked)}
     found: dict[str, Callable[[Request], Run]] = {
-        "lexical": lambda asked: _lexical(rooms, asked),
-        "dense": lambda asked: _dense(rooms, asked),
+        "lexical": lambda asked: lexical(rooms, asked),
+        "dense": lambda asked: dense(rooms, asked),
         "hybrid": lambda asked: searching.reciprocal_ranks(
-            [_lexical(rooms, asked), _dense(rooms, asked)], k=DEPTH
+            [lexical(rooms, asked), dense(rooms, asked)], k=DEPTH
         ),
-        "search": lambda asked: _search(untrained, asked),
+        "search": lambda asked: search(untrained, asked),
     }
-    return {**found, "learned": lambda asked: _search(rooms, asked)} if learned else found
+    return {**found, "learned": lambda asked: search(rooms, asked)} if learned else found
 
 
 def _measured(
@@ -144,14 +144,16 @@ def _measured(
     )
 
 
-def _lexical(rooms: Rooms, asked: Request) -> Run:
+def lexical(rooms: Rooms, asked: Request) -> Run:
+    """BM25 alone: its best documents."""
     snapshot = rooms.store.snapshot()
     allow = snapshot.allow(list(asked.filters) or None, list(asked.principals))
     hits = snapshot.lexical(queries.parse(asked.text), k=SPARE * DEPTH, allow=allow)
     return searching.by_document(snapshot, *hits, k=DEPTH)
 
 
-def _dense(rooms: Rooms, asked: Request) -> Run:
+def dense(rooms: Rooms, asked: Request) -> Run:
+    """The vectors alone; nothing without an encoder."""
     snapshot = rooms.store.snapshot()
     allow = snapshot.allow(list(asked.filters) or None, list(asked.principals))
     if rooms.encoder is None:
@@ -161,6 +163,7 @@ def _dense(rooms: Rooms, asked: Request) -> Run:
     return searching.by_document(snapshot, keys, scores, k=DEPTH)
 
 
-def _search(rooms: Rooms, asked: Request) -> Run:
+def search(rooms: Rooms, asked: Request) -> Run:
+    """What users get."""
     found = searching.find(rooms, asked)
     return searching.by_document(found.snapshot, found.keys, found.scores, k=DEPTH)

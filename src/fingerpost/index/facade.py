@@ -14,6 +14,7 @@ from fingerpost.evaluate.advise import Advice
 from fingerpost.evaluate.attribute import Miss
 from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.evaluate.fidelity import Fidelity
+from fingerpost.evaluate.page import Latency
 from fingerpost.evaluate.report import Evaluation
 from fingerpost.index import (
     advising,
@@ -26,6 +27,7 @@ from fingerpost.index import (
     learning,
     observing,
     searching,
+    timing,
     updating,
     upkeep,
 )
@@ -204,6 +206,14 @@ class Index:
         """Whether answers to ``count`` of the questions cite what stands there, and come from it."""
         asked = evaluating.questions_of(self._rooms, _source(questions), split)
         return fidelity.measure(self._rooms, asked, count, principals=principals, progress=progress)
+
+    def timed(self, texts: Sequence[str], *, principals: Sequence[str] = ()) -> Latency:
+        """Milliseconds of each stage of a search, and of each way of searching, for each of the texts."""
+
+        def trace(request: Request) -> Trace:
+            return self._trace(request, 10)[1]
+
+        return timing.timed(self._rooms, trace, [Request(text, (), principals) for text in texts])
 
     def advise(
         self,

@@ -1,0 +1,87 @@
+"""Parts of the report: can scores be believed, what quality costs, where answers come from, how fresh."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.evaluate import fidelity, plots, svg
+from fingerpost.evaluate.calibration import reliability
+from fingerpost.evaluate.fidelity import Fidelity
+from fingerpost.evaluate.report import Evaluation
+
+Freshness = Mapping[str, Mapping[str, object]]
+"""What ``freshness.freshness`` tells: step → counts, percentiles and a histogram."""
+
+
+def calibrated(found: Evaluation) -> str:
+    """The reliability diagram of the first result's score; nothing where there are too few questions."""
+    if not len(found.promised):
+        return ""
+    told = reliability(found.promised, found.right)
+    head = "<h2>Can a score be believed?</h2>"
+    if told is None:
+        return f'{head}<p class="soft">Too few questions, or all alike, to tell.</p>'
+    words = (
+        f"Scores are no probabilities. {told.fitted:,} of the questions, drawn at random, fitted a sigmoid "
+        "from the score of the first result to the chance that it is relevant; the others are shown, in "
+        "groups of about the same promise with 95 % intervals. On the dashed line a promise is kept. "
+        f"Expected calibration error {told.error:.3f}; Brier score {told.brier:.3f}, against {told.base:.3f} "
+        "for always promising the mean."
+    )
+    points = [(each.promised, each.right, each.low, each.high) for each in told.bins]
+    picture = plots.reliability(points, title="promised chance and share that was right")
+    return f'{head}<p class="soft">{words}</p>{picture}'
+
+
+def costs(found: Evaluation, legs: Mapping[str, NDArray[np.float64]]) -> str:
+    """Quality against milliseconds for each leg that was timed."""
+    means = found.means()
+    name = str(found.measures[0])
+    points = [
+        (leg, float(np.median(ms)), value)
+        for leg, ms in legs.items()
+        if len(ms) and leg in means and (value := means[leg][name]) is not None
+    ]
+    if len(points) < 2:
+        return ""
+    words = (
+        f"{escape(name)} over the median milliseconds of a query, the encoder's included, one after the "
+        "other on this machine. Whatever is not on the dashed line is equalled by something cheaper."
+    )
+    picture = plots.frontier(points, title=f"{name} and cost of each leg", measure=name)
+    return f'<h2>What quality costs</h2><p class="soft">{words}</p>{picture}'
+
+
+def answered(found: Fidelity) -> str:
+    """Whether answers come from their evidence."""
+    shares = found.shares()
+    rows = [(name, share, f"{share:.1%}") for name, share in shares.items() if share is not None]
+    told = "".join(f"<li>{escape(line.strip())}</li>" for line in fidelity.told(found))
+    picture = svg.bars(rows, title="shares of statements, answers and questions")
+    return f"<h2>Do answers come from their evidence?</h2>{picture}<ol>{told}</ol>"
+
+
+def fresh(found: Freshness) -> str:
+    """How long a change took to each step: percentiles, and a histogram in seconds."""
+    parts = []
+    for step, told in found.items():
+        spread = told.get("histogram")
+        if not isinstance(spread, Mapping) or not told.get("changes"):
+            continue
+        marks = " · ".join(f"{mark} {told[mark]:.3g} s" for mark in ("p50", "p95", "p99"))
+        edges = [f"< {edge:g} s" for edge in spread["below"]] + ["longer"]
+        rows = [
+            (label, float(count), f"{count:,}")
+            for label, count in zip(edges, spread["counts"], strict=True)
+            if count
+        ]
+        waiting = f" · {told['waiting']} waiting" if told.get("waiting") else ""
+        parts.append(
+            f'<p>{escape(step)}: <span class="soft">{marks}{waiting}</span></p>'
+            f"{svg.bars(rows, title=f'seconds until {step}')}"
+        )
+    return f"<h2>Fresh</h2>{''.join(parts)}" if parts else ""
