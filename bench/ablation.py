@@ -56,8 +56,8 @@ def weights(**changed: float) -> Off:
     """Weights of the untrained sums."""
 
     def off(stack: ExitStack) -> None:
-        stack.enter_context(patch.dict(fuse.BALANCED_WEIGHTS, changed))  # type: ignore[arg-type]
-        stack.enter_context(patch.dict(fuse.DEFAULT_WEIGHTS, changed))  # type: ignore[arg-type]
+        stack.enter_context(patch.dict(fuse.BALANCED_WEIGHTS, changed))
+        stack.enter_context(patch.dict(fuse.DEFAULT_WEIGHTS, changed))
 
     return off
 
@@ -73,7 +73,7 @@ def legs(*kept: str) -> Off:
     return off
 
 
-def judges(**changed: None) -> Off:
+def judges(**changed: Any) -> Off:
     """An epoch without a judge."""
 
     def off(stack: ExitStack) -> None:

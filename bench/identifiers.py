@@ -16,7 +16,7 @@ import gzip
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,8 @@ KINDS: Mapping[str, re.Pattern[str]] = {
 }
 MOST_HOLDERS = 3
 A_KIND = 40
+TRIED = 5
+"""Identifiers drawn for one that is kept: common ones are left out."""
 LIBRARY = ("asyncio", "http", "json", "logging", "email", "sqlite3", "concurrent", "unittest")
 
 
@@ -60,21 +62,21 @@ def identifiers(index: Index, *, a_kind: int = A_KIND) -> list[Identifier]:
         for kind, pattern in KINDS.items():
             for text in pattern.findall(passage):
                 kinds.setdefault(text, kind)
-    held = holders(passages, kinds)
     found: list[Identifier] = []
     for kind in KINDS:
-        rare = sorted(t for t, k in kinds.items() if k == kind and len(held[t]) <= MOST_HOLDERS)
-        drawn = np.random.default_rng(0).permutation(rare)[:a_kind].tolist()
-        found += [Identifier(text, kind, frozenset(held[text])) for text in drawn]
+        named = sorted(text for text, known in kinds.items() if known == kind)
+        drawn = np.random.default_rng(0).permutation(named)[: TRIED * a_kind].tolist()
+        held = holders(passages, drawn)
+        rare = [text for text in drawn if len(held[text]) <= MOST_HOLDERS][:a_kind]
+        found += [Identifier(text, kind, frozenset(held[text])) for text in rare]
     return found
 
 
-def holders(passages: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, set[str]]:
+def holders(passages: Mapping[str, str], texts: Sequence[str]) -> dict[str, set[str]]:
     """For each identifier the passages in which it stands with nothing alphanumeric beside it."""
     held: dict[str, set[str]] = defaultdict(set)
-    ordered = sorted(texts, key=len, reverse=True)
     for chunk_id, passage in passages.items():
-        for text in (text for text in ordered if text in passage):
+        for text in (text for text in texts if text in passage):
             if re.search(rf"(?<![A-Za-z0-9_]){re.escape(text)}(?![A-Za-z0-9_])", passage):
                 held[text].add(chunk_id)
     return held

@@ -6,7 +6,8 @@ Set the peers' environment up as bench/peers-requirements.txt says. The indexes 
 ``python -m bench.quality`` left in bench/cache (copied: nothing in them changes). Every peer gets
 fingerpost's chunks – the words that are indexed, title and headings before them – and the int8 MiniLM
 vectors of those and of the questions; documents rank by their best chunk. Times are for one query, the
-encoder's time left out for all; fingerpost's hold everything else, evidence spans included. A peer that asked
+encoder's left out (but for fingerpost's processor time); fingerpost's hold everything else, evidence spans
+included. Processor time is all threads' together and says more on a busy machine. A peer that was asked
 fewer questions is shown beside the untrained search on those.
 """
 
@@ -18,6 +19,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -62,16 +64,18 @@ def lines(path: Path, records: list[dict[str, str]]) -> None:
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
-def ours(index: Index, questions: QuestionSet) -> tuple[Values, list[float]]:
-    """Values [n, measures] of the whole search, and milliseconds beyond the encoder."""
+def ours(index: Index, questions: QuestionSet) -> tuple[Values, Values]:
+    """Values [n, measures] of the whole search, and milliseconds (wall, processor) beyond the encoder."""
     parsed = measures.parse(" ".join(MEASURES))
     ms, values = [], []
     for query_id, text in questions.queries.items():
+        began = time.process_time()
         _, trace = index.trace(text)
-        ms.append(trace.ms - next(stage.ms for stage in trace.stages if stage.name == "encode"))
+        encoder = next(stage.ms for stage in trace.stages if stage.name == "encode")
+        ms.append([trace.ms - encoder, 1000 * (time.process_time() - began)])
         run = dict(rankings(index._rooms, Request(text), k=DEPTH)["search"])
         values.append(measures.score(parsed, run, questions.qrels[query_id]))
-    return np.array(values), ms
+    return np.array(values), np.array(ms)
 
 
 def theirs(found: NDArray[np.int64], docs: list[str], questions: QuestionSet) -> Values:
@@ -96,7 +100,7 @@ def ask_peer(python: str, peer: str, folder: Path) -> Mapping[str, NDArray[np.fl
         return dict(found)
 
 
-def row(values: Values, ms: list[float]) -> dict[str, object]:
+def row(values: Values, ms: Values) -> dict[str, object]:
     """Means, bootstrap intervals and times."""
     low, high = significance.interval(values)
     return {
@@ -105,15 +109,16 @@ def row(values: Values, ms: list[float]) -> dict[str, object]:
             name: [round(float(a), 3), round(float(b), 3)]
             for name, a, b in zip(MEASURES, low, high, strict=True)
         },
-        "ms": [round(float(np.percentile(ms, at)), 2) for at in (50, 95)],
+        "ms": [round(float(np.percentile(ms[:, 0], at)), 2) for at in (50, 95)],
+        "cpu_ms": round(float(np.median(ms[:, 1])), 2),
         "questions": len(values),
     }
 
 
-def measure(name: str, python: str) -> dict[str, object]:
+def measure(name: str, python: str, most: int) -> dict[str, object]:
     """One set: every peer, then fingerpost learned and untrained."""
     folder, copy = CACHE / "peers" / name, CACHE / "peers" / f"{name}-index"
-    questions = load_beir(sampled(name, MOST))
+    questions = load_beir(sampled(name, most))
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(CACHE / "quality" / name, copy)
     with fingerpost.open(copy, write=True, settings=Settings()) as index:
@@ -121,7 +126,7 @@ def measure(name: str, python: str) -> dict[str, object]:
         systems, built = {}, {}
         for peer in PEERS:
             found = ask_peer(python, peer, folder)
-            systems[peer] = (theirs(found["found"].astype(np.int64), docs, questions), found["ms"].tolist())
+            systems[peer] = (theirs(found["found"].astype(np.int64), docs, questions), found["ms"])
             built[peer] = round(float(found["built"]), 1)
         learned = ours(index, questions)
         index.rollback()
@@ -169,17 +174,23 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("sets", nargs="*", default=SETS)
     parser.add_argument("--python", default=str(ROOT.parent / "peers" / "bin" / "python"))
+    parser.add_argument("--most", type=int, default=MOST)
     options = parser.parse_args()
     for name in options.sets:
-        result = measure(name, options.python)
+        result = measure(name, options.python, options.most)
         print(f"\n### {name}: {result['questions']} questions, {result['chunks']} chunks\n")
         rows = [
-            [system, *(f"{seen[m]:.3f} {seen['intervals'][m]}" for m in MEASURES), *seen["ms"]]
+            [
+                system,
+                *(f"{seen[m]:.3f} {seen['intervals'][m]}" for m in MEASURES),
+                *seen["ms"],
+                seen["cpu_ms"],
+            ]
             for system, seen in result["systems"].items()  # type: ignore[attr-defined]
         ]
-        print(table(["system", *MEASURES, "p50 ms", "p95 ms"], rows))
+        print(table(["system", *MEASURES, "p50 ms", "p95 ms", "cpu ms"], rows))
         print(result["against_best_peer"], result["build_seconds"], flush=True)
-        write("peers", result, part=name)
+        write("peers", result, part=name if options.most == MOST else f"{name}-{options.most}")
 
 
 if __name__ == "__main__":

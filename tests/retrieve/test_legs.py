@@ -77,6 +77,16 @@ def test_bm25_is_missing_where_the_lexical_leg_did_not_look(store):
     assert np.array_equal(found.scores["lexical"][looked], store.bm25[found.keys[looked] - 100])
 
 
+def test_bm25_is_zero_elsewhere_when_it_has_named_all_that_match(store):
+    store.bm25[:] = 0
+    store.bm25[7] = 3.0
+    found = gather(store, request(store), RetrieveSettings(depth=4)).candidates
+    assert found.scores["lexical"].tolist() == [3.0 if key == 107 else 0.0 for key in found.keys]
+    store.bm25[:] = 0
+    nothing = gather(store, request(store), RetrieveSettings(depth=4)).candidates
+    assert np.isnan(nothing.scores["lexical"]).all()
+
+
 def test_union_holds_the_best_of_each_leg_and_counts_say_so(store):
     gathered = gather(store, request(store), RetrieveSettings(depth=4))
     lexical = store.lexical("q", k=4)[0]

@@ -6,7 +6,9 @@
     memory       the docid memory's shortlist, given by the caller
 
 A chunk's dense score is computed whoever found it. BM25 is known only where the lexical leg looked:
-elsewhere it is NaN, which means "below the cut" and not "zero" (``fuse`` knows what to do about it).
+elsewhere it is NaN, which means "below the cut" (``fuse`` knows what to do about it) – or zero where there
+was no cut, because fewer chunks match than were asked for: the one page that holds a rare name must not look
+like all others.
 """
 
 from __future__ import annotations
@@ -96,7 +98,10 @@ def gather(snapshot: Snapshot[Q, A], request: Request[Q, A], settings: RetrieveS
     memory = _memory(snapshot, request)
     keys = np.unique(np.concatenate([lexical[0], dense, memory[0]]))
     keys, hopped = _with_best(snapshot, request, (keys, np.setdiff1d(hop, keys)), settings.depth)
-    scores = {"lexical": _at(keys, *deep), "dense": _dots(snapshot, request.vector, keys)}
+    found = _at(keys, *deep)
+    if 0 < len(deep[0]) < settings.depth:
+        found = np.nan_to_num(found)
+    scores = {"lexical": found, "dense": _dots(snapshot, request.vector, keys)}
     if len(memory[0]):
         scores["memory"] = _at(keys, *memory)
     counts = {
