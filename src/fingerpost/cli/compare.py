@@ -20,16 +20,50 @@ def compare(
     a: Annotated[Path, typer.Argument(help="what `evaluate --json --per-query` wrote")],
     b: Annotated[Path, typer.Argument(help="another evaluation of the same questions")],
     leg: Annotated[str, typer.Option("--leg", help="which leg to compare")] = "search",
+    qrels: Annotated[
+        Path | None, typer.Option("--qrels", help="A and B are TREC runs, and these are the judgements")
+    ] = None,
+    measure: Annotated[
+        list[str] | None, typer.Option("--measure", help="of TREC runs, e.g. nDCG@10 (repeatable)")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Tell whether one evaluation is really better than another.
 
     A mean carries the letter of each run that it beats significantly (paired randomisation test, p < 0.05).
+    With `--qrels` two TREC run files are measured first, whoever made them.
     """
     from fingerpost.evaluate.compare import compared
 
-    comparison = _comparison({"a": _values(a, leg), "b": _values(b, leg)})
+    if qrels is not None:
+        comparison = _runs({"a": a, "b": b}, qrels, measure)
+    elif measure:
+        message, cure = "--measure is for TREC runs", "give --qrels too, or evaluate again with --measure"
+        raise UsageError("E_USAGE", message, cure=cure)
+    else:
+        comparison = _comparison({"a": _values(a, leg), "b": _values(b, leg)})
     output.say(output.as_json(_facts(comparison)) if as_json else compared(comparison))
+
+
+def _runs(runs: Mapping[str, Path], qrels: Path, measure: list[str] | None) -> Comparison:
+    """Two TREC runs measured against the same judgements; what looks odd is told on stderr."""
+    from fingerpost.evaluate import compare as comparing
+    from fingerpost.evaluate.datasets import read_qrels
+    from fingerpost.evaluate.measures import DEFAULT, parse
+    from fingerpost.evaluate.trec import read_run
+
+    wanted = parse(measure or DEFAULT)
+    judged, repeated = read_qrels(qrels)
+    if repeated:
+        output.note(f"{qrels}: {repeated:,} judgement(s) repeat an earlier line")
+    read = {name: read_run(path) for name, path in runs.items()}
+    for name, run in read.items():
+        absent, strange = len(judged.keys() - run.keys()), len(run.keys() - judged.keys())
+        if absent:
+            output.note(f"{runs[name]}: {absent:,} judged queries have no ranking and count as failures")
+        if strange:
+            output.note(f"{runs[name]}: {strange:,} queries have no judgement and are left out")
+    return comparing.compare(comparing.score_runs(read, judged, wanted), wanted)
 
 
 def _values(path: Path, leg: str) -> dict[str, dict[str, float]]:

@@ -30,6 +30,9 @@ Generate = Annotated[
 ReportTo = Annotated[
     Path | None, typer.Option("--report", help="also write everything, misses too, as one HTML file")
 ]
+RunTo = Annotated[
+    Path | None, typer.Option("--run", help="also write what the search found as a TREC run file")
+]
 Require = Annotated[
     list[str] | None,
     typer.Option("--require", help='a gate: "R@100>=0.9"; exit status 5 where it is not met (repeatable)'),
@@ -57,6 +60,7 @@ def evaluate(
         typer.Option("--answers", help="answer this many of the questions and check what the answers cite"),
     ] = 0,
     report: ReportTo = None,
+    run: RunTo = None,
     per_query: Annotated[
         bool, typer.Option("--per-query", help="with --json: every query's values, which `compare` reads")
     ] = False,
@@ -76,12 +80,14 @@ def evaluate(
     from fingerpost.evaluate import require as gates
 
     pages.check(report)
+    pages.check(run)
     _check_answers(answers)
     needs, held = gates.gates(require or ()), tuple(principals or ())
     wanted = list(dict.fromkeys([*(measure or MEASURES), *(str(each.measure) for each in needs)]))
     with fingerpost.open(at, settings=options.settings(config)) as index, progress.bars() as draw:
         asked = _asked(index, Source(questions, split, generate, log), held)
-        found = index.evaluate(asked, split=split, measures=wanted, principals=held, progress=draw)
+        with pages.run_file(run) as keep:
+            found = index.evaluate(asked, measures=wanted, principals=held, progress=draw, keep=keep)
         lost = None
         if misses or report:
             lost = index.misses(asked, k=k, answers=answers, principals=held, progress=draw)

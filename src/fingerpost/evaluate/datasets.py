@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fingerpost.errors import InputError, NotFoundError
+from fingerpost.errors import InputError, NotFoundError, UsageError
+from fingerpost.text.query import parse
 
 MAX_LINE_CHARS = 64_000_000
 MAX_GRADE = 1_000_000
-_MAX_QUERY_CHARS = 32_768
 
 Qrels = dict[str, dict[str, int]]
 
@@ -136,8 +136,11 @@ def load_questions(path: Path, *, known: frozenset[str] | None = None) -> Questi
         empty += not text.strip()
     if not queries:
         raise InputError("E_QRELS", f"{path} holds no question", cure='add lines {"query": …, "doc_id": …}')
+    queries, refused = _askable(queries, path)
+    qrels = {query_id: qrels[query_id] for query_id in queries}
     twins = len(queries) - len(set(queries.values()))
     notes = (
+        *refused,
         *_count(empty, "question(s) without text left out"),
         *_count(twins, "question(s) repeat another's text"),
     )
@@ -230,7 +233,7 @@ def _texts(path: Path, wanted: set[str]) -> tuple[dict[str, str], tuple[str, ...
     """The texts of the wanted queries, in the file's order, and notes on what was left out."""
     queries: dict[str, str] = {}
     first_seen: dict[str, int] = {}
-    empty = 0
+    empty = repeated = 0
     for number, record in _records(path):
         query_id, text = str(record.get("_id", "")), record.get("text")
         if query_id not in wanted:
@@ -240,20 +243,43 @@ def _texts(path: Path, wanted: set[str]) -> tuple[dict[str, str], tuple[str, ...
         if query_id in first_seen and queries.get(query_id, "") != text:
             message = f"the query id '{query_id[:80]}' has another text in line {first_seen[query_id]}"
             raise _bad(path, number, message, "give each query its own id")
+        repeated += query_id in first_seen
+        empty += query_id not in first_seen and not text.strip()
         first_seen.setdefault(query_id, number)
-        empty += not text.strip()
         if text.strip():
             queries[query_id] = text
     if not queries:
         message = f"{path} has none of the {len(wanted):,} judged queries"
         raise InputError("E_QRELS", message, cure="check that both files use the same query ids")
     absent = len(wanted - set(first_seen))
-    long = sum(len(text) > _MAX_QUERY_CHARS for text in queries.values())
+    queries, refused = _askable(queries, path)
     return queries, (
         *_count(absent, "judged query id(s) have no text in queries.jsonl and are left out"),
         *_count(empty, "judged queries have an empty text and are left out"),
-        *_count(long, f"queries are longer than {_MAX_QUERY_CHARS:,} characters and will be refused"),
+        *_count(repeated, "line(s) of queries.jsonl repeat an earlier one"),
+        *refused,
     )
+
+
+def _askable(queries: dict[str, str], path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The queries that a search takes, and a note for each reason why others are left out."""
+    kept: dict[str, str] = {}
+    refused: dict[str, list[str]] = {}
+    for query_id, text in queries.items():
+        try:
+            parse(text)
+        except UsageError as error:
+            refused.setdefault(error.code, []).append(query_id)
+        else:
+            kept[query_id] = text
+    if not kept:
+        message = f"{path}: no query can be asked ({', '.join(refused)})"
+        raise InputError("E_QRELS", message, cure="ask in valid text of at most 32,768 characters")
+    notes = (
+        f"{len(ids):,} queries cannot be asked ({code}, first: {ids[0]!r}) and are left out"
+        for code, ids in refused.items()
+    )
+    return kept, tuple(notes)
 
 
 def _trained(folder: Path, path: Path) -> frozenset[str] | None:

@@ -12,7 +12,9 @@ from fingerpost.errors import GateError, UsageError
 from fingerpost.evaluate.measures import Measure, parse
 from fingerpost.evaluate.report import Evaluation
 
-_GATE = re.compile(r"\s*(?:([a-z]+)[:.])?\s*([^\s<>=]+)\s*(>=|<=|>|<)\s*([0-9.]+%?)\s*")
+_GATE = re.compile(r"\s*(?:([A-Za-z][A-Za-z0-9_]*)[:.])?\s*([^\s<>=]+)\s*(>=|<=|>|<)\s*([0-9.]+%?)\s*")
+LEGS = ("lexical", "dense", "hybrid", "search")
+"""The ways of searching that an index is measured by."""
 _TESTS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 
@@ -33,7 +35,7 @@ class Gate:
 def gates(texts: Iterable[str]) -> tuple[Gate, ...]:
     """Gates from text, several separated by commas; ``dense:R@10>0.5`` names a leg other than ``search``.
 
-    Raises UsageError E_USAGE for what is no gate, E_METRIC for an unknown measure.
+    Raises UsageError E_USAGE for what is no gate or no leg, E_METRIC for an unknown measure.
 
     >>> [str(gate) for gate in gates(["R@100>=0.9, lexical:failure@20<20%"])]
     ['R@100>=0.9', 'lexical:failure@20<0.2']
@@ -52,7 +54,12 @@ def _gate(text: str) -> Gate:
         raise UsageError(
             "E_USAGE", message, cure="write a measure, a sign and a number in 0..1, e.g. R@100>=0.9"
         )
-    return Gate(match[1] or "search", parse(match[2])[0], match[3], bound)
+    leg = match[1] or "search"
+    if leg not in LEGS:
+        raise UsageError(
+            "E_USAGE", f"no leg '{leg[:80]}' is evaluated", cure=f"name one of {', '.join(LEGS)}"
+        )
+    return Gate(leg, parse(match[2])[0], match[3], bound)
 
 
 def check(evaluation: Evaluation, required: Iterable[Gate]) -> None:

@@ -34,10 +34,34 @@ def questions_of(rooms: Rooms, source: Questions, split: str) -> QuestionSet:
     """A BEIR folder's split, a JSON Lines file, or questions as they are. Documents count as seen when a
     training query names them, by the folder's training split or else by the pairs this index learned from.
     """
-    found = source if isinstance(source, QuestionSet) else load(source, split)
+    if isinstance(source, QuestionSet):
+        found = source
+    else:
+        found = load(source, split)
+        found = replace(found, notes=(*found.notes, *_strangers(rooms, found)))
     if found.trained is not None or found.generated:
         return found
     return replace(found, trained=frozenset(p.doc_id for p in rooms.store.pairs() if p.origin in TAUGHT))
+
+
+def _strangers(rooms: Rooms, questions: QuestionSet) -> tuple[str, ...]:
+    """A note on judgements that name documents which are not in the index, whoever may read them."""
+    snapshot = rooms.store.snapshot()
+    strangers: dict[str, int] = {}
+    known: set[str] = set()
+    for doc_id in (doc_id for row in questions.qrels.values() for doc_id in row):
+        if doc_id in known:
+            continue
+        try:
+            snapshot.doc_key(doc_id)
+            known.add(doc_id)
+        except NotFoundError:
+            strangers[doc_id] = strangers.get(doc_id, 0) + 1
+    if not strangers:
+        return ()
+    count = sum(strangers.values())
+    first = next(iter(strangers))
+    return (f"{count:,} judgement(s) name a document that is not in the index (first: {first!r})",)
 
 
 def generated(rooms: Rooms, count: int, *, principals: Sequence[str] = ()) -> QuestionSet:
@@ -65,15 +89,14 @@ def _documents(rooms: Rooms, principals: Sequence[str]) -> Iterator[Document]:
 
 def evaluate(
     rooms: Rooms,
-    source: Questions,
+    questions: QuestionSet,
     *,
-    split: str,
     wanted: Sequence[str],
     principals: Sequence[str] = (),
     progress: Progress,
+    keep: runner.Keep | None = None,
 ) -> Evaluation:
     """Measure every leg alone, their plain fusion, and the whole search, on every question."""
-    questions = questions_of(rooms, source, split)
     parsed = measures.parse(" ".join(wanted))
     depth = max([DEPTH, *(measure.cutoff or 0 for measure in parsed)])
     names: dict[int, str] = {}
@@ -84,7 +107,7 @@ def evaluate(
     def drawn(done: int, total: int) -> None:
         progress("evaluate", done, total)
 
-    return runner.evaluate(questions, rank, parsed, progress=drawn)
+    return runner.evaluate(questions, rank, parsed, progress=drawn, keep=keep)
 
 
 @dataclass(frozen=True, slots=True)

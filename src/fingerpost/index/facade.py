@@ -16,6 +16,7 @@ from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.evaluate.fidelity import Fidelity
 from fingerpost.evaluate.page import Latency
 from fingerpost.evaluate.report import Evaluation
+from fingerpost.evaluate.runner import Keep
 from fingerpost.index import (
     advising,
     answering,
@@ -164,15 +165,15 @@ class Index:
         measures: Sequence[str] = MEASURES,
         principals: Sequence[str] = (),
         progress: Progress = silent,
+        keep: Keep | None = None,
     ) -> Evaluation:
-        """Measure each leg and the whole search on a BEIR folder's split, JSON Lines, or ``questions``."""
+        """Measure each leg and the whole search on a BEIR folder's split, JSON Lines, or ``questions``.
+
+        ``keep(query_id, rankings)`` is given each question's rankings, leg by leg; nothing else keeps them.
+        """
+        asked = evaluating.questions_of(self._rooms, _source(questions), split)
         return evaluating.evaluate(
-            self._rooms,
-            _source(questions),
-            split=split,
-            wanted=measures,
-            principals=principals,
-            progress=progress,
+            self._rooms, asked, wanted=measures, principals=principals, progress=progress, keep=keep
         )
 
     def misses(
