@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
 from fingerpost.evaluate.datasets import QuestionSet, seen_queries
-from fingerpost.evaluate.measures import Measure, score
+from fingerpost.evaluate.measures import Grades, Measure, score
 from fingerpost.evaluate.report import Evaluation
 
 Ranking = Sequence[tuple[str, float]]
@@ -18,6 +18,23 @@ SEARCH = "search"
 """The leg that users get."""
 Progress = Callable[[int, int], None]
 Keep = Callable[[str, Mapping[str, Ranking]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One question: each leg's values in the order of the measures, the score of the search's first result
+    (NaN without one), and whether that is relevant.
+    """
+
+    values: Mapping[str, Sequence[float]]
+    promised: float
+    right: bool
+
+
+def measure(rankings: Mapping[str, Ranking], grades: Grades, measures: Sequence[Measure]) -> Measured:
+    """Measure the rankings of one question, leg by leg."""
+    values = {leg: score(measures, as_run(ranking), grades).tolist() for leg, ranking in rankings.items()}
+    return Measured(values, *_first(rankings.get(SEARCH, ()), grades))
 
 
 def evaluate(
@@ -35,20 +52,36 @@ def evaluate(
     ``keep(query_id, rankings)`` takes them (to write run files, to list misses). ``progress(done, total)``
     is called after each query.
     """
-    rows: dict[str, list[NDArray[np.float64]]] = {}
+
+    def measured() -> Iterator[Measured]:
+        for query_id, text in questions.queries.items():
+            rankings = rank(text)
+            if keep is not None:
+                keep(query_id, rankings)
+            yield measure(rankings, questions.qrels[query_id], measures)
+
+    return collect(questions, measured(), measures, progress=progress)
+
+
+def collect(
+    questions: QuestionSet,
+    measured: Iterable[Measured],
+    measures: Sequence[Measure],
+    *,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Put what was measured together, in the order of the questions."""
+    rows: dict[str, list[Sequence[float]]] = {}
     first: list[tuple[float, bool]] = []
     total = len(questions.queries)
-    for done, (query_id, text) in enumerate(questions.queries.items(), start=1):
-        rankings = rank(text)
-        if done > 1 and rankings.keys() != rows.keys():
+    for done, (query_id, one) in enumerate(zip(questions.queries, measured, strict=True), start=1):
+        if done > 1 and one.values.keys() != rows.keys():
             raise UsageError(
                 "E_USAGE", f"query '{query_id}' was ranked by other legs", cure="report this as a bug"
             )
-        for leg, ranking in rankings.items():
-            rows.setdefault(leg, []).append(score(measures, as_run(ranking), questions.qrels[query_id]))
-        first.append(_first(rankings.get(SEARCH, ()), questions.qrels[query_id]))
-        if keep is not None:
-            keep(query_id, rankings)
+        for leg, values in one.values.items():
+            rows.setdefault(leg, []).append(values)
+        first.append((one.promised, one.right))
         if progress is not None:
             progress(done, total)
     seen = seen_queries(questions)
