@@ -6,7 +6,8 @@ Works on copies of the indexes of ``python -m bench.quality`` (which ends with `
 its leg brings and scores nothing or its weight is zero; the forest is not trained anew without it. Gains are
 "with" less "without" over the same questions, with a bootstrap interval. Milliseconds are the median of the
 processor time of a whole search, encoder included and spans left out: a part costs the difference to "all".
-Bytes a chunk are those of the files that only this part needs.
+Bytes a chunk are those of the files that only this part needs. Below 50,000 chunks there is no neighbour
+graph: what the hop gains is in bench/router.py.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ FILES = {
     "late interaction": ("tokens.u8", "tokens.offsets.npy", "artifacts/codec.safetensors"),
     "memory": ("artifacts/memory.safetensors",),
     "forest": ("artifacts/forest.safetensors",),
-    "routing": ("artifacts/router.safetensors", "graph.npy"),
+    "routed, 5 %": ("artifacts/router.safetensors",),
 }
 NO_WORDS = dict.fromkeys(ranking.WORD_LEGS, 0.0)
 
@@ -103,7 +104,6 @@ def unlifted(stack: ExitStack) -> None:
 SETTINGS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "late interaction": {"rerank": {"depth": 0}},
     "routed, 5 %": {"route": {"full_below": 0}},
-    "routed, no hop": {"route": {"full_below": 0}, "retrieve": {"hop": False}},
 }
 UNTRAINED: Mapping[str, Off] = {
     "all": lambda _: None,
@@ -114,7 +114,6 @@ UNTRAINED: Mapping[str, Off] = {
     "balanced weights": unbalanced,
     "exact tier": unlifted,
     "routed, 5 %": lambda _: None,
-    "routed, no hop": lambda _: None,
 }
 LEARNED: Mapping[str, Off] = {
     "all": lambda _: None,
