@@ -88,9 +88,13 @@ def _given(path: Path, pooling: str) -> Network:
 
 
 def _build(weights: Blob, source: Source, pieces: WordPieces, precision: str) -> Built:
+    return export(bert.read_weights(weights, bert.read_shape(source.config)), source, pieces, precision)
+
+
+def export(network: bert.Bert, source: Source, pieces: WordPieces, precision: str) -> Built:
+    """The graph of a network with these weights; in float32 where 8 bits do not suit them."""
     from fingerpost.models import graph  # see _given
 
-    network = bert.read_weights(weights, bert.read_shape(source.config))
     exact = graph.build(network, pooling=source.pooling, quantise=False)
     if precision != "int8":
         return Built(exact, "float32")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,9 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.config import ModelSettings
-from fingerpost.models import sources
+from fingerpost.errors import ModelError
+from fingerpost.models import bert, sources
 from fingerpost.models.build import Network, digest, network
 from fingerpost.models.files import MAX_JSON_BYTES, read, verify
+from fingerpost.models.runners import BuiltRunner, Runner
+from fingerpost.models.sources import Source
 from fingerpost.models.tokenizer import WordPieces
 
 Vectors = NDArray[np.float32]
@@ -75,6 +79,7 @@ class Encoder:
 
     def __init__(self, network: Network, pieces: WordPieces, *, prefixes: Prefixes, threads: int = 1) -> None:
         self._runner, self._pieces, self._threads = network.runner, pieces, threads
+        self._tuned: Runner | None = None
         self.dim = network.runner.dim
         self.max_tokens = pieces.room
         self.query_prefix, self.passage_prefix = prefixes.query, prefixes.passage
@@ -104,9 +109,28 @@ class Encoder:
     def encode_query(self, text: str) -> EncodedQuery:
         """The vectors of one query, from one pass."""
         vector, states, ids = self._encode(text, prefix=self.query_prefix, tokens=True)
+        if self._tuned is not None:
+            vector, _ = self._tuned.run(self._framed(self.query_prefix + text), states=False)
         return EncodedQuery(
             vector, states if states is not None else np.zeros((0, self.dim), np.float32), ids
         )
+
+    def with_queries(self, graph: bytes) -> Encoder:
+        """This encoder with a network of its own for the vector of a query (a graph of models/graph.py).
+
+        Passages, and the word pieces' vectors of queries, stay as they were, and so does the fingerprint: no
+        vector of an index has to be made anew. Raises ModelError where the graph cannot be used here.
+        """
+        tuned = BuiltRunner(graph)
+        if tuned.dim != self.dim:
+            raise ModelError(
+                "E_MODEL",
+                f"the query encoder gives {tuned.dim} dimensions, the index has {self.dim}",
+                cure="train again with `fingerpost learn`, or roll back",
+            )
+        changed = copy(self)
+        changed._tuned = tuned
+        return changed
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Word pieces of each text, special ones not counted, not truncated."""
@@ -119,10 +143,13 @@ class Encoder:
     def _encode(
         self, text: str, *, prefix: str, tokens: bool
     ) -> tuple[Vectors, Vectors | None, NDArray[np.int32]]:
-        ids = self._pieces.framed(self._pieces.ids(prefix + text))
+        ids = self._framed(prefix + text)
         vector, states = self._runner.run(ids, states=tokens)
         own = self._pieces.content(ids.shape[1])
         return vector, None if states is None else states[own], ids[0, own]
+
+    def _framed(self, text: str) -> NDArray[np.int32]:
+        return self._pieces.framed(self._pieces.ids(text))
 
 
 def load_encoder(settings: ModelSettings, *, threads: int = 0, precision: str = "int8") -> Encoder | None:
@@ -134,6 +161,50 @@ def load_encoder(settings: ModelSettings, *, threads: int = 0, precision: str = 
     """
     if settings.encoder == "none":
         return None
+    source, pieces, prefixes = _opened(settings)
+    return Encoder(
+        network(source, pieces, precision=precision),
+        pieces,
+        prefixes=prefixes,
+        threads=threads or os.cpu_count() or 1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """An encoder as training needs it: its weights, what it reads, and how it is exported again."""
+
+    network: bert.Bert
+    source: Source
+    pieces: WordPieces
+    query_prefix: str
+
+    def word_pieces(self, query: str) -> NDArray[np.int32]:
+        """What the network reads for a query: int32 [t]."""
+        return np.asarray(self.pieces.framed(self.pieces.ids(self.query_prefix + query))[0])
+
+
+def load_base(settings: ModelSettings) -> Base:
+    """The weights of the encoder that the settings name.
+
+    Raises ModelError where there is none, or only an ONNX file, which cannot be trained.
+    """
+    if settings.encoder == "none":
+        raise ModelError("E_MODEL", "there is no encoder to train", cure="compile with one")
+    source, pieces, prefixes = _opened(settings)
+    if source.onnx is not None:
+        raise ModelError(
+            "E_MODEL",
+            f"{source.onnx.name} cannot be trained",
+            cure="put the model's own model.safetensors in its folder",
+        )
+    blob = read(source.weights)
+    if source.weights_sha256:
+        verify(blob, source.weights_sha256)
+    return Base(bert.read_weights(blob, bert.read_shape(source.config)), source, pieces, prefixes.query)
+
+
+def _opened(settings: ModelSettings) -> tuple[Source, WordPieces, Prefixes]:
     minilm = settings.encoder == "minilm"
     source = sources.minilm() if minilm else sources.describe(Path(settings.encoder).expanduser())
     blob = read(source.folder / "tokenizer.json", limit=MAX_JSON_BYTES)
@@ -143,9 +214,4 @@ def load_encoder(settings: ModelSettings, *, threads: int = 0, precision: str = 
     prefixes = Prefixes(
         settings.query_prefix or source.query_prefix, settings.passage_prefix or source.passage_prefix
     )
-    return Encoder(
-        network(source, pieces, precision=precision),
-        pieces,
-        prefixes=prefixes,
-        threads=threads or os.cpu_count() or 1,
-    )
+    return source, pieces, prefixes

@@ -1,0 +1,200 @@
+"""Fine-tuning the query encoder against the frozen vectors of the corpus: nothing is embedded anew.
+
+The pairs are cut into folds, and an encoder is trained without each: it gives the fold's queries vectors
+that training has not seen. They decide whether the encoder is put to use, and they are what the memory and
+the fusion have to learn from, which would otherwise trust vectors fitted to their own questions. Then one
+encoder is trained on all pairs. Query-side fine-tuning: Lee et al. 2021, Learning Dense Representations of
+Phrases at Scale (doi:10.18653/v1/2021.acl-long.518).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import process_time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.models import build
+from fingerpost.models.encoder import Base
+from fingerpost.models.runners import BuiltRunner
+from fingerpost.route.deep import checkpoint, held
+from fingerpost.route.deep.held import Verdict
+from fingerpost.route.deep.lazy import torch
+from fingerpost.route.deep.net import merged, trainable
+from fingerpost.route.deep.tune import Dials, Lesson, Run, Trainer
+from fingerpost.route.kmeans import F32, I64
+from fingerpost.route.pairs import Pairs, checked
+
+FOLDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far training is, over all folds. ``held_out`` is the mean reciprocal rank of the queries held
+    out, once there is one; ``minutes_left`` are minutes of one core. The first step, ``done`` 0, comes
+    before anything is trained and says what all of it will take.
+    """
+
+    done: int
+    total: int
+    minutes_left: float
+    loss: float | None = None
+    held_out: float | None = None
+
+
+Watch = Callable[[Step], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to learn: the queries' ``texts`` [m], ``given`` (``queries`` [m, d] by the untouched encoder) and
+    the corpus: ``vectors`` [n, d] of chunks whose documents' keys are ``docs`` [n].
+    """
+
+    texts: Sequence[str]
+    given: Pairs
+    vectors: NDArray[np.floating]
+    docs: I64
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``graph``: the trained query encoder (None: refused). ``queries`` [m, d]: the training queries as an
+    encoder gives them that never saw them, the untouched vectors where it was refused.
+    """
+
+    graph: bytes | None
+    queries: F32
+    verdict: Verdict
+    notes: tuple[str, ...]
+
+
+def train(
+    task: Task,
+    base: Base,
+    *,
+    dials: Dials | None = None,
+    folder: Path | None = None,
+    watch: Watch | None = None,
+) -> Outcome:
+    """Train, judge on held-out queries, and export in 8 bits what passed.
+
+    With ``folder``, what was done is kept there after each pass, and a run that was interrupted goes on.
+    Raises InputError E_PAIRS (too few pairs, poisoned), MissingExtraError without the extra ``train``.
+    """
+    usable, notes = checked(task.given, np.unique(task.docs))
+    course = _Course(replace(task, given=usable), base, dials or Dials(), folder, watch or _nobody)
+    fold, unseen = held.assign(usable, FOLDS, seed=task.seed)
+    course.announce([fold != number for number in range(FOLDS)])
+    queries = usable.queries.copy()
+    for number in range(FOLDS):
+        graph = course.run(f"fold{number}", fold != number)
+        runner = BuiltRunner(graph)
+        for at in np.flatnonzero(fold == number):
+            queries[at] = runner.run(course.texts[at][None], states=False)[0]
+    before, after = (held.ranks(part, usable, task.vectors, task.docs) for part in (usable.queries, queries))
+    verdict = held.judge(before, after, usable, unseen)
+    notes = (*notes, verdict.said)
+    if not verdict.accepted:
+        return Outcome(None, usable.queries, verdict, notes)
+    return Outcome(course.run("all", np.ones(len(fold), np.bool_)), queries, verdict, notes)
+
+
+class _Course:
+    """All runs of one training: what is done, what is left, and where checkpoints lie."""
+
+    def __init__(self, task: Task, base: Base, dials: Dials, folder: Path | None, watch: Watch) -> None:
+        self._task, self._base, self._dials, self._folder, self._watch = task, base, dials, folder, watch
+        self.texts = [base.word_pieces(text) for text in task.texts]
+        self._done, self._total, self._cost = 0, 0, 0.0
+        self._held_out: float | None = None
+
+    def announce(self, kept: Sequence[NDArray[np.bool_]]) -> None:
+        """Count the steps, time one, and say what all will take."""
+        torch.set_num_threads(1)
+        everything = np.ones(len(self.texts), np.bool_)
+        trainers = [self._trainer(part) for part in (*kept, everything)]
+        self._total = sum(trainer.steps for trainer in trainers)
+        began = process_time()
+        batch = next(trainers[0].lesson.batches(0))
+        trainers[0].lesson.loss(trainers[0].net, batch, np.random.default_rng(0)).backward()
+        self._cost = process_time() - began
+        self._tell(None)
+
+    def run(self, name: str, kept: NDArray[np.bool_]) -> bytes:
+        """Train on the queries kept [m] and export: the graph."""
+        trainer = self._trainer(kept)
+        path, key = self._place(name), self._key(kept)
+        if path is not None and checkpoint.resume(path, trainer, key=key):
+            self._done += trainer.done
+        self._held_out = None
+        while trainer.done < trainer.steps:
+            began, before = process_time(), trainer.done
+            for loss in trainer.one_pass():
+                self._done += 1
+                self._tell(loss)
+            self._cost = (process_time() - began) / (trainer.done - before)
+            if path is not None:
+                checkpoint.save(path, trainer, key=key)
+            self._held_out = self._validate(trainer, ~kept)
+        network = merged(self._base.network, trainer.net.weights)
+        return build.export(network, self._base.source, self._base.pieces, "int8").graph
+
+    def _trainer(self, kept: NDArray[np.bool_]) -> Trainer:
+        task, depth = self._task, min(self._dials.depth, len(self._base.network.layers))
+        pairs = task.given.only(kept[task.given.query])
+        lesson = Lesson(Run(self.texts, pairs, task.vectors, task.docs, task.seed), self._dials)
+        weights = trainable(self._base.network, depth)
+        return Trainer(self._base.network, weights, lesson, pooling=self._base.source.pooling)
+
+    def _validate(self, trainer: Trainer, away: NDArray[np.bool_]) -> float | None:
+        """Mean reciprocal rank of at most 256 queries held out."""
+        given = self._task.given
+        names = np.intersect1d(np.flatnonzero(away), given.query)[:256]
+        if not len(names):
+            return None
+        with torch.no_grad():
+            parts = [
+                trainer.net.vectors([self.texts[at] for at in part]).numpy()
+                for part in np.array_split(names, -(-len(names) // 32))
+            ]
+        queries = given.queries.copy()
+        queries[names] = np.concatenate(parts)
+        mine = given.only(np.isin(given.query, names))
+        mine = replace(mine, queries=queries[names], query=np.searchsorted(names, mine.query))
+        return float(held.ranks(mine.queries, mine, self._task.vectors, self._task.docs).mean())
+
+    def _tell(self, loss: float | None) -> None:
+        left = (self._total - self._done) * self._cost / 60
+        self._watch(Step(self._done, self._total, left, loss, self._held_out))
+
+    def _place(self, name: str) -> Path | None:
+        return None if self._folder is None else self._folder / f"queries-{name}.safetensors"
+
+    def _key(self, kept: NDArray[np.bool_]) -> str:
+        """Names all that a run's weights depend on."""
+        task, said = self._task, hashlib.sha256(repr((self._dials, self._task.seed)).encode())
+        for layer in self._base.network.layers:
+            said.update(layer.qkv.tobytes())
+        for array in (
+            kept,
+            task.given.query,
+            task.given.doc,
+            task.given.weight,
+            task.given.queries,
+            task.docs,
+        ):
+            said.update(np.ascontiguousarray(array).tobytes())
+        said.update(np.ascontiguousarray(task.vectors).tobytes())
+        for text in self.texts:
+            said.update(text.tobytes())
+        return said.hexdigest()
+
+
+def _nobody(step: Step) -> None:
+    """Nobody watches."""

@@ -1,0 +1,101 @@
+"""What serves a trained query encoder, without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fingerpost.config import ModelSettings
+from fingerpost.errors import FingerprintError, InputError, MissingExtraError, ModelError
+from fingerpost.models import build
+from fingerpost.models.encoder import load_base, load_encoder
+from fingerpost.route.deep import artifact, held
+from fingerpost.route.deep.lazy import torch
+from fingerpost.route.kmeans import unit
+from fingerpost.route.pairs import pairs
+
+MINILM = ModelSettings(encoder="minilm")
+
+
+def test_exported_untouched_weights_give_the_vectors_of_the_encoder() -> None:
+    encoder, base = load_encoder(MINILM, threads=1), load_base(MINILM)
+    assert encoder is not None
+    graph = build.export(base.network, base.source, base.pieces, "int8").graph
+    kept = artifact.to_bytes(graph, fingerprint=encoder.fingerprint)
+    tuned = encoder.with_queries(artifact.from_bytes(kept, fingerprint=encoder.fingerprint))
+    before, after = (one.encode_query("how do I rotate the key?") for one in (encoder, tuned))
+    assert np.array_equal(before.vector, after.vector)
+    assert tuned.fingerprint == encoder.fingerprint
+
+
+def test_only_the_vector_of_queries_is_changed() -> None:
+    encoder, base = load_encoder(MINILM, threads=1), load_base(MINILM)
+    assert encoder is not None
+    base.network.layers[-1].outer[:] *= 0.5
+    tuned = encoder.with_queries(build.export(base.network, base.source, base.pieces, "int8").graph)
+    before, after = (one.encode_query("rotate the key") for one in (encoder, tuned))
+    assert not np.array_equal(before.vector, after.vector)
+    assert np.array_equal(before.tokens, after.tokens)
+    passages = [one.encode_passages(["rotate the key"]).vectors for one in (encoder, tuned)]
+    assert np.array_equal(*passages)
+
+
+def test_an_artifact_of_another_encoder_or_kind_is_refused() -> None:
+    with pytest.raises(FingerprintError, match="was trained from model ab"):
+        artifact.from_bytes(artifact.to_bytes(b"graph", fingerprint="ab"), fingerprint="cd")
+    with pytest.raises(ModelError):
+        artifact.from_bytes(b"not an artifact", fingerprint="ab")
+
+
+def test_a_model_without_weights_cannot_be_trained() -> None:
+    with pytest.raises(ModelError, match="no encoder"):
+        load_base(ModelSettings(encoder="none"))
+
+
+def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError) as caught:
+        _ = torch.no_grad
+    assert "fingerpost[train]" in str(caught.value.cure)
+    assert caught.value.exit_status == 6
+
+
+def test_importing_the_package_does_not_import_torch() -> None:
+    program = "import sys, fingerpost.route.deep.queries; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_ranks_take_the_best_chunk_of_a_document() -> None:
+    vectors = np.eye(3, dtype=np.float32)
+    given = pairs(np.array([[0.0, 0.1, 1.0]]), [0], [7])
+    assert held.ranks(given.queries, given, vectors, np.array([7, 8, 7])).tolist() == [1.0]
+    assert held.ranks(given.queries, given, vectors, np.array([7, 8, 9])).tolist() == [1 / 3]
+
+
+def test_harm_to_unseen_documents_is_refused_whatever_is_gained() -> None:
+    given = pairs(np.eye(4), range(4), range(4))
+    unseen = np.array([False, False, True, True])
+    gained = held.judge(np.full(4, 0.5), np.ones(4), given, unseen)
+    harmed = held.judge(np.full(4, 0.5), np.array([1.0, 1.0, 0.4, 0.4]), given, unseen)
+    assert gained.accepted
+    assert not harmed.accepted
+
+
+def test_unseen_queries_share_no_document_with_another_fold() -> None:
+    random = np.random.default_rng(0)
+    given = pairs(unit(random.normal(size=(200, 16))), range(200), random.integers(0, 60, 200))
+    fold, unseen = held.assign(given, 2, seed=0)
+    for number in range(2):
+        trained = given.doc[fold[given.query] != number]
+        mine = (fold[given.query] == number) & unseen[given.query]
+        assert mine.any()
+        assert not np.isin(given.doc[mine], trained).any()
+
+
+def test_queries_that_are_all_alike_cannot_be_judged() -> None:
+    given = pairs(np.tile([[1.0, 0.0]], (30, 1)), range(30), range(30))
+    with pytest.raises(InputError, match="alike"):
+        held.assign(given, 2, seed=0)
