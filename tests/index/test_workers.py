@@ -39,11 +39,16 @@ def same(index: Index, questions: QuestionSet, monkeypatch: pytest.MonkeyPatch) 
     assert told == [(done, count) for done in range(1, count + 1)]
 
 
-def test_the_numbers_are_the_same(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_numbers_are_the_same(
+    index: Index, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     same(index, index.questions(generate=40), monkeypatch)
+    assert not [each for each in caplog.records if "a worker has ended" in each.message]
 
 
-def test_a_worker_that_dies_loses_nothing(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_dies_loses_nothing(
+    index: Index, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     real = workers._started
 
     def dying(start: dict[str, object]) -> subprocess.Popen[bytes]:
@@ -54,6 +59,7 @@ def test_a_worker_that_dies_loses_nothing(index: Index, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(workers, "_started", dying)
     same(index, index.questions(generate=20), monkeypatch)
+    assert len([each for each in caplog.records if "a worker has ended" in each.message]) == 2
 
 
 def test_an_error_is_the_one_that_one_process_gives(index: Index) -> None:

@@ -18,7 +18,7 @@ from fingerpost.store.store import Store
 def serve(told: IO[bytes], answers: IO[bytes]) -> None:
     """The first line says which index and how to measure; each further one is a batch, [text, grades]."""
     start = json.loads(told.readline())
-    path, settings = Path(start["path"]), Settings.model_validate_json(start["settings"])
+    path, settings = Path(start["path"]), Settings.model_validate_json(start["settings"], strict=False)
     parsed = measures.parse(start["measures"])
     names: dict[int, str] = {}
     store = Store.open(path)
