@@ -1,6 +1,6 @@
 """The trained query encoder beside the untouched one and the docid memory, on a compiled index.
 
-    python -m bench.deep [set …]
+    python -m bench.deep [set …] [--rate 2e-4 --keep 0.3 --passes 6] [--without-memory]
 
 Needs the extra ``train`` and the indexes of bench.quality. Only vectors are compared: a document is its best
 chunk, Hits@1 and Hits@10 over all documents, test questions whose documents training asked for and others
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from time import process_time
 
@@ -22,10 +23,12 @@ import fingerpost
 from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.evaluate.datasets import load
-from fingerpost.models.encoder import Encoder, load_base, load_encoder
+from fingerpost.models.base import load_base
+from fingerpost.models.encoder import Encoder, load_encoder
 from fingerpost.route import gate
 from fingerpost.route import pairs as training
 from fingerpost.route.deep import queries as deep
+from fingerpost.route.deep.tune import Dials
 from fingerpost.route.memory import Memory
 from fingerpost.store.store import Store
 
@@ -92,7 +95,7 @@ class Bench:
         }
 
 
-def measure(name: str, most: int) -> dict[str, object]:
+def measure(name: str, most: int, dials: Dials, *, memories: bool) -> dict[str, object]:
     """One set."""
     settings = Settings().models
     encoder = load_encoder(settings, threads=1)
@@ -101,25 +104,28 @@ def measure(name: str, most: int) -> dict[str, object]:
     bench, base = Bench(name, most), load_base(settings)
     task = bench.task(encoder)
     began, steps = process_time(), []
-    outcome = deep.train(task, base, watch=steps.append)
+    outcome = deep.train(task, base, dials=dials, watch=steps.append)
     minutes = (process_time() - began) / 60
     texts = [bench.test.queries[name] for name in bench.asked]
     plain = np.stack([encoder.encode_query(text).vector for text in texts])
     rows = {"dense": bench.row(plain, task.given)}
-    memory, _ = gate.train(bench.vectors, bench.docs, task.given)
-    rows["dense + query map"] = bench.row(
-        plain, task.given, Memory(memory.matrix, *_nothing(memory), memory.asked[:0])
-    )
-    rows["dense + memory"] = bench.row(plain, task.given, memory)
+    if memories:
+        memory, _ = gate.train(bench.vectors, bench.docs, task.given)
+        rows["dense + query map"] = bench.row(
+            plain, task.given, Memory(memory.matrix, *_nothing(memory), memory.asked[:0])
+        )
+        rows["dense + memory"] = bench.row(plain, task.given, memory)
     if outcome.graph is not None:
         tuned = encoder.with_queries(outcome.graph)
         moved = np.stack([tuned.encode_query(text).vector for text in texts])
         rows["trained queries"] = bench.row(moved, task.given)
-        again = training.pairs(outcome.queries, task.given.query, task.given.doc)
-        memory, _ = gate.train(bench.vectors, bench.docs, again)
-        rows["trained queries + memory"] = bench.row(moved, again, memory)
+        if memories:
+            again = training.pairs(outcome.queries, task.given.query, task.given.doc)
+            memory, _ = gate.train(bench.vectors, bench.docs, again)
+            rows["trained queries + memory"] = bench.row(moved, again, memory)
     return {
-        "set": name, "pairs": len(task.given.query), "questions": len(texts), "rows": rows,
+        "set": name, "pairs": len(task.given.query), "questions": len(texts),
+        "dials": asdict(dials), "rows": rows,
         "minutes": {"announced": round(steps[0].minutes_left, 1), "taken": round(minutes, 1)},
         "notes": list(outcome.notes),
     }  # fmt: skip
@@ -134,13 +140,18 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("sets", nargs="*", default=["scifact"])
     parser.add_argument("--most", type=int, default=1500)
+    parser.add_argument("--rate", type=float, default=Dials().rate)
+    parser.add_argument("--keep", type=float, default=Dials().keep)
+    parser.add_argument("--passes", type=int, default=Dials().passes)
+    parser.add_argument("--without-memory", action="store_true")
     options = parser.parse_args()
+    dials = Dials(rate=options.rate, keep=options.keep, passes=options.passes)
     for name in options.sets:
-        result = measure(name, options.most)
+        result = measure(name, options.most, dials, memories=not options.without_memory)
         rows = [[leg, *figures.values()] for leg, figures in result["rows"].items()]  # type: ignore[attr-defined]
         print(f"\n### {name}: {result['pairs']} pairs, cpu-minutes {result['minutes']}\n")
         print(table(["vectors", "Hits@1", "seen", "unseen", "Hits@10"], rows), *result["notes"], sep="\n")  # type: ignore[misc]
-        write("deep", result, part=name)
+        write("deep", result, part=name if dials == Dials() else f"{name}-keep{dials.keep:g}")
 
 
 if __name__ == "__main__":

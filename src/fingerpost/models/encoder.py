@@ -17,18 +17,15 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.config import ModelSettings
 from fingerpost.errors import ModelError
-from fingerpost.models import bert, sources
+from fingerpost.models.base import Prefixes, opened
 from fingerpost.models.build import Network, digest, network
-from fingerpost.models.files import MAX_JSON_BYTES, read, verify
 from fingerpost.models.runners import BuiltRunner, Runner
-from fingerpost.models.sources import Source
 from fingerpost.models.tokenizer import WordPieces
 
 Vectors = NDArray[np.float32]
@@ -59,14 +56,6 @@ class EncodedQuery:
     vector: Vectors
     tokens: Vectors
     token_ids: NDArray[np.int32]
-
-
-@dataclass(frozen=True, slots=True)
-class Prefixes:
-    """What a model wants before queries and before passages, such as ``"query: "``."""
-
-    query: str = ""
-    passage: str = ""
 
 
 class Encoder:
@@ -161,57 +150,10 @@ def load_encoder(settings: ModelSettings, *, threads: int = 0, precision: str = 
     """
     if settings.encoder == "none":
         return None
-    source, pieces, prefixes = _opened(settings)
+    source, pieces, prefixes = opened(settings)
     return Encoder(
         network(source, pieces, precision=precision),
         pieces,
         prefixes=prefixes,
         threads=threads or os.cpu_count() or 1,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """An encoder as training needs it: its weights, what it reads, and how it is exported again."""
-
-    network: bert.Bert
-    source: Source
-    pieces: WordPieces
-    query_prefix: str
-
-    def word_pieces(self, query: str) -> NDArray[np.int32]:
-        """What the network reads for a query: int32 [t]."""
-        return np.asarray(self.pieces.framed(self.pieces.ids(self.query_prefix + query))[0])
-
-
-def load_base(settings: ModelSettings) -> Base:
-    """The weights of the encoder that the settings name.
-
-    Raises ModelError where there is none, or only an ONNX file, which cannot be trained.
-    """
-    if settings.encoder == "none":
-        raise ModelError("E_MODEL", "there is no encoder to train", cure="compile with one")
-    source, pieces, prefixes = _opened(settings)
-    if source.onnx is not None:
-        raise ModelError(
-            "E_MODEL",
-            f"{source.onnx.name} cannot be trained",
-            cure="put the model's own model.safetensors in its folder",
-        )
-    blob = read(source.weights)
-    if source.weights_sha256:
-        verify(blob, source.weights_sha256)
-    return Base(bert.read_weights(blob, bert.read_shape(source.config)), source, pieces, prefixes.query)
-
-
-def _opened(settings: ModelSettings) -> tuple[Source, WordPieces, Prefixes]:
-    minilm = settings.encoder == "minilm"
-    source = sources.minilm() if minilm else sources.describe(Path(settings.encoder).expanduser())
-    blob = read(source.folder / "tokenizer.json", limit=MAX_JSON_BYTES)
-    if source.tokenizer_sha256:
-        verify(blob, source.tokenizer_sha256)
-    pieces = WordPieces(blob, vocabulary=source.vocabulary, max_length=source.max_length)
-    prefixes = Prefixes(
-        settings.query_prefix or source.query_prefix, settings.passage_prefix or source.passage_prefix
-    )
-    return source, pieces, prefixes

@@ -9,7 +9,8 @@ import pytest
 
 from fingerpost.config import ModelSettings
 from fingerpost.errors import InputError
-from fingerpost.models.encoder import load_base, load_encoder
+from fingerpost.models.base import load_base
+from fingerpost.models.encoder import load_encoder
 from fingerpost.models.runners import BuiltRunner
 from fingerpost.route.deep import queries as deep
 from fingerpost.route.deep.net import Net, merged, trainable

@@ -11,7 +11,8 @@ import pytest
 from fingerpost.config import ModelSettings
 from fingerpost.errors import FingerprintError, InputError, MissingExtraError, ModelError
 from fingerpost.models import build
-from fingerpost.models.encoder import load_base, load_encoder
+from fingerpost.models.base import load_base
+from fingerpost.models.encoder import load_encoder
 from fingerpost.route.deep import artifact, held
 from fingerpost.route.deep.lazy import torch
 from fingerpost.route.kmeans import unit

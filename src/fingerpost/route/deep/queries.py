@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.models import build
-from fingerpost.models.encoder import Base
+from fingerpost.models.base import Base
 from fingerpost.models.runners import BuiltRunner
 from fingerpost.route.deep import checkpoint, held
 from fingerpost.route.deep.held import Verdict
