@@ -28,7 +28,7 @@ Generate = Annotated[
     int, typer.Option("--generate", help="no questions yet? make this many from the index's documents")
 ]
 ReportTo = Annotated[
-    Path | None, typer.Option("--report", help="also write everything, misses too, as one HTML file")
+    Path | None, typer.Option("--report", help="also write everything, misses too, as one HTML file (or .md)")
 ]
 RunTo = Annotated[
     Path | None, typer.Option("--run", help="also write what the search found as a TREC run file")

@@ -67,10 +67,12 @@ def run_file(path: Path | None) -> Iterator[Keep | None]:
 
 def write(path: Path, index: Index, told: Told, *, principals: Sequence[str]) -> None:
     """Time at most ``TIMED`` of the questions, evenly drawn, and write the page."""
+    from fingerpost.evaluate.markdown import markdown
     from fingerpost.evaluate.page import Lost, page
 
     texts = list(told.questions.queries.values())
     latency = index.timed(texts[:: max(1, -(-len(texts) // TIMED))], principals=principals)
     lost = Lost(told.misses, told.k, told.questions.queries)
-    path.write_text(page(told.found, latency=latency, lost=lost, answers=told.answers), encoding="utf-8")
+    form = markdown if path.suffix.lower() in (".md", ".markdown") else page
+    path.write_text(form(told.found, latency=latency, lost=lost, answers=told.answers), encoding="utf-8")
     output.note(f"report: {path}")

@@ -1,0 +1,53 @@
+"""The report as Markdown, for a pull request or a wiki: the same figures without the pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fingerpost.evaluate import attribute, fidelity
+from fingerpost.evaluate.calibration import reliability
+from fingerpost.evaluate.fidelity import Fidelity
+from fingerpost.evaluate.page import Latency, Lost
+from fingerpost.evaluate.report import Evaluation, layout, table
+
+
+def markdown(
+    found: Evaluation, *, latency: Latency, lost: Lost | None = None, answers: Fidelity | None = None
+) -> str:
+    """The whole file as text. Questions and ids are not in it, so nothing in them can become markup."""
+    parts = [
+        ["# Search quality", table(found, markdown=True)],
+        _calibrated(found),
+        _times(latency),
+        _causes(lost) if lost is not None else [],
+        ["## Answers", *(f"- {line.strip()}" for line in fidelity.told(answers))] if answers else [],
+    ]
+    return "\n\n".join("\n".join([part[0], "", *part[1:]]) for part in parts if part) + "\n"
+
+
+def _calibrated(found: Evaluation) -> list[str]:
+    told = reliability(found.promised, found.right)
+    if told is None:
+        return []
+    rows = [["promised", "right", "questions"]]
+    rows += [[f"{each.promised:.2f}", f"{each.right:.2f}", f"{each.count:,}"] for each in told.bins]
+    head = "## Chance that the first result is right, fitted on the other half of the questions"
+    return [head, *layout(rows, markdown=True), "", f"Expected calibration error {told.error:.3f}."]
+
+
+def _times(latency: Latency) -> list[str]:
+    whole = latency.whole()
+    if not len(whole):
+        return []
+    columns = {**latency.stages, "whole search": whole}
+    columns |= {f"{leg} alone": ms for leg, ms in latency.legs.items() if leg != "search"}
+    rows = [["ms", "p50", "p95", "p99"]]
+    for name, ms in columns.items():
+        rows.append([name, *(f"{mark:.1f}" for mark in np.percentile(ms, [50, 95, 99]))])
+    return [f"## Latency of {len(whole):,} queries", *layout(rows, markdown=True)]
+
+
+def _causes(lost: Lost) -> list[str]:
+    told = [f"- {line}" for line in attribute.told(lost.misses)]
+    head = f"## Where {len(lost.misses):,} misses were lost"
+    return [head, *(told or [f"Every relevant document was among the first {lost.k}."])]
