@@ -37,6 +37,9 @@ AHEAD = 3
 
 _log = logging.getLogger(__name__)
 
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Libraries beneath would start a thread for each core in each worker, and they would wait for each other."""
+
 Question = tuple[str, dict[str, int]]
 
 
@@ -119,6 +122,7 @@ def _started(start: dict[str, Any]) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env={**os.environ, **dict.fromkeys(ONE_THREAD, "1")},
         start_new_session=True,
     )
     with suppress(OSError):  # one that has ended already is noticed when it is asked
