@@ -62,6 +62,11 @@ def misspelt(text: str, *, words: int, start: int = 0) -> str:
     return " ".join(word[:2] + word[3:] if len(word) > 4 else word for word in chosen)
 
 
+def as_written(text: str, *, words: int, start: int = 0) -> str:
+    """Some words in a row as they stand: an answer is refused where too few of them are known."""
+    return " ".join(text.split()[start : start + words])
+
+
 def some(questions: QuestionSet, ids: Iterable[str]) -> QuestionSet:
     """A part of the questions."""
     kept = list(ids)
@@ -87,12 +92,14 @@ class Planted:
         given = {"compile": {"threads": 1, "chunk_tokens": 64, "min_chunk_tokens": 8}, **sections}
         return fingerpost.open(at or self.kb, write=write, settings=Settings.model_validate(given))
 
-    def questions(self, *, words: int = 14, starts: Iterable[int] = (0,)) -> QuestionSet:
+    def questions(
+        self, *, words: int = 14, starts: Iterable[int] = (0,), spell: Callable[..., str] = misspelt
+    ) -> QuestionSet:
         queries, qrels = {}, {}
         for start in starts:
             for doc_id, text in self.documents.items():
                 if len(text.split()) >= start + words:
-                    queries[f"q{start} {doc_id}"] = misspelt(text, words=words, start=start)
+                    queries[f"q{start} {doc_id}"] = spell(text, words=words, start=start)
                     qrels[f"q{start} {doc_id}"] = {doc_id: 1}
         return QuestionSet("planted", "test", queries, qrels)
 
@@ -146,13 +153,14 @@ def answered(
     starts: Iterable[int] = (0,),
     by: Callable[..., bool] = finds,
     times: float = 1.0,
+    spell: Callable[..., str] = misspelt,
     **sections: object,
 ) -> QuestionSet:
     """The questions that the index answers under these settings; ``times`` as many as usual where a fault
     loses few.
     """
     with planted.open(**sections) as index:
-        questions = planted.questions(words=words, starts=starts)
+        questions = planted.questions(words=words, starts=starts, spell=spell)
         texts = questions.queries.items()
         found = (each for each, text in texts if by(index, text, questions.qrels[each]))
         return some(questions, islice(found, int(times * planted.asked)))
@@ -302,7 +310,7 @@ def test_a_reranker_that_lies(planted: Planted, good: QuestionSet, monkeypatch: 
 
 
 def test_an_answerer_that_ignores_its_context(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = answered(planted, words=8, by=cites, times=0.5)
+    good = answered(planted, words=8, spell=as_written, by=cites, times=0.5)
 
     def by_heart(query: Query, spans: Sequence[Span], **_: object) -> Answer:
         return Answer(query.text, (Statement("As everybody knows, it is so.", ()),), ())
