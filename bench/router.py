@@ -1,12 +1,13 @@
 """Router: what share of the corpus must be scored to find the exhaustive dense top-10.
 
-    python -m bench.router [--vectors FOLDER] [--queries 600]
+    python -m bench.router [--vectors FOLDER] [--queries 600] [--index KB]
 
 All documents of the retrieval sets in one index, one vector a document; the queries are the sets' test
 queries. The router's head is trained on training queries only, by exhaustive search. Shares count each
 chunk scored (leaves, hop and seeds; BM25's own work apart); ``products`` is what scoring the leaves
 themselves costs, in the same unit. ``--vectors`` takes a folder of ``<set>.npz`` with D, Q, docs and
-queries; without it they are encoded and kept.
+queries; without it they are encoded and kept. ``--index`` takes the chunks, leaves, graph and BM25 of a
+compiled index instead (such as that of ``bench.speed``, which holds every set), with the same queries.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ import bm25s
 import faiss
 import numpy as np
 
+import fingerpost
 from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.route import address, graph, train
 from fingerpost.route.router import Router
+from fingerpost.store.snapshot import Snapshot
+from fingerpost.text import query as parsing
 
 SETS = ("scifact", "squad4", "medquad", "cosqa", "spider-tables")
 SHARES = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4)
@@ -62,13 +66,20 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, default=CACHE / "vectors")
     parser.add_argument("--queries", type=int, default=600)
     parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--index", type=Path)
     options = parser.parse_args()
-    corpus = load(options.vectors, options.sets.split(","), options.queries)
+    sets = options.sets.split(",")
+    corpus = (
+        opened(options.index, sets, options.queries)
+        if options.index
+        else load(options.vectors, sets, options.queries)
+    )
     facts, rows = measure(corpus)
     print(f"{facts}\n")
     header = ["router", "recall at 1 %", "2 %", "5 %", "10 %", f"share for {TARGET}", "products"]
     print(table(header, rows))
-    write("router", {**facts, "rows": [dict(zip(header, row, strict=True)) for row in rows]})
+    part = "index" if options.index else ""
+    write("router", {**facts, "rows": [dict(zip(header, row, strict=True)) for row in rows]}, part=part)
 
 
 def load(folder: Path, sets: list[str], count: int) -> Corpus:
@@ -84,6 +95,33 @@ def load(folder: Path, sets: list[str], count: int) -> Corpus:
     best = [_lexical(lexical, queries) for queries in (asked, tested)]
     documents = documents[laid.order]
     return Corpus(documents, laid, training, testing, *best, testing @ documents.astype(np.float32).T)
+
+
+def opened(kb: Path, sets: list[str], count: int) -> Corpus:
+    """The vectors and leaves of an index, its own BM25, and the sets' queries encoded by its encoder."""
+    with fingerpost.open(kb) as index:
+        rooms = index._rooms
+        snapshot, encoder = rooms.store.snapshot(), rooms.encoder
+        router = rooms.epoch(snapshot).router
+        if encoder is None or router is None:
+            raise SystemExit(f"{kb} has no router")
+        keys = snapshot.keys()
+        vectors, row = rooms.store.vectors(keys), {key: at for at, key in enumerate(keys.tolist())}
+        asked = [_asked(name, count) for name in sets]
+        texts = [list(chain.from_iterable(part)) for part in zip(*asked, strict=True)]
+        encoded = [np.stack([encoder.encode_query(text).vector for text in part]) for part in texts]
+        lexical = [np.stack([_best(snapshot, row, text) for text in part]) for part in texts]
+        offsets = np.searchsorted(snapshot.leaf_of(keys), np.arange(router.n_leaves + 1)).astype(np.int32)
+        means = router.statistics.mean / np.linalg.norm(router.statistics.mean, axis=1, keepdims=True)
+        laid = address.Addresses(np.arange(len(keys)), offsets, router.addresses, means)
+    return Corpus(vectors, laid, *encoded, *lexical, encoded[1] @ vectors.astype(np.float32).T)
+
+
+def _best(snapshot: Snapshot, row: dict[int, int], text: str) -> np.ndarray:
+    """BM25's best 100 rows; where it finds fewer, the first is repeated."""
+    keys = snapshot.lexical(parsing.parse(text), k=100)[0]
+    rows = np.array([row[key] for key in keys.tolist()] or [0], dtype=np.int64)
+    return np.concatenate([rows, np.full(100 - len(rows), rows[0])])
 
 
 def measure(corpus: Corpus) -> tuple[dict[str, object], list[list[object]]]:
@@ -244,15 +282,27 @@ def _set(folder: Path, name: str, count: int):  # type: ignore[no-untyped-def]
     place = {query: at for at, query in enumerate(stored["queries"].tolist())}
     said = {record["_id"]: record["text"] for record in records["queries"]}
     text = {record["_id"]: f"{record['title']} {record['text']}" for record in records["corpus"]}
+    chosen = _drawn(name, count)
+    vectors = [stored["Q"][[place[q] for q in ids]].astype(np.float32) for ids in chosen]
+    words = [[said[q] for q in ids] for ids in chosen]
+    return stored["D"].astype(np.float16), *vectors, [text[d] for d in stored["docs"].tolist()], *words
+
+
+def _drawn(name: str, count: int) -> list[list[str]]:
+    """Ids of training and of test queries, by a seeded draw."""
     random = np.random.default_rng(0)
     chosen = []
     for split, most in (("train", 1000), ("test", count // 5)):
         with (data_folder() / name / "qrels" / f"{split}.tsv").open() as file:
             ids = sorted({row["query-id"] for row in csv.DictReader(file, delimiter="\t")})
         chosen.append([ids[at] for at in sorted(random.permutation(len(ids))[:most])])
-    vectors = [stored["Q"][[place[q] for q in ids]].astype(np.float32) for ids in chosen]
-    words = [[said[q] for q in ids] for ids in chosen]
-    return stored["D"].astype(np.float16), *vectors, [text[d] for d in stored["docs"].tolist()], *words
+    return chosen
+
+
+def _asked(name: str, count: int) -> list[list[str]]:
+    """The texts of ``_drawn``."""
+    said = {record["_id"]: record["text"] for record in _lines(data_folder() / name / "queries.jsonl")}
+    return [[said[query_id] for query_id in ids] for ids in _drawn(name, count)]
 
 
 def _encode(path: Path, records: dict[str, list[dict[str, str]]]) -> None:

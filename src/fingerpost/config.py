@@ -24,13 +24,25 @@ EFFORTS: Mapping[int, Mapping[str, Mapping[str, object]]] = {
     1: {
         "store": {"late": False},
         "retrieve": {"depth": 50},
-        "rerank": {"read": 10},
+        "rerank": {"read": 10, "skip": 0.15},
         "route": {"budget": 0.02},
     },
-    2: {"retrieve": {"depth": 50}, "rerank": {"depth": 50, "read": 10}, "route": {"budget": 0.03}},
+    2: {
+        "retrieve": {"depth": 50},
+        "rerank": {"depth": 50, "read": 10, "skip": 0.15},
+        "route": {"budget": 0.03},
+    },
     3: {},
-    4: {"retrieve": {"depth": 200}, "rerank": {"depth": 200, "read": 50}, "route": {"budget": 0.1}},
-    5: {"retrieve": {"depth": 400}, "rerank": {"depth": 400, "read": 100}, "route": {"budget": 0.2}},
+    4: {
+        "retrieve": {"depth": 200},
+        "rerank": {"depth": 200, "read": 50, "skip": 0.01},
+        "route": {"budget": 0.1},
+    },
+    5: {
+        "retrieve": {"depth": 400},
+        "rerank": {"depth": 400, "read": 100, "skip": 0.0},
+        "route": {"budget": 0.2},
+    },
 }
 """What each effort sets where the file does not say otherwise; 3 is the defaults below."""
 
@@ -142,6 +154,14 @@ class RerankSettings(Section):
 
     depth: Annotated[int, Field(ge=0, le=1_000, description="candidates that late interaction scores")] = 100
     read: Annotated[int, Field(ge=0, le=1_000, description="candidates whose words are compared")] = 20
+    skip: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="no second look where it would change the first result with less chance than this",
+        ),
+    ] = 0.05
     cross_encoder: Annotated[str, Field(description="folder of a cross-encoder (ONNX); empty = none")] = ""
     cross_depth: Annotated[int, Field(ge=0, le=200, description="candidates the cross-encoder scores")] = 20
     per_document: Annotated[

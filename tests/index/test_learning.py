@@ -105,7 +105,7 @@ def test_a_query_unlike_all_lessons_is_ranked_as_if_there_had_been_none(taught: 
     with fingerpost.open(taught) as index, fingerpost.open(tmp_path / "kb", write=True) as plain:
         plain.rollback()
         notes = [index.trace(f"where is the {nickname(at)}")[1].stages[3].note for at in range(TOPICS)]
-        assert sum(note == "learned fusion" for note in notes) >= 0.9 * TOPICS
+        assert sum(note.startswith("learned fusion") for note in notes) >= 0.9 * TOPICS
         for query in strange:
             spans, trace = index.trace(query)
             assert "unlike those it was taught" in trace.stages[3].note

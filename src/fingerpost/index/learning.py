@@ -15,13 +15,14 @@ import numpy as np
 
 from fingerpost.errors import InputError, NotFoundError, UsageError
 from fingerpost.evaluate.datasets import load
-from fingerpost.index import ranking, searching
+from fingerpost.index import planning, ranking, searching
+from fingerpost.index.planning import Replayed
 from fingerpost.index.ranking import Asked, Judges
-from fingerpost.index.rooms import FOREST, MEMORY, ROUTER, Progress, Rooms
+from fingerpost.index.rooms import FOREST, MEMORY, PLAN, ROUTER, Progress, Rooms
 from fingerpost.records import Pair, Report
 from fingerpost.rerank import learn as fusion
 from fingerpost.rerank.learn import FitResult, Group
-from fingerpost.route import calibrate, gate
+from fingerpost.route import calibrate, gate, plan
 from fingerpost.route import pairs as training
 from fingerpost.route import train as heads
 from fingerpost.route.memory import Memory
@@ -32,7 +33,7 @@ from fingerpost.text import query as queries
 
 FUSION_QUERIES = 4_000
 """Queries that train the fusion; more changed no figure beyond its error."""
-CALIBRATES = 0.2
+HELD_OUT = 0.2
 """Share of the queries that calibrate the router and train nothing in it."""
 LEAST_HELD = 50
 
@@ -61,13 +62,13 @@ def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress)
     snapshot = rooms.store.snapshot()
     earlier = [pair for pair in rooms.store.pairs() if pair.origin in ("gold", "log")]
     lesson = prepare(rooms, snapshot, [*earlier, *given], progress)
-    memory, forest, notes = train(rooms, snapshot, lesson, progress)
+    memory, forest, chooser, notes = train(rooms, snapshot, lesson, progress)
     rooms.store.add_pairs(given)
     figures = {f"fusion {name}": value for name, value in forest.figures.items()}
     counts = {"pairs": float(len(lesson.pairs.query)), "queries": float(len(lesson.asked)), **figures}
     if forest.forest is None:
         return Report(counts, (), (*lesson.notes, *notes, "nothing was changed"), snapshot.generation)
-    artifacts = {MEMORY: memory.to_bytes(), FOREST: forest.forest.to_bytes()}
+    artifacts = {MEMORY: memory.to_bytes(), FOREST: forest.forest.to_bytes(), PLAN: chooser.to_bytes()}
     router, said = train_router(rooms, snapshot, lesson)
     if router is not None:
         artifacts[ROUTER] = router.to_bytes()
@@ -128,21 +129,23 @@ def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: P
 
 def train(
     rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress
-) -> tuple[Memory, FitResult, tuple[str, ...]]:
-    """The memory, and the fusion that was taught with memories that never saw its queries."""
+) -> tuple[Memory, FitResult, plan.Chooser, tuple[str, ...]]:
+    """The memory, the fusion that was taught with memories that never saw its queries, and the plan."""
     standing = rooms.store.live()
     vectors = rooms.store.vectors(standing.keys)
     seed = rooms.settings.compile.seed
     memory, verdict = gate.train(vectors, standing.docs, lesson.pairs, seed=seed, progress=progress)
     fold, memories = gate.out_of_fold(vectors, standing.docs, lesson.pairs, like=memory, seed=seed)
-    chosen = np.random.default_rng(seed).permutation(len(lesson.asked))[:FUSION_QUERIES]
-    groups = []
-    for count, at in enumerate(np.sort(chosen).tolist(), start=1):
-        groups.append(_group(rooms, snapshot, lesson, at, memories[int(fold[at])]))
-        progress("replay", count, len(chosen))
     memory = calibrate.with_scope(memory, lesson.pairs.queries, fold, memories)
-    result = fusion.fit(groups, seed=seed, threads=rooms.settings.compile.threads or 1)
-    return memory, result, (*memory.notes, *_said(verdict, result))
+    chosen = np.random.default_rng(seed).permutation(len(lesson.asked))[:FUSION_QUERIES]
+    replayed = []
+    for count, at in enumerate(np.sort(chosen).tolist(), start=1):
+        replayed.append(_replay(rooms, snapshot, lesson, at, memories[int(fold[at])]))
+        progress("replay", count, len(chosen))
+    threads = rooms.settings.compile.threads or 1
+    result = fusion.fit([one.full for one in replayed], seed=seed, threads=threads)
+    chooser, said = planning.taught(replayed, result.forest, chance=rooms.settings.rerank.skip, seed=seed)
+    return memory, result, chooser, (*memory.notes, *_said(verdict, result), *said)
 
 
 def train_router(rooms: Rooms, snapshot: Snapshot, lesson: Lesson) -> tuple[Router | None, tuple[str, ...]]:
@@ -153,7 +156,7 @@ def train_router(rooms: Rooms, snapshot: Snapshot, lesson: Lesson) -> tuple[Rout
     if router is None or snapshot.n_chunks < rooms.settings.route.full_below or router.n_leaves < 2:
         return None, ()
     given, seed = _examples(rooms, snapshot, router, lesson), rooms.settings.compile.seed
-    held = np.random.default_rng(seed).random(len(given.queries)) < CALIBRATES
+    held = np.random.default_rng(seed).random(len(given.queries)) < HELD_OUT
     trained, verdict = heads.leaf_head(router, given.only(np.flatnonzero(~held)), seed=seed)
     if held.sum() >= LEAST_HELD:
         judges = given.only(np.flatnonzero(held))
@@ -177,17 +180,21 @@ def _examples(rooms: Rooms, snapshot: Snapshot, router: Router, lesson: Lesson) 
     return heads.examples(lesson.pairs.queries, vectors, offsets, docs=docs, votes=votes)
 
 
-def _group(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Memory) -> Group:
-    """One training query's candidates as the search would gather them with a memory that never saw it."""
+def _replay(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Memory) -> Replayed:
+    """One training query with a memory that never saw it."""
     asked = lesson.asked[at]
-    once, plan = searching.route(rooms, snapshot, rooms.epoch(snapshot), asked)
-    sight = searching.Sight(snapshot, plan, None, memory)
+    once, where = searching.route(rooms, snapshot, rooms.epoch(snapshot), asked)
+    sight = searching.Sight(snapshot, where, None, memory)
     candidates = searching.gather(rooms, once, asked, sight).candidates
     judges = Judges(rooms.epoch(snapshot).judges.codec)
     look = ranking.look_again(snapshot, asked, candidates, judges, settings=rooms.settings.rerank)
-    rows = ranking.feature_rows(snapshot, asked, look, memory)
+    rows, glance = (
+        ranking.feature_rows(snapshot, asked, seen, memory)
+        for seen in (look, ranking.glance(asked, candidates))
+    )
     grades = np.isin(candidates.docs, list(lesson.answers[at])).astype(np.int32)
-    return Group(rows, grades, lesson.doc_ids[at])
+    features = planning.features(asked, candidates)
+    return Replayed(Group(rows, grades, lesson.doc_ids[at]), glance, features, candidates.docs)
 
 
 def _key(snapshot: Snapshot, doc_id: str) -> int | None:

@@ -17,6 +17,7 @@ from fingerpost.rerank.codec import Codec
 from fingerpost.rerank.forest import Forest
 from fingerpost.rerank.matches import Passage
 from fingerpost.retrieve import fuse
+from fingerpost.route import plan
 from fingerpost.route.memory import Memory
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text.query import Query
@@ -67,11 +68,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Judges:
-    """Who ranks: the token codec, the docid memory and the forest, as far as an epoch has them."""
+    """Who ranks: the token codec, the docid memory and the forest, as far as an epoch has them, and the plan
+    that says when late interaction and reading are worth it.
+    """
 
     codec: Codec | None = None
     memory: Memory | None = None
     forest: Forest | None = None
+    plan: plan.Chooser = plan.DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,13 @@ def look_again(
     scored = with_late(snapshot, asked.encoded, candidates, judges.codec, depth=settings.depth)
     read = reading(snapshot, asked, scored, count=settings.read)
     return Look(scored, read, fuse.balanced({**scored.scores, **_words(read)}))
+
+
+def glance(asked: Asked, candidates: Candidates) -> Look:
+    """The look of a query that needs no second one: the legs' scores alone."""
+    unread: list[Passage | None] = [None] * len(candidates.keys)
+    words = matches.table(matches.ask(asked.query), unread)
+    return Look(candidates, Reading(unread, {}, {}, words), fuse.balanced(candidates.scores))
 
 
 def rank(snapshot: Snapshot, asked: Asked, look: Look, judges: Judges) -> Ranked:

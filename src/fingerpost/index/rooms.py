@@ -15,7 +15,7 @@ from fingerpost.models.encoder import EncodedQuery, Encoder, load_encoder
 from fingerpost.rerank.codec import Codec
 from fingerpost.rerank.cross import CrossEncoder
 from fingerpost.rerank.forest import Forest
-from fingerpost.route import describe
+from fingerpost.route import describe, plan
 from fingerpost.route.drift import Audit
 from fingerpost.route.memory import Memory
 from fingerpost.route.router import Router
@@ -23,9 +23,9 @@ from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.store import Store
 
 ROUTER, CODEC = "router.safetensors", "codec.safetensors"
-MEMORY, FOREST = "memory.safetensors", "forest.safetensors"
+MEMORY, FOREST, PLAN = "memory.safetensors", "forest.safetensors", "plan.json"
 ADDRESSES, SOURCES = "addresses.json", "sources.json"
-LEARNED = (MEMORY, FOREST)
+LEARNED = (MEMORY, FOREST, PLAN)
 """Artifacts that training made: they go on unchanged from fold to fold."""
 NO_MODEL = "none"
 
@@ -82,10 +82,12 @@ class Epoch:
             body = snapshot.artifact(name)
             return None if body is None else parse(body)
 
+        forest = read(FOREST, Forest.from_bytes)
         judges = Judges(
             codec=read(CODEC, Codec.from_bytes),
             memory=read(MEMORY, Memory.from_bytes),
-            forest=read(FOREST, Forest.from_bytes),
+            forest=forest,
+            plan=read(PLAN, plan.Chooser.from_bytes) or (plan.NEVER if forest else plan.DEFAULT),
         )
         return cls(read(ROUTER, Router.from_bytes), judges, read(ADDRESSES, describe.from_json) or [])
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.index import auditing, reasoning
-from fingerpost.index.ranking import Asked, Ranked, look_again, rank
+from fingerpost.index import auditing, planning, reasoning
+from fingerpost.index.ranking import Asked, Ranked, glance, look_again, rank
 from fingerpost.index.rooms import Epoch, Rooms
 from fingerpost.models.encoder import EncodedQuery, Encoder
 from fingerpost.observe.trace import Recorder
@@ -140,7 +140,11 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
         stage.note = " · ".join(filter(None, (stage.note, without_vectors(snapshot.missing(allow)))))
     with recorder.stage("rerank") as stage:
         given, settings = gathered.candidates, rooms.settings.rerank
-        look = look_again(snapshot, asked, given, epoch.judges, settings=settings)
+        if planning.needs_look(asked, given, epoch.judges, settings):
+            look = look_again(snapshot, asked, given, epoch.judges, settings=settings)
+        else:
+            look = glance(asked, given)
+        plan = replace(plan, rerank_depth=settings.depth if look.read.chunks else 0)
         ranked = rank(snapshot, asked, look, epoch.judges)
         ranked, note = read_together(rooms, snapshot, asked, ranked)
         stage.counts["candidates"] = float(len(ranked.scores))
@@ -159,9 +163,11 @@ def encoded(encoder: Encoder, text: str, request: Request) -> EncodedQuery:
 
 def judged_by(ranked: Ranked, epoch: Epoch) -> str:
     """Who ranked, for the trace."""
-    if ranked.rows is not None:
-        return "learned fusion"
-    return "untrained sum" + (": the query is unlike those it was taught" if epoch.stranger else "")
+    who = "untrained sum" if ranked.rows is None else "learned fusion"
+    strange = ": the query is unlike those it was taught" if epoch.stranger else ""
+    return (
+        who + strange + ("" if ranked.read.chunks else ", no second look: it would hardly change the first")
+    )
 
 
 def without_vectors(missing: int) -> str:
