@@ -2,9 +2,9 @@
 
     python -m bench.quality [set …] [--most 1500]
 
-Each set is compiled into bench/cache (kept, so that a second run only measures) and evaluated on its test split;
-a copy is taught its training split and evaluated again. The peer is bm25s (Lucene's method, English stop words,
-Snowball). At most ``--most`` test questions are taken, by a seeded draw.
+Each set is compiled into bench/cache (kept, so that a second run only measures) and evaluated on its test
+split; a copy is taught its training split and evaluated again. The peer is bm25s (Lucene's method, English
+stop words, Snowball). At most ``--most`` test questions are taken, by a seeded draw.
 """
 
 from __future__ import annotations
