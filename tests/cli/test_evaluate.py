@@ -137,3 +137,73 @@ def test_answers_are_checked_and_their_misses_named(cli: Cli, tiny_kb: Path, cor
     assert {miss["cause"] for miss in facts["misses"]} <= {"grounding"}  # nothing else is missed here
     assert "of the answers change when the evidence they cite is taken away" in cli(*shared).out
     assert cli("evaluate", corpus / "questions", "--at", tiny_kb, "--answers", -1).status == 2
+
+
+def test_queries_and_trec_judgements_in_files_of_their_own(
+    cli: Cli, tiny_kb: Path, corpus: Path, tmp_path: Path
+) -> None:
+    whole = json.loads(cli("evaluate", corpus / "questions", "--at", tiny_kb, "--json").out)
+    topics, judged = tmp_path / "topics.tsv", tmp_path / "robust.qrels"
+    records = map(json.loads, (corpus / "questions/queries.jsonl").read_text().splitlines())
+    topics.write_text("".join(f"{each['_id']}\t{each['text']}\n" for each in records))
+    rows = [line.split("\t") for line in (corpus / "questions/qrels/test.tsv").read_text().splitlines()[1:]]
+    judged.write_text("".join(f"{query} 0 {doc} {grade}\n" for query, doc, grade in rows))
+    for queries in (topics, corpus / "questions", corpus / "questions/queries.jsonl"):
+        outcome = cli("evaluate", queries, "--qrels", judged, "--at", tiny_kb, "--json")
+        assert outcome.status == 0, outcome.err
+        facts = json.loads(outcome.out)
+        assert (facts["split"], facts["legs"]) == ("robust", whole["legs"])
+    topics.write_text("q1 no tab\n")
+    outcome = cli("evaluate", topics, "--qrels", judged, "--at", tiny_kb)
+    assert (outcome.status, "topics.tsv, line 1: no tab" in outcome.err) == (7, True)
+    judged.write_text("q1 0 docs/auth.md high\n")
+    outcome = cli("evaluate", corpus / "questions", "--qrels", judged, "--at", tiny_kb)
+    assert (outcome.status, "line 1: the grade 'high'" in outcome.err) == (7, True)
+    assert cli("evaluate", "--qrels", judged, "--at", tiny_kb).status == 2
+
+
+def test_a_run_is_measured_without_an_index(cli: Cli, tiny_kb: Path, corpus: Path, tmp_path: Path) -> None:
+    run, qrels = tmp_path / "kb.run", corpus / "questions/qrels/test.tsv"
+    own = json.loads(cli("evaluate", corpus / "questions", "--at", tiny_kb, "--run", run, "--json").out)
+    alone = ("evaluate", run, "--qrels", qrels, "--at", tmp_path / "none")
+    facts = json.loads(cli(*alone, "--json").out)
+    assert facts["legs"] == {"search": own["legs"]["search"]}
+    assert facts["queries"] == 6
+    assert cli(*alone, "--require", "R@100>=0.9").status == 0
+    run.write_text("q1 Q0 docs/auth.md 1 2.5 x\n")
+    outcome = cli(*alone, "--require", "R@100>=0.9", "--json")
+    assert outcome.status == 5
+    assert json.loads(outcome.out)["notes"] == ["5 judged queries have no ranking and count as failures"]
+    assert cli(*alone, "--misses").status == 2
+    run.write_text("q1 Q0 docs/auth.md 1 2.5 x\nq2 Q0 docs/auth.md 1 nan x\n")
+    outcome = cli(*alone)
+    assert (outcome.status, "line 2: the score 'nan'" in outcome.err) == (7, True)
+
+
+def test_kept_questions_give_the_same_values_and_stay_marked(
+    cli: Cli, tiny_kb: Path, corpus: Path, tmp_path: Path
+) -> None:
+    made, real = tmp_path / "made", tmp_path / "real"
+    first = json.loads(cli("evaluate", "--generate", 7, "--at", tiny_kb, "--save", made, "--json").out)
+    again = json.loads(cli("evaluate", made, "--split", "generated", "--at", tiny_kb, "--json").out)
+    assert again["generated"] is True
+    assert again["legs"] == first["legs"]
+    cli("evaluate", corpus / "questions", "--at", tiny_kb, "--save", real)
+    assert json.loads(cli("evaluate", real, "--at", tiny_kb, "--json").out)["generated"] is False
+    judged = (real / "qrels/test.trec").read_text().splitlines()
+    assert "q1 0 docs/auth.md 1" in judged
+    assert cli("evaluate", corpus / "questions", "--at", tiny_kb, "--save", real).status == 2
+    queries = (made / "queries.jsonl").read_text() + '{"_id": "q1", "text": "a real one"}\n'
+    (made / "queries.jsonl").write_text(queries)
+    with (made / "qrels/generated.tsv").open("a") as out:
+        out.write("q1\tdocs/auth.md\t1\n")
+    outcome = cli("evaluate", made, "--split", "generated", "--at", tiny_kb)
+    assert (outcome.status, "queries.jsonl, line 8: queries of the origins" in outcome.err) == (7, True)
+
+
+def test_an_index_without_a_model_has_no_dense_leg(cli: Cli, corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text('[models]\nencoder = "none"\n')
+    config = ("--config", tmp_path / "own.toml")
+    assert cli("compile", corpus / "docs", "--to", tmp_path / "kb", *config).status == 0
+    facts = json.loads(cli("evaluate", corpus / "questions", "--at", tmp_path / "kb", "--json", *config).out)
+    assert set(facts["legs"]) == set(facts["unseen"]["legs"]) == LEGS - {"dense"}

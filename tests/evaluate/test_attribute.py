@@ -219,7 +219,7 @@ def test_the_evidence_names_ranks_and_cuts() -> None:
     )
     assert first_cause(fates) == (
         "routing",
-        "leaf 7 was not opened; searched in full: dense 3rd of 100 brought, lexical nowhere of 100 brought",
+        "leaf 7 was not opened; searched in full: dense 3rd of 100 brought, lexical nowhere",
     )
 
 

@@ -50,7 +50,7 @@ def _runs(runs: Mapping[str, Path], qrels: Path, measure: list[str] | None) -> C
     from fingerpost.evaluate import compare as comparing
     from fingerpost.evaluate.datasets import read_qrels
     from fingerpost.evaluate.measures import DEFAULT, parse
-    from fingerpost.evaluate.trec import read_run
+    from fingerpost.evaluate.trec import odd, read_run
 
     wanted = parse(measure or DEFAULT)
     judged, repeated = read_qrels(qrels)
@@ -58,11 +58,8 @@ def _runs(runs: Mapping[str, Path], qrels: Path, measure: list[str] | None) -> C
         output.note(f"{qrels}: {repeated:,} judgement(s) repeat an earlier line")
     read = {name: read_run(path) for name, path in runs.items()}
     for name, run in read.items():
-        absent, strange = len(judged.keys() - run.keys()), len(run.keys() - judged.keys())
-        if absent:
-            output.note(f"{runs[name]}: {absent:,} judged queries have no ranking and count as failures")
-        if strange:
-            output.note(f"{runs[name]}: {strange:,} queries have no judgement and are left out")
+        for note in odd(run, judged):
+            output.note(f"{runs[name]}: {note}")
     return comparing.compare(comparing.score_runs(read, judged, wanted), wanted)
 
 

@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 MEASURES = ("nDCG@10", "R@100", "Hits@1", "MRR@10", "AP", "failure@20")
 MOST_GENERATED = 100_000
 
-Questions = Annotated[Path | None, typer.Argument(help="a BEIR folder, or JSON Lines of query and doc_id")]
+Questions = Annotated[
+    Path | None,
+    typer.Argument(help="a BEIR folder, or JSON Lines of query and doc_id; with --qrels also a TREC run"),
+]
+Qrels = Annotated[
+    Path | None,
+    typer.Option("--qrels", help="judgements in TREC's or BEIR's columns, for queries without their own"),
+]
+SaveTo = Annotated[
+    Path | None,
+    typer.Option("--save", help="also keep the questions, as a BEIR folder with TREC judgements beside"),
+]
 Generate = Annotated[
     int, typer.Option("--generate", help="no questions yet? make this many from the index's documents")
 ]
@@ -38,32 +49,36 @@ Require = Annotated[
     typer.Option("--require", help='a gate: "R@100>=0.9"; exit status 5 where it is not met (repeatable)'),
 ]
 
+Split = Annotated[str, typer.Option("--split", help="which judgements: qrels/<split>.tsv")]
+Log = Annotated[bool, typer.Option("--log", help="measure on the recorded queries and their clicks")]
+Measures = Annotated[
+    list[str] | None, typer.Option("--measure", help="in the field's notation, e.g. nDCG@10 (repeatable)")
+]
+Misses = Annotated[bool, typer.Option("--misses", help="name the stage that lost each missed document")]
+Answers = Annotated[
+    int, typer.Option("--answers", help="answer this many of the questions and check what the answers cite")
+]
+PerQuery = Annotated[
+    bool, typer.Option("--per-query", help="with --json: every query's values, which `compare` reads")
+]
+
 
 def evaluate(
     questions: Questions = None,
     at: options.At = options.DEFAULT_AT,
-    split: Annotated[str, typer.Option("--split", help="which judgements: qrels/<split>.tsv")] = "test",
+    split: Split = "test",
+    qrels: Qrels = None,
     generate: Generate = 0,
-    log: Annotated[
-        bool, typer.Option("--log", help="measure on the recorded queries and their clicks")
-    ] = False,
-    measure: Annotated[
-        list[str] | None, typer.Option("--measure", help="in the field's notation, e.g. nDCG@10 (repeatable)")
-    ] = None,
+    log: Log = False,
+    measure: Measures = None,
     require: Require = None,
-    misses: Annotated[
-        bool, typer.Option("--misses", help="name the stage that lost each missed document")
-    ] = False,
+    misses: Misses = False,
     k: options.Count = 20,
-    answers: Annotated[
-        int,
-        typer.Option("--answers", help="answer this many of the questions and check what the answers cite"),
-    ] = 0,
+    answers: Answers = 0,
     report: ReportTo = None,
     run: RunTo = None,
-    per_query: Annotated[
-        bool, typer.Option("--per-query", help="with --json: every query's values, which `compare` reads")
-    ] = False,
+    save: SaveTo = None,
+    per_query: PerQuery = False,
     principals: options.Principals = None,
     config: options.Config = None,
     as_json: options.Json = False,
@@ -72,20 +87,29 @@ def evaluate(
 
     Every leg and the whole search are measured, documents seen and unseen in training apart. With `--misses`,
     -k says among how many results a document must be to count as found; with `--answers`, a document that is
-    found but not cited is a miss as well.
+    found but not cited is a miss as well. A TREC run, given with `--qrels`, is measured as it is: no index is
+    asked.
     """
     import fingerpost
     from fingerpost.cli import progress
     from fingerpost.cli import report as pages
     from fingerpost.evaluate import require as gates
 
-    pages.check(report)
-    pages.check(run)
+    _check_files(report, run, save)
     _check_answers(answers)
     needs, held = gates.gates(require or ()), tuple(principals or ())
     wanted = list(dict.fromkeys([*(measure or MEASURES), *(str(each.measure) for each in needs)]))
+    source = Source(questions, split, qrels, generate, log)
+    if source.is_run:
+        _refuse_index_only(misses=misses, answers=answers, report=report, run=run, save=save)
+        measured = _run_alone(source, wanted)
+        _show(Shown(measured, None, None), as_json=as_json, per_query=per_query)
+        gates.check(measured, needs)
+        return
     with fingerpost.open(at, settings=options.settings(config)) as index, progress.bars() as draw:
-        asked = _asked(index, Source(questions, split, generate, log), held)
+        asked = _asked(index, source, held)
+        if save is not None:
+            _keep(asked, save)
         with pages.run_file(run) as keep:
             found = index.evaluate(asked, measures=wanted, principals=held, progress=draw, keep=keep)
         lost = None
@@ -100,12 +124,58 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Source:
-    """Where the questions come from: a folder or file and its split, the documents, or the query log."""
+    """Where the questions come from: a folder or file and its split or judgements, the documents, or the
+    query log.
+    """
 
     path: Path | None
     split: str
+    qrels: Path | None
     generate: int
     log: bool
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a run that another system made."""
+        from fingerpost.evaluate import trec
+
+        return self.qrels is not None and self.path is not None and trec.is_run(self.path)
+
+
+def _check_files(report: Path | None, run: Path | None, save: Path | None) -> None:
+    """Refuse early what could not be written after all the work."""
+    from fingerpost.cli import report as pages
+    from fingerpost.evaluate import save as saving
+
+    pages.check(report)
+    pages.check(run)
+    if save is not None:
+        saving.refuse(save)
+
+
+def _refuse_index_only(**given: object) -> None:
+    """A run is all there is: nothing in it can be replayed, answered or asked again."""
+    named = [f"--{name}" for name, value in given.items() if value]
+    if named:
+        message = f"{', '.join(named)} need an index, but a TREC run is measured as it is"
+        raise UsageError("E_USAGE", message, cure="give the queries in place of the run")
+
+
+def _run_alone(source: Source, wanted: list[str]) -> Evaluation:
+    from fingerpost.evaluate import measures, trec
+
+    if source.path is None or source.qrels is None or source.generate or source.log:
+        message = "a run, --generate and --log are not mixed"
+        raise UsageError("E_USAGE", message, cure="name the run and --qrels alone")
+    return trec.evaluate_run(source.path, source.qrels, measures.parse(wanted))
+
+
+def _keep(asked: QuestionSet, folder: Path) -> None:
+    from fingerpost.evaluate import save as saving
+
+    for note in saving.save(asked, folder):
+        output.note(f"{folder}: {note}")
+    output.note(f"questions: {folder}")
 
 
 def _check_answers(count: int) -> None:
@@ -125,9 +195,18 @@ def _asked(index: Index, source: Source, principals: Sequence[str]) -> QuestionS
     if not 0 <= source.generate <= MOST_GENERATED:
         message = f"--generate {source.generate} is not in 1 … {MOST_GENERATED:,}"
         raise UsageError("E_RANGE", message, cure="ask for some hundred questions")
+    if source.qrels is not None and source.path is None:
+        message = "--qrels without the queries that it judges"
+        raise UsageError("E_USAGE", message, cure="name a file of queries: id, tab, text, or JSON Lines")
     if source.log:
         return index.logged()
-    return index.questions(source.path, split=source.split, generate=source.generate, principals=principals)
+    return index.questions(
+        source.path,
+        split=source.split,
+        qrels=source.qrels,
+        generate=source.generate,
+        principals=principals,
+    )
 
 
 @dataclass(frozen=True)

@@ -193,8 +193,10 @@ def _leaf(fates: Fates) -> str:
 
 
 def _ranks(fates: Fates) -> str:
-    legs = fates.exhaustive.items()
-    told = [f"{leg} {_rank(rank)} of {fates.depth.get(leg, 0)} brought" for leg, rank in legs]
+    told = [
+        f"{leg} {_rank(rank)}" + (f" of {fates.depth.get(leg, 0)} brought" if rank else "")
+        for leg, rank in fates.exhaustive.items()
+    ]
     return ", ".join(told) or "no leg scored it"
 
 

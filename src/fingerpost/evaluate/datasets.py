@@ -61,12 +61,33 @@ def load_beir(folder: Path, split: str = "test", *, known: frozenset[str] | None
             "E_QRELS", message, cure="name a split that has a qrels/<split>.tsv", detail=str(path)
         )
     qrels, repeated = read_qrels(path)
-    queries, notes = _texts(folder / "queries.jsonl", set(qrels))
-    qrels = {query_id: qrels[query_id] for query_id in queries}
-    found = QuestionSet(folder.name, split, queries, qrels, _trained(folder, path))
-    present = known if known is not None else _present(folder / "corpus.jsonl", qrels)
+    found = _judged(folder / "queries.jsonl", qrels, repeated)
+    present = known if known is not None else _present(folder / "corpus.jsonl", found.qrels)
+    notes = found.notes + unknown_documents(found.qrels, present)
+    return replace(found, name=folder.name, split=split, trained=_trained(folder, path), notes=notes)
+
+
+def load_judged(queries: Path, judgements: Path) -> QuestionSet:
+    """Queries and their judgements from two files: queries as a BEIR folder, JSON Lines (``_id``, ``text``)
+    or lines of id, tab and text (.tsv, .txt); judgements in BEIR's three columns or TREC's four.
+
+    Raises InputError E_QRELS with file and line number.
+    """
+    qrels, repeated = read_qrels(judgements)
+    path = queries / "queries.jsonl" if queries.is_dir() else queries
+    trained = _trained(queries, judgements) if queries.is_dir() else None
+    found = _judged(path, qrels, repeated)
+    name = queries.name if queries.is_dir() else queries.stem
+    return replace(found, name=name, split=judgements.stem, trained=trained)
+
+
+def _judged(path: Path, qrels: Qrels, repeated: int) -> QuestionSet:
+    """The judged queries of a file, without a name yet."""
+    queries, notes, origin = _texts(path, set(qrels))
+    kept = {query_id: qrels[query_id] for query_id in queries}
     notes = (*_count(repeated, "judgement(s) repeat an earlier line"), *notes)
-    return replace(found, notes=notes + unknown_documents(qrels, present))
+    made, logged = origin == "generated", origin == "log"
+    return QuestionSet("", "", queries, kept, generated=made, logged=logged, notes=notes)
 
 
 def read_qrels(path: Path) -> tuple[Qrels, int]:
@@ -229,13 +250,27 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
         yield number, record
 
 
-def _texts(path: Path, wanted: set[str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The texts of the wanted queries, in the file's order, and notes on what was left out."""
+def _topics(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    """Queries as records, from lines of id, tab and text or from JSON Lines."""
+    if path.suffix.lower() not in (".tsv", ".txt"):
+        yield from _records(path)
+        return
+    for number, line in lines(path):
+        query_id, tab, text = line.partition("\t")
+        if not tab:
+            raise _bad(path, number, "no tab between query id and text", "write id, tab, text")
+        yield number, {"_id": query_id.strip(), "text": text}
+
+
+def _texts(path: Path, wanted: set[str]) -> tuple[dict[str, str], tuple[str, ...], object]:
+    """The texts of the wanted queries, in the file's order, notes on what was left out, and their origin."""
     queries: dict[str, str] = {}
     first_seen: dict[str, int] = {}
+    origins: list[object] = []
     empty = repeated = 0
-    for number, record in _records(path):
-        query_id, text = str(record.get("_id", "")), record.get("text")
+    for number, record in _topics(path):
+        query_id = str(record.get("_id", record.get("query_id", "")))
+        text = record.get("text", record.get("query"))
         if query_id not in wanted:
             continue
         if not isinstance(text, str):
@@ -246,6 +281,10 @@ def _texts(path: Path, wanted: set[str]) -> tuple[dict[str, str], tuple[str, ...
         repeated += query_id in first_seen
         empty += query_id not in first_seen and not text.strip()
         first_seen.setdefault(query_id, number)
+        origins.append(record.get("origin"))
+        if origins[0] != origins[-1]:
+            message = f"queries of the origins {origins[0]} and {origins[-1]} in one file"
+            raise _bad(path, number, message, "evaluate made, logged and real questions apart")
         if text.strip():
             queries[query_id] = text
     if not queries:
@@ -253,12 +292,13 @@ def _texts(path: Path, wanted: set[str]) -> tuple[dict[str, str], tuple[str, ...
         raise InputError("E_QRELS", message, cure="check that both files use the same query ids")
     absent = len(wanted - set(first_seen))
     queries, refused = _askable(queries, path)
-    return queries, (
-        *_count(absent, "judged query id(s) have no text in queries.jsonl and are left out"),
+    notes = (
+        *_count(absent, f"judged query id(s) have no text in {path.name} and are left out"),
         *_count(empty, "judged queries have an empty text and are left out"),
-        *_count(repeated, "line(s) of queries.jsonl repeat an earlier one"),
+        *_count(repeated, f"line(s) of {path.name} repeat an earlier one"),
         *refused,
     )
+    return queries, notes, origins[0]
 
 
 def _askable(queries: dict[str, str], path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -298,7 +338,7 @@ def relevant_documents(qrels: Mapping[str, Mapping[str, int]]) -> frozenset[str]
     return frozenset(d for row in qrels.values() for d, grade in row.items() if grade > 0)
 
 
-def _present(path: Path, qrels: Qrels) -> frozenset[str] | None:
+def _present(path: Path, qrels: Mapping[str, Mapping[str, int]]) -> frozenset[str] | None:
     """Those judged ids that the corpus file holds: memory grows with the judgements, not with the corpus."""
     if not path.is_file():
         return None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from fingerpost.errors import InputError, UsageError
-from fingerpost.evaluate.datasets import lines
-from fingerpost.evaluate.measures import trec_order
+from fingerpost.evaluate import runner
+from fingerpost.evaluate.datasets import QuestionSet, lines, read_qrels
+from fingerpost.evaluate.measures import Measure, trec_order
+from fingerpost.evaluate.report import Evaluation
 
 Runs = dict[str, dict[str, float]]
 
@@ -30,6 +32,42 @@ def read_run(path: Path) -> Runs:
     if not runs:
         raise InputError("E_QRELS", f"{path} holds no ranking", cure="name a TREC run file")
     return runs
+
+
+def is_run(path: Path) -> bool:
+    """Whether the file's first line is one of a run: six fields, the second of them ``Q0``."""
+    if not path.is_file():
+        return False
+    _, first = next(lines(path), (0, ""))
+    fields = first.split()
+    return len(fields) == 6 and fields[1].upper() == "Q0"
+
+
+def evaluate_run(path: Path, judgements: Path, measures: Sequence[Measure]) -> Evaluation:
+    """Measure a run, whoever made it, as the leg ``search``; judged queries without a ranking fail."""
+    judged, repeated = read_qrels(judgements)
+    run = read_run(path)
+    names = {query_id: query_id for query_id in judged}
+    questions = QuestionSet(path.stem, judgements.stem, names, judged, notes=odd(run, judged, repeated))
+
+    def rank(query_id: str) -> Mapping[str, runner.Ranking]:
+        return {runner.SEARCH: list(run.get(query_id, {}).items())}
+
+    return runner.evaluate(questions, rank, measures)
+
+
+def odd(run: Mapping[str, object], judged: Mapping[str, object], repeated: int = 0) -> tuple[str, ...]:
+    """What the field's tools are lenient about, counted.
+
+    >>> odd({"q1": {}, "q9": {}}, {"q1": {}, "q2": {}})[0]
+    '1 judged queries have no ranking and count as failures'
+    """
+    counts = {
+        "judgement(s) repeat an earlier line": repeated,
+        "judged queries have no ranking and count as failures": len(judged.keys() - run.keys()),
+        "queries have no judgement and are left out": len(run.keys() - judged.keys()),
+    }
+    return tuple(f"{count:,} {what}" for what, count in counts.items() if count)
 
 
 def _ranked(line: str, path: Path, number: int) -> tuple[str, str, float]:

@@ -12,7 +12,7 @@ import numpy as np
 from fingerpost.errors import InputError, NotFoundError
 from fingerpost.evaluate import attribute, measures, runner
 from fingerpost.evaluate.attribute import Miss, Reading
-from fingerpost.evaluate.datasets import QuestionSet, load
+from fingerpost.evaluate.datasets import QuestionSet, load, load_judged
 from fingerpost.evaluate.generate import generate
 from fingerpost.evaluate.report import Evaluation
 from fingerpost.index import answering, fidelity, searching, workers
@@ -30,14 +30,15 @@ TAUGHT = ("gold", "log")
 Questions = Path | QuestionSet
 
 
-def questions_of(rooms: Rooms, source: Questions, split: str) -> QuestionSet:
-    """A BEIR folder's split, a JSON Lines file, or questions as they are. Documents count as seen when a
-    training query names them, by the folder's training split or else by the pairs this index learned from.
+def questions_of(rooms: Rooms, source: Questions, split: str, qrels: Path | None = None) -> QuestionSet:
+    """A BEIR folder's split, a JSON Lines file, queries judged by ``qrels``, or questions as they are.
+    Documents count as seen when a training query names them, by the folder's training split or else by the
+    pairs this index learned from.
     """
     if isinstance(source, QuestionSet):
         found = source
     else:
-        found = load(source, split)
+        found = load(source, split) if qrels is None else load_judged(source, qrels)
         found = replace(found, notes=(*found.notes, *_strangers(rooms, found)))
     if found.trained is not None or found.generated:
         return found
@@ -155,6 +156,13 @@ class Replay:
     request: Request
     k: int
     answers: bool = False
+
+    @classmethod
+    def of(cls, rooms: Rooms, request: Request, k: int, found: Found) -> Replay:
+        """Of a search that has run already."""
+        probe = cls(rooms, request, k)
+        probe.found = found
+        return probe
 
     @cached_property
     def found(self) -> Found:

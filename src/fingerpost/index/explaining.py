@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from fingerpost.errors import NotFoundError
+from fingerpost.evaluate import attribute
 from fingerpost.index import searching
+from fingerpost.index.evaluating import Replay
 from fingerpost.index.rooms import Rooms
 from fingerpost.index.searching import Found, Request
 from fingerpost.records import Explanation, Stage
@@ -16,7 +18,9 @@ SHOWN_FACTORS = 12
 
 
 def explain(rooms: Rooms, request: Request, *, doc_id: str | None = None, k: int = 5) -> Explanation:
-    """The stages of a search and the factors of its first ``k`` results, or of one document's best chunk."""
+    """The stages of a search and the factors of its first ``k`` results, or of one document's best chunk and,
+    where that is not among the first ``k``, the stage that lost it.
+    """
     found = searching.find(rooms, request)
     stages = Explanation("stages", children=tuple(_stage(stage) for stage in found.trace.stages))
     if doc_id is None:
@@ -24,7 +28,8 @@ def explain(rooms: Rooms, request: Request, *, doc_id: str | None = None, k: int
         return Explanation(
             "search", request.text, found.plan.reason, (stages, Explanation("results", children=results))
         )
-    return Explanation("search", request.text, found.plan.reason, (stages, _document(found, doc_id)))
+    told = (stages, _document(found, doc_id), *_lost(Replay.of(rooms, request, k, found), doc_id))
+    return Explanation("search", request.text, found.plan.reason, told)
 
 
 def route(rooms: Rooms, request: Request) -> Explanation:
@@ -90,6 +95,18 @@ def _rank(scores: np.typing.NDArray[np.float32], place: int) -> str:
     return f"rank {1 + int((scores > scores[place]).sum())}"
 
 
+def _lost(probe: Replay, doc_id: str) -> tuple[Explanation, ...]:
+    """The stage that kept the document out of the first k, what shows it and what to do; nothing where it is
+    among them.
+    """
+    cause = attribute.first_cause(attribute.replay(probe, doc_id))
+    if cause is None:
+        return ()
+    name, evidence = cause
+    cure = Explanation("cure", "", attribute.CURES[name])
+    return (Explanation("lost in", name, f"not among the first {probe.k}: {evidence}", (cure,)),)
+
+
 def _document(found: Found, doc_id: str) -> Explanation:
     """The best chunk of a document in the ranking, or where each leg has it. One not allowed is not there."""
     key = found.snapshot.doc_key(doc_id, allow=found.allow)
@@ -100,7 +117,9 @@ def _document(found: Found, doc_id: str) -> Explanation:
     chunks = found.snapshot.chunk_keys(np.array([key]))
     if not len(chunks):
         raise NotFoundError(
-            "E_NOT_FOUND", f"{doc_id!r} has no text", cure="look at it with `fingerpost search --json`"
+            "E_NOT_FOUND",
+            f"{doc_id!r} has no text",
+            cure="see in the compile report what was left out or masked",
         )
     legs = []
     count = found.snapshot.n_chunks

@@ -147,15 +147,17 @@ class Index:
         source: str | Path | None = None,
         *,
         split: str = "test",
+        qrels: str | Path | None = None,
         generate: int = 0,
         principals: Sequence[str] = (),
     ) -> QuestionSet:
-        """Questions from a folder or file; without one, ``generate`` of them made from the documents that
-        the principals may read, and marked as generated.
+        """Questions from a folder or file, judged there or in the file ``qrels``; without one, ``generate``
+        of them made from the documents that the principals may read, and marked as generated.
         """
         if source is None:
             return evaluating.generated(self._rooms, generate, principals=principals)
-        return evaluating.questions_of(self._rooms, Path(source), split)
+        judged = None if qrels is None else Path(qrels)
+        return evaluating.questions_of(self._rooms, Path(source), split, judged)
 
     def evaluate(
         self,

@@ -220,7 +220,7 @@ class Snapshot:
             raise NotFoundError(
                 "E_NOT_FOUND",
                 f"no document {doc_id!r}",
-                cure="check the id with `fingerpost status`",
+                cure="take the id from `fingerpost search --json`",
                 detail=doc_id,
             )
         return version
