@@ -30,7 +30,7 @@ def test_answers_from_evidence_are_faithful_and_fall_with_it() -> None:
         return extract(parse(answer.question), spans, settings=SETTINGS)
 
     found = fidelity(
-        map(answered, QUESTIONS), TEXTS.__getitem__, without=without, altered=altered, closed=without
+        map(answered, QUESTIONS), TEXTS.__getitem__, without=without, altered=altered, closed=lambda _: ""
     )
     assert found.faults == ()
     assert found.shares() == {
@@ -41,6 +41,7 @@ def test_answers_from_evidence_are_faithful_and_fall_with_it() -> None:
         "moved": 1.0,
         "followed": 1.0,
         "closed_book": 0.0,
+        "leaked": 0.0,
     }
 
 
@@ -51,9 +52,10 @@ def test_an_answerer_that_ignores_its_evidence_is_found_out() -> None:
         TEXTS.__getitem__,
         without=lambda answer: answer,
         altered=lambda answer: answer,
-        closed=lambda answer: answer,
+        closed=lambda _: "Paris is the capital of France.",
     )
     assert (found.cited, found.unmoved, found.unfollowed, found.closed_book) == (0, 1, 1, 1)
+    assert (found.compared, found.leaked) == (1, 1)
     assert to_json(found)["shares"] == found.shares()
     assert told(found)[-1] == "1 × uncited: a statement cites nothing"
     assert "  0.0%  of the answers change when the evidence they cite is altered" in told(found)
@@ -69,3 +71,19 @@ def test_each_share_counts_its_own_fault() -> None:
     assert (found.answers, found.refused, found.statements) == (4, 1, 3)
     assert (found.cited, found.verbatim, found.supported) == (3, 2, 1)
     assert found.shares()["moved"] is None
+
+
+def test_a_leak_is_the_same_answer_by_heart_and_a_failure_is_neither() -> None:
+    replies = {
+        QUESTIONS[0]: "Every ninety days, without any help.",
+        QUESTIONS[1]: "After thirty minutes, I think.",
+    }
+    found = fidelity(
+        map(answered, [*QUESTIONS, QUESTIONS[0], "Who won the football cup?"]),
+        TEXTS.__getitem__,
+        closed=lambda answer: replies.pop(answer.question, None),
+    )
+    assert (found.probed, found.closed_book, found.compared, found.leaked, found.unprobed) == (2, 2, 2, 1, 2)
+    assert found.shares()["leaked"] == 0.5
+    assert " 50.0%  of the answers are given by heart: the same with no evidence at all" in told(found)
+    assert "2 questions could not be asked with no evidence: the language model failed" in told(found)

@@ -28,6 +28,9 @@ def model(say: Say) -> Iterator[str]:
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
             said = say(asked["messages"][-1]["content"])
+            if not said:
+                self.send_error(418)
+                return
             body = json.dumps({"choices": [{"message": {"role": "assistant", "content": said}}]}).encode()
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
@@ -58,8 +61,20 @@ def reads(prompt: str) -> str:
 
 
 def by_heart(prompt: str) -> str:
-    """Says the same whatever it is shown."""
-    return json.dumps({"statements": [{"text": "It is so.", "quotes": []}]})
+    """Quotes the evidence, and has learned the answer to one question by heart."""
+    if "⟦evidence" in prompt:
+        return reads(prompt)
+    return "To rotate the signing key, run `keys rotate --grace 24h`." if "rotate" in prompt else "Who knows."
+
+
+def fails(prompt: str) -> str:
+    """Answers from evidence, and breaks without any."""
+    return reads(prompt) if "⟦evidence" in prompt else ""
+
+
+def quiet(prompt: str) -> str:
+    """Answers from evidence, and says that it does not know without any."""
+    return reads(prompt) if "⟦evidence" in prompt else "I don't know."
 
 
 def test_extractive_answers_come_from_their_evidence(tiny_kb: Path, corpus: Path) -> None:
@@ -73,18 +88,22 @@ def test_extractive_answers_come_from_their_evidence(tiny_kb: Path, corpus: Path
     assert found.faults == ()
 
 
-@pytest.mark.parametrize(("say", "leaks"), [(reads, 0.0), (by_heart, 1.0)], ids=["reads", "by heart"])
+@pytest.mark.parametrize(
+    ("say", "probed", "told", "leaked"),
+    [(quiet, 6, 0, 0), (by_heart, 6, 6, 1), (fails, 0, 0, 0)],
+    ids=["quiet", "by heart", "fails"],
+)
 def test_a_model_that_knows_by_heart_is_found_out(
-    tiny_kb: Path, corpus: Path, say: Say, leaks: float
+    tiny_kb: Path, corpus: Path, say: Say, probed: int, told: int, leaked: int
 ) -> None:
     pytest.importorskip("httpx", reason="the extra 'llm' is not installed")
     with model(say) as url:
         settings = Settings.model_validate({"llm": {"url": url, "model": "stub"}})
         with fingerpost.open(tiny_kb, settings=settings) as index:
-            found = index.fidelity(corpus / "questions", count=4)
-    assert found.shares()["closed_book"] == leaks
-    if say is reads:
-        assert found.shares()["moved"] == found.shares()["followed"] == 1.0
+            found = index.fidelity(corpus / "questions", count=6)
+    assert (found.probed, found.closed_book, found.leaked) == (probed, told, leaked)
+    assert found.unprobed == 6 - probed
+    assert found.shares()["moved"] == found.shares()["followed"] == 1.0
 
 
 def test_the_questions_are_drawn_evenly() -> None:

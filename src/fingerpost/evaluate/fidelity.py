@@ -12,11 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
+from fingerpost.ground import byheart
 from fingerpost.ground.verify import CODES, Read, verify
 from fingerpost.records import Answer
 from fingerpost.text.spans import sentences
 
 AskWithout = Callable[[Answer], Answer]
+ByHeart = Callable[[Answer], str | None]
 
 SHARES: Mapping[str, str] = {
     "cited": "of the statements cite",
@@ -25,6 +27,7 @@ SHARES: Mapping[str, str] = {
     "moved": "of the answers change when the evidence they cite is taken away",
     "followed": "of the answers change when the evidence they cite is altered",
     "closed_book": "of the questions are answered with no evidence at all",
+    "leaked": "of the answers are given by heart: the same with no evidence at all",
 }
 """What is told of answers, in this order."""
 
@@ -37,7 +40,8 @@ class Fidelity:
     """Counts over answers. ``replayed`` answers were asked again without what they cited; ``unmoved`` of
     those said the same again, so they did not come from their evidence. ``altered`` were asked again with
     other numbers and names in what they cited; ``unfollowed`` of those kept the old ones. ``closed_book`` of
-    the ``probed`` were answered from no evidence at all.
+    the ``probed`` questions were answered with no evidence at all; ``unprobed`` could not be asked that way.
+    ``leaked`` of the ``compared`` – probed and answered from evidence too – were the same answer.
     """
 
     answers: int = 0
@@ -52,6 +56,9 @@ class Fidelity:
     unfollowed: int = 0
     probed: int = 0
     closed_book: int = 0
+    unprobed: int = 0
+    compared: int = 0
+    leaked: int = 0
     faults: tuple[tuple[str, int], ...] = ()
 
     def shares(self) -> dict[str, float | None]:
@@ -68,6 +75,7 @@ class Fidelity:
             "moved": _share(self.replayed - self.unmoved, self.replayed),
             "followed": _share(self.altered - self.unfollowed, self.altered),
             "closed_book": _share(self.closed_book, self.probed),
+            "leaked": _share(self.leaked, self.compared),
         }
 
 
@@ -77,14 +85,15 @@ def fidelity(
     *,
     without: AskWithout | None = None,
     altered: AskWithout | None = None,
-    closed: AskWithout | None = None,
+    closed: ByHeart | None = None,
 ) -> Fidelity:
     """Check answers against the store.
 
     ``without(answer)`` asks its question again with the cited evidence removed: an answer that stays the
     same did not come from its evidence. ``altered(answer)`` asks with the cited text changed by ``alter``: an
-    answer that keeps its words did not read it. ``closed(answer)`` asks with no evidence: whatever is not a
-    refusal was known by heart.
+    answer that keeps its words did not read it. ``closed(answer)`` is what is said to its question with no
+    evidence: "" for nothing, None where it could not be asked. The same as the grounded answer is a leak: it
+    does not show that the evidence was read.
     """
     counts: Counter[str] = Counter()
     faults: Counter[str] = Counter()
@@ -99,8 +108,7 @@ def fidelity(
             counts["altered"] += 1
             counts["unfollowed"] += _same(answer, altered(answer))
         if closed is not None:
-            counts["probed"] += 1
-            counts["closed_book"] += not closed(answer).refused
+            _probe(answer, closed(answer), counts)
     return Fidelity(**counts, faults=tuple(sorted(faults.items())))
 
 
@@ -133,6 +141,10 @@ def told(found: Fidelity) -> list[str]:
     for name, meaning in SHARES.items():
         if shares[name] is not None:
             lines.append(f"{shares[name]:6.1%}  {meaning}")
+    if found.unprobed:
+        lines.append(
+            f"{found.unprobed:,} questions could not be asked with no evidence: the language model failed"
+        )
     return [*lines, *(f"{count:,} × {code}: {CODES[code]}" for code, count in found.faults)]
 
 
@@ -149,6 +161,19 @@ def _check(answer: Answer, read: Read, counts: Counter[str], faults: Counter[str
         counts["cited"] += cites
         counts["verbatim"] += verbatim
         counts["supported"] += verbatim and code is None
+
+
+def _probe(answer: Answer, said: str | None, counts: Counter[str]) -> None:
+    """Count what was said with no evidence."""
+    if said is None:
+        counts["unprobed"] += 1
+        return
+    counts["probed"] += 1
+    counts["closed_book"] += bool(said)
+    if not answer.refused:
+        counts["compared"] += 1
+        grounded = " ".join(statement.text for statement in answer.statements)
+        counts["leaked"] += byheart.same(answer.question, said, grounded)
 
 
 def _same(one: Answer, other: Answer) -> bool:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from fingerpost.errors import FingerpostError
 from fingerpost.evaluate import fidelity
 from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.evaluate.fidelity import Fidelity
-from fingerpost.ground import prompted
+from fingerpost.ground import byheart
 from fingerpost.index import answering, searching
 from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.index.searching import Found, Request
 from fingerpost.models.llm import load_llm
-from fingerpost.records import Answer, Span, Statement
+from fingerpost.records import Answer, Span
+
+Said = TypeVar("Said")
+_log = logging.getLogger(__name__)
 
 CLOSED_TOKENS = 300
 """Most tokens of an answer by heart: enough to see that there is one."""
@@ -43,21 +48,19 @@ class Bench:
             spans.append(replace(span, text=text))
         return answering.grounded(self.rooms, self.found, spans)
 
-    def closed(self, answer: Answer) -> Answer:
-        """The same question to the language model alone; a refusal where it fails."""
+    def closed(self, answer: Answer) -> str | None:
+        """What the language model says to the same question with no evidence; None where it fails."""
         llm = load_llm(self.rooms.settings.llm)
-        nothing = replace(answer, statements=(), citations=(), refused=True)
         if llm is None:
-            return nothing
+            return None
         with llm:
             try:
                 seconds = self.rooms.settings.llm.timeout_seconds
-                asked = prompted.messages(answer.question, [])
-                claims = prompted.parse(llm.complete(asked, max_tokens=CLOSED_TOKENS, timeout=seconds))
-            except (FingerpostError, ValueError, OSError):
-                return nothing
-        said = tuple(Statement(claim.text, ()) for claim in claims)
-        return replace(nothing, statements=said, refused=not said)
+                asked = byheart.messages(answer.question)
+                return byheart.said(llm.complete(asked, max_tokens=CLOSED_TOKENS, timeout=seconds))
+            except FingerpostError as error:
+                _log.warning("a question could not be asked with no evidence: %s", error)
+                return None
 
 
 def measure(
@@ -74,7 +77,7 @@ def measure(
             yield answering.grounded(rooms, found, bench[0].spans)
             progress("answer", done, len(chosen))
 
-    def now(ask: Callable[[Bench, Answer], Answer]) -> Callable[[Answer], Answer]:
+    def now(ask: Callable[[Bench, Answer], Said]) -> Callable[[Answer], Said]:
         return lambda answer: ask(bench[0], answer)
 
     def read(doc_id: str) -> str:
