@@ -199,3 +199,22 @@ def test_explain_names_the_stage_that_lost_a_document(cli: Cli, tiny_kb: Path) -
     assert "lost in" not in cli(*asked, "--doc", "docs/auth.md", "-k", 1).out
     children = json.loads(cli(*asked, "--doc", "docs/quota.md", "-k", 1, "--json").out)["children"]
     assert (children[-1]["name"], children[-1]["value"]) == ("lost in", "fusion")
+
+
+def test_compile_and_update_drop_what_is_gone(cli: Cli, tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    for name in ("amber", "basalt", "cedar"):
+        (docs / f"{name}.md").write_text(f"# {name}\n\nThe {name} gate.\n")
+    config = tmp_path / "words.toml"
+    config.write_text('[models]\nencoder = "none"\n')
+    kb = tmp_path / "kb"
+    assert cli("compile", docs, "--to", kb, "--config", config).status == 0
+    (docs / "amber.md").unlink()
+    assert "deleted 1" in cli("compile", docs, "--to", kb, "--config", config).out
+    (docs / "basalt.md").unlink()
+    assert "deleted 1" in cli("update", docs / "basalt.md", "--at", kb).out
+    outcome = cli("update", docs / "dill.md", tmp_path / "typo", "--at", kb)
+    assert outcome.status == 7
+    assert outcome.err.count("E_NOT_FOUND") == 2
+    assert "cedar" in cli("search", "gate", "--at", kb).out

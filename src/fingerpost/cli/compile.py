@@ -18,7 +18,10 @@ def compile(
     config: options.Config = None,
     as_json: options.Json = False,
 ) -> None:
-    """Build an index, or go on with one that was interrupted.
+    """Build an index, go on with one that was interrupted, or bring one up to date.
+
+    Over an index that is there only what changed is read into it, and documents that disappeared from
+    the sources go. Documents of other sources stay.
 
     Markdown, HTML, text, reStructuredText, source code, JSON Lines, CSV, PDF (extra) and BEIR folders are
     read; what cannot be read is named on stderr and the exit status is 7.

@@ -16,8 +16,9 @@ _URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://|data:|mailto:|javascript:)")
 _MAGIC = re.compile(r"[*?\[]")
 
 
-def expand(given: Sequence[str]) -> list[str]:
-    """The sources, ``-`` replaced by the lines of stdin, every one checked before any work is done.
+def expand(given: Sequence[str], *, gone: bool = False) -> list[str]:
+    """The sources, ``-`` replaced by the lines of stdin, every one checked before any work is done; with
+    ``gone`` they may have disappeared.
 
     Raises UsageError E_PATH for a URL (nothing is ever fetched), NotFoundError for what is not there.
     """
@@ -25,7 +26,7 @@ def expand(given: Sequence[str]) -> list[str]:
     if not paths:
         raise UsageError("E_EMPTY", "no source was given", cure="name a folder or a file")
     for path in paths:
-        _check(path)
+        _check(path, gone=gone)
     return paths
 
 
@@ -55,13 +56,13 @@ def _listed() -> list[str]:
     return paths
 
 
-def _check(path: str) -> None:
+def _check(path: str, *, gone: bool) -> None:
     if not path:
         raise UsageError("E_PATH", "an empty path was given", cure="name a folder or a file")
     if _URL.match(path) and not os.path.lexists(path):
         message = f"{path[:200]} is a URL, and nothing is fetched from the network"
         raise UsageError("E_PATH", message, cure="download it yourself and name the file")
-    if not _MAGIC.search(path) and "\0" not in path and not os.path.lexists(path):
+    if not gone and not _MAGIC.search(path) and "\0" not in path and not os.path.lexists(path):
         raise NotFoundError(
             "E_NOT_FOUND", f"{path[:200]} does not exist", cure="name a folder or file that does"
         )

@@ -15,10 +15,13 @@ def update(
     config: options.Config = None,
     as_json: options.Json = False,
 ) -> None:
-    """Take in new and changed files, searchable at once."""
+    """Take in new and changed files, searchable at once; documents whose files are gone go.
+
+    Untouched text keeps its chunk ids and vectors.
+    """
     import fingerpost
 
-    inputs = sources.expand(path)
+    inputs = sources.expand(path, gone=True)
     with fingerpost.open(at, write=True, settings=options.settings(config)) as index:
         report = index.update(*inputs)
     reports.finish(report, as_json=as_json)

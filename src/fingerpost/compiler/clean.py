@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from fingerpost.compiler import mask
 from fingerpost.compiler.normalize import Edit, Normal, apply, normalize
+from fingerpost.compiler.read import READ_FROM
 from fingerpost.config import Settings
 from fingerpost.records import Document, Section, Value
 from fingerpost.text.spans import OffsetMap
@@ -28,7 +29,8 @@ def prepare(document: Document, settings: Settings, *, salt: bytes = mask.SALT) 
     text = apply(normal.text, edits)
     masked = OffsetMap.from_edits((edit.start, edit.end, len(edit.text)) for edit in edits)
     source = masked.compose(normal.source)
-    flags = (*document.flags, *normal.flags, *((f"masked:{len(edits)}",) if edits else ()))
+    told = (_clean(flag, rules, salt) if flag.startswith(READ_FROM) else flag for flag in document.flags)
+    flags = (*told, *normal.flags, *((f"masked:{len(edits)}",) if edits else ()))
     place = _Places(normal, edits)
     return replace(
         document,

@@ -27,6 +27,8 @@ from fingerpost.records import Document, Rejection, Value
 
 BLOCK_BYTES = 1 << 20
 RECORD_FILES = frozenset((".jsonl", ".ndjson"))
+READ_FROM = "read_from:"
+"""Begins the flag of a document that names a ``source`` or ``path`` of its own: the true ones follow."""
 
 
 class _Origin(NamedTuple):
@@ -125,7 +127,10 @@ class Sources(Iterator["Document | Rejection"]):
             return Rejection(f"{found.path} {own[:80]!a}", error.code, error.message, error.cure)
         self._count(doc_id)
         place: dict[str, Value] = {"source": found.source, "path": found.doc_id, "modified": modified}
-        return replace(item, doc_id=doc_id, metadata={**place, **item.metadata})
+        flags = item.flags
+        if item.metadata.keys() & {"source", "path"}:  # the document's own say so hides where it came from
+            flags = (*flags, f"{READ_FROM}{found.source.strip('/')}/{found.doc_id}")
+        return replace(item, doc_id=doc_id, metadata={**place, **item.metadata}, flags=flags)
 
     def _count(self, doc_id: str) -> None:
         key = hash(doc_id)

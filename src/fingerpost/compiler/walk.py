@@ -7,7 +7,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import iglob
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def roots(paths: Iterable[str | Path], known: Mapping[str, str] | None = None) -
     fresh = [path for path in fresh if _under(Path(path), found) is None]
     alone = not found and len(fresh) == 1 and len({str(path) for path in paths}) == 1
     for path in fresh:
-        found[path] = "" if alone else _unused(Path(path), set(found.values()))
+        found[path] = "" if alone else _unused(Path(path), found)
     return found
 
 
@@ -73,24 +73,30 @@ def _seen_magic(parts: Iterable[str]) -> Iterator[bool]:
         yield seen
 
 
-def _unused(path: Path, taken: set[str]) -> str:
-    """The shortest tail of the path that no other source uses."""
+def _unused(path: Path, known: Mapping[str, str]) -> str:
+    """The shortest tail of the path that no other source uses, nor a folder of the source without a name."""
     parts = [part for part in path.parts if part != path.anchor]
+    taken = set(known.values())
+    plain = [root for root, prefix in known.items() if not prefix]
     for count in range(1, len(parts) + 1):
-        if (name := "/".join(parts[-count:])) not in taken:
+        name = "/".join(parts[-count:])
+        if name not in taken and not any(os.path.lexists(os.path.join(root, name)) for root in plain):
             return name
     return f"{'/'.join(parts)}~{len(taken)}"
 
 
+def _home(path: Path, known: Mapping[str, str]) -> Path | None:
+    """The innermost known root that a path lies beneath."""
+    return next((parent for parent in (path, *path.parents) if str(parent) in known), None)
+
+
 def _under(path: Path, known: Mapping[str, str]) -> str | None:
-    """The id of a path beneath a known root; the innermost root counts."""
-    for parent in (path, *path.parents):
-        if str(parent) in known:
-            relative = path.relative_to(parent).as_posix()
-            return "/".join(
-                part for part in (known[str(parent)], relative if relative != "." else "") if part
-            )
-    return None
+    """The id of a path beneath a known root."""
+    root = _home(path, known)
+    if root is None:
+        return None
+    relative = path.relative_to(root).as_posix()
+    return "/".join(part for part in (known[str(root)], relative if relative != "." else "") if part)
 
 
 class Walk:
@@ -118,7 +124,7 @@ class Walk:
             yield from self._pattern(text)
         elif os.path.isdir(text):
             folder = Path(os.path.abspath(text))
-            yield from self._folder(folder, folder.resolve(), folder.name or "/")
+            yield from self._folder(folder, folder.resolve())
         else:
             yield self._file(text)
 
@@ -140,9 +146,9 @@ class Walk:
             return _irregular(text)
         typed = os.path.normpath(text)
         own = typed if not typed.startswith("..") else str(path)
-        return Found(path, _under(path, self.roots) or Path(own).as_posix(), path.name)
+        return Found(path, _under(path, self.roots) or Path(own).as_posix(), self._source_of(path))
 
-    def _folder(self, folder: Path, top: Path, source: str) -> Iterator[Found | Rejection]:
+    def _folder(self, folder: Path, top: Path) -> Iterator[Found | Rejection]:
         """Depth first, names in order; an explicit stack, for folders nested thousands deep."""
         stack: list[Path] = [folder]
         while stack:
@@ -170,7 +176,7 @@ class Walk:
                     folders.append(path)
                 else:
                     found = self._checked(path, top)
-                    yield Found(found.path, found.doc_id, source, beir) if isinstance(found, Found) else found
+                    yield replace(found, beir=beir) if isinstance(found, Found) else found
             stack += reversed(folders)
 
     def _passed_over(self, entry: os.DirEntry[str]) -> bool:
@@ -199,7 +205,12 @@ class Walk:
                 return _irregular(str(path))
         except (OSError, RuntimeError) as error:
             return _unreadable(str(path), error)
-        return Found(real, _under(path, self.roots) or path.as_posix(), path.name)
+        return Found(real, _under(path, self.roots) or path.as_posix(), self._source_of(path))
+
+    def _source_of(self, path: Path) -> str:
+        """The name of the folder that a file came from, however it was named this time; its own without."""
+        root = _home(path, self.roots)
+        return path.name if root is None else root.name or "/"
 
     def notes(self) -> tuple[str, ...]:
         """What was passed over, counted."""

@@ -46,6 +46,8 @@ class Ingested:
     updated: int = 0
     unchanged: int = 0
     doc_ids: list[str] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)
+    """Paths of files that hold documents with ids of their own."""
     rejections: list[Rejection] = field(default_factory=list)
     notes: tuple[str, ...] = ()
     roots: Mapping[str, str] = field(default_factory=dict)
@@ -82,6 +84,8 @@ def put(rooms: Rooms, batch: Sequence[tuple[Document, list[Chunk]]], done: Inges
     done.updated += result.updated
     done.unchanged += result.unchanged
     done.doc_ids += [document.doc_id for document, _ in batch]
+    paths = ((document.doc_id, str(document.metadata.get("path", ""))) for document, _ in batch)
+    done.files |= {path for doc_id, path in paths if path and path != doc_id}
     if result.added or result.updated:
         suggested: list[Pair] = [
             pair for document, chunks in batch for pair in pairs.from_document(document, chunks)

@@ -273,7 +273,9 @@ def compile(
 ) -> Index:
     """Read, mask, chunk and index ``sources`` into the folder ``to``; goes on where it was interrupted.
 
-    ``index.report`` says what was taken in and what was left out.
+    Over an index that is there already it changes only what changed: untouched text keeps its chunk ids and
+    vectors, and documents that disappeared from ``sources`` go. ``index.report`` says what was done and what
+    was left out.
     """
     if not sources:
         raise UsageError("E_USAGE", "nothing to compile", cure="name a folder, a file or a pattern")
@@ -281,13 +283,14 @@ def compile(
     try:
         index = Index(rooms)
         done = building.ingest(rooms, sources, progress)
+        gone = updating.drop_vanished(rooms, [str(source) for source in sources], done)
         building.encode(rooms, progress)
         if not rooms.store.desk.folded or building.roots_of(rooms) != dict(done.roots):
             building.fold(rooms, progress, roots=done.roots)
     except BaseException:
         rooms.store.close()
         raise
-    index.report = updating.report(rooms, done, deleted=0)
+    index.report = updating.report(rooms, done, deleted=gone)
     return index
 
 

@@ -6,13 +6,17 @@ memory. A build that has just read a whole corpus must not: it asks here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.records import Chunk
+from fingerpost.records import Chunk, Value
+from fingerpost.store.ledger import DOCUMENT, checked_version
 from fingerpost.store.state import State
+
+_PAGE = 1_000
 
 
 class Desk:
@@ -52,6 +56,18 @@ class Desk:
         """Chunks with their text, in the order asked for."""
         with self._state.lock:
             return self._state.ledger.chunks([int(key) for key in keys])
+
+    def standing(self) -> Iterator[tuple[str, Mapping[str, Value], tuple[str, ...]]]:
+        """Id, metadata and flags of every standing document, in the order in which their versions came."""
+        sql = (
+            f"SELECT {DOCUMENT} FROM documents WHERE key > ? AND valid_to IS NULL ORDER BY key LIMIT {_PAGE}"
+        )
+        after = 0
+        while rows := self._state.ledger.rows(sql, (after,)):
+            versions = [checked_version(row) for row in rows]
+            after = versions[-1].key
+            for version in versions:
+                yield version.doc_id, json.loads(version.metadata), tuple(json.loads(version.flags))
 
     def replaced(self) -> dict[int, int | None]:
         """Document versions that ended since the generation, oldest first, each with its successor."""
