@@ -6,6 +6,8 @@
 
 A proof that saw no failure in N trials bounds the rate of failures below 3/N with 95 % confidence (the rule
 of three). Trials are what a test reports (``record_property("trials", n)``), else each passed test is one.
+A positive control (``record_property("control", what)``) runs the same check on a program with one guard
+taken out, and passes when the check catches it.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ class Seen:
     skipped: int
     trials: int
     seconds: float
+    controls: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
 
 
 PROMISES = (
@@ -64,6 +68,7 @@ PROMISES = (
         ("security/test_citations.py", "ground/test_verify.py"),
     ),
     Promise(6, "one generation per answer", "test", ("store/test_concurrency.py",)),
+    Promise(7, "power loss keeps acknowledged data", "disk", ("crash/test_power_loss.py",)),
     Promise(8, "masked text cannot be got back", "test", ("properties/test_masking.py",)),
     Promise(
         9,
@@ -111,37 +116,61 @@ def prove(promise: Promise, *, short: bool) -> Seen:
 
 
 def seen(report: ET.Element, seconds: float) -> Seen:
-    """Count what a JUnit report says.
+    """Count what a JUnit report says; controls are no trials.
 
     >>> seen(ET.fromstring('<s><testcase/><testcase><failure/></testcase></s>'), 1.0)
-    Seen(passed=1, failed=1, skipped=0, trials=1, seconds=1.0)
+    Seen(passed=1, failed=1, skipped=0, trials=1, seconds=1.0, controls=(), seeds=())
     """
     cases = list(report.iter("testcase"))
     failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
     skipped = [case for case in cases if case.find("skipped") is not None]
     passed = [case for case in cases if case not in failed and case not in skipped]
-    stated = {id(case): trials(case) for case in passed}
-    wanted = sum(stated.values()) if any(stated.values()) else len(passed)
-    return Seen(len(passed), len(failed), len(skipped), wanted, seconds)
+    caught = [control for case in passed for control in told(case, "control")]
+    tries = [case for case in passed if not told(case, "control")]
+    stated = sum(int(each) for case in tries for each in told(case, "trials"))
+    seeds = tuple(sorted({int(seed) for case in cases for seed in told(case, "seed")}))
+    return Seen(len(passed), len(failed), len(skipped), stated or len(tries), seconds, tuple(caught), seeds)
 
 
-def trials(case: ET.Element) -> int:
-    """What a test says it tried."""
-    found = [each.get("value", "0") for each in case.iter("property") if each.get("name") == "trials"]
-    return sum(map(int, found))
+def told(case: ET.Element, name: str) -> list[str]:
+    """What a test said of itself under ``name``."""
+    return [each.get("value", "") for each in case.iter("property") if each.get("name") == name]
+
+
+def bound(found: Seen) -> float | None:
+    """Below which the rate of failures lies with 95 % confidence; None where too little was tried."""
+    return None if found.failed or found.trials <= 3 else 3 / found.trials
 
 
 def row(promise: Promise, found: Seen) -> list[object]:
     """A line of the table."""
     if found.failed:
-        verdict, bound = f"BROKEN in {found.failed} tests", "–"
+        verdict = f"BROKEN in {found.failed} tests"
     elif not found.trials:
-        verdict, bound = "not tried", "–"
+        verdict = "not tried"
     else:
         verdict = f"0 failures in {found.trials:,} × {promise.trial}"
-        bound = f"< {3 / found.trials:.2g}" if found.trials > 3 else "–"
     skipped = f", {found.skipped} skipped" if found.skipped else ""
-    return [promise.number, promise.words, verdict + skipped, bound, f"{found.seconds:.0f} s"]
+    below = bound(found)
+    limit = "–" if below is None else f"< {below:.2g}"
+    controls = ", ".join(found.controls) or "–"
+    return [promise.number, promise.words, verdict + skipped, limit, controls, f"{found.seconds:.0f} s"]
+
+
+def record(promise: Promise, found: Seen) -> dict[str, object]:
+    """The same for a program."""
+    return {
+        "row": promise.number,
+        "promise": promise.words,
+        "trial": promise.trial,
+        "tried": found.trials,
+        "failures": found.failed,
+        "skipped": found.skipped,
+        "bound_95": bound(found),
+        "controls_caught": list(found.controls),
+        "seeds": list(found.seeds),
+        "seconds": round(found.seconds, 1),
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,8 +182,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [promise for promise in PROMISES if promise.number in options.rows]
     found = [prove(promise, short=options.short) for promise in chosen]
     rows = [row(promise, each) for promise, each in zip(chosen, found, strict=True)]
-    print(table(["row", "promise", "seen", "95 % bound", "took"], rows))
-    write("prove", {"form": "short" if options.short else "long", "rows": rows})
+    print(table(["row", "promise", "seen", "95 % bound", "positive controls caught", "took"], rows))
+    records = [record(promise, each) for promise, each in zip(chosen, found, strict=True)]
+    write("prove", {"form": "short" if options.short else "long", "rows": records})
     return int(any(each.failed for each in found))
 
 

@@ -1,6 +1,8 @@
-"""The victim: writes to an index for ever, says what it is about to do and what was acknowledged.
+"""The victim: writes to an index, says what it is about to do and what was acknowledged.
 
-Run as ``python worker.py FOLDER SEED``. Each line is JSON and leaves in one write, before the next step.
+Run as ``python worker.py FOLDER SEED [STEPS]``, for ever without STEPS. Each line is JSON and leaves in one
+write, before the next step. ``begin`` and ``done`` are about documents, ``turn`` and ``turned`` about the
+published generation, whose two artifacts bear the same epoch and the digest of the rows they were made for.
 """
 
 from __future__ import annotations
@@ -9,14 +11,18 @@ import json
 import os
 import random
 import sys
+from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
 from fingerpost.records import Chunk, Document
 from fingerpost.store import Layout, Store
+from fingerpost.store.generation import read_manifest
 
 DIM = 8
+PARTS = ("router.bin", "fusion.bin")
 
 
 def document(doc_id: str, version: int) -> tuple[Document, list[Chunk]]:
@@ -41,44 +47,79 @@ def say(**line: object) -> None:
     os.write(1, (json.dumps(line) + "\n").encode())
 
 
-def fold(store: Store) -> None:
+def parts(epoch: int, keys: np.ndarray) -> dict[str, bytes]:
+    """The learned parts of one epoch, made for these rows."""
+    rows = sha256(keys.astype("<i8").tobytes()).hexdigest()
+    return {name: f"{name} {epoch} {rows}".encode() for name in PARTS}
+
+
+def epoch_in(body: bytes | None) -> int | None:
+    return None if body is None else int(body.split()[1])
+
+
+def fold(store: Store, epoch: int) -> int:
     missing = store.missing_vectors(10_000)
     store.put_vectors([key for key, _ in missing], encode(tuple(text for _, text in missing)))
     live = store.live()
     offsets = np.array([0, len(live.keys) // 2, len(live.keys)], dtype=np.int32)
-    store.publish(Layout(live.keys, offsets, live.seq))
+    return store.publish(Layout(live.keys, offsets, live.seq, artifacts=parts(epoch, live.keys)))
+
+
+def promote(store: Store, epoch: int) -> int:
+    return store.republish(parts(epoch, store._state.generation.keys))
+
+
+def epoch_before(folder: Path) -> int | None:
+    """The epoch that a rollback brings back."""
+    before = read_manifest(folder / "MANIFEST").history[0]
+    path = folder / f"gen-{before:06d}" / "artifacts" / PARTS[0]
+    return epoch_in(path.read_bytes()) if path.exists() else None
+
+
+def write(store: Store, change: Mapping[str, int | None]) -> None:
+    """Put or delete documents, in one transaction."""
+    puts = {name: version for name, version in change.items() if version is not None}
+    say(begin=change)
+    if puts:
+        result = store.put([document(name, version) for name, version in puts.items()])
+        say(done=True)
+        store.put_vectors(result.keys, encode(result.passages))
+    else:
+        store.delete(change)
+        say(done=True)
 
 
 def step(store: Store, choice: random.Random, number: int) -> None:
-    kind = choice.choices(("put", "delete", "fold", "rollback"), (60, 20, 15, 5))[0]
+    """One random step; ``number`` is its version or epoch."""
+    kind = choice.choices(("put", "delete", "fold", "promote", "rollback"), (55, 20, 12, 8, 5))[0]
     names = choice.sample([f"doc{i}" for i in range(12)], choice.randint(1, 4))
-    if kind == "put":
-        say(begin=dict.fromkeys(names, number))
-        result = store.put([document(name, number) for name in names])
-        say(done=True)
-        store.put_vectors(result.keys, encode(result.passages))
-    elif kind == "delete":
-        say(begin=dict.fromkeys(names))
-        store.delete(names)
-        say(done=True)
-    elif kind == "fold":
-        fold(store)
-    elif store.status()["generation"] > 1:
-        store.rollback()
-
-
-def main(folder: Path, seed: int) -> None:
-    choice = random.Random(seed)
-    if (folder / "MANIFEST").exists():
-        store = Store.open(folder, write=True)
+    if kind in ("put", "delete"):
+        write(store, dict.fromkeys(names, number if kind == "put" else None))
+    elif kind == "rollback":
+        if int(store.status()["generation"]) > 1:
+            say(turn=epoch_before(store.path))
+            say(turned=store.rollback())
     else:
-        store = Store.create(folder, fingerprint="f", dim=DIM)
+        say(turn=number)
+        say(turned=(fold if kind == "fold" else promote)(store, number))
+
+
+def opened(folder: Path) -> Store:
+    if (folder / "MANIFEST").exists():
+        return Store.open(folder, write=True)
+    return Store.create(folder, fingerprint="f", dim=DIM)
+
+
+def main(folder: Path, seed: int, steps: int | None = None) -> None:
+    choice = random.Random(seed)
+    store = opened(folder)
     say(ready=True)
     number = seed * 1_000_000
-    while True:
+    while steps is None or number < seed * 1_000_000 + steps:
         number += 1
         step(store, choice, number)
+    store.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

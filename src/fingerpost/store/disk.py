@@ -11,7 +11,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fingerpost.errors import CorruptError, DiskError, LockedError, StoreError
@@ -68,6 +68,15 @@ def corrupt(what: str, why: str) -> CorruptError:
         cure="run `fingerpost doctor`; restore the folder from a copy or compile again",
         detail=what,
     )
+
+
+def make_folder(folder: Path) -> None:
+    """Make a private folder and what is missing above it; their names are durable when this returns."""
+    missing = [each for each in folder.parents if not each.exists()]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in (folder, *missing):
+        with suppress(PermissionError):  # a folder above that may be entered, but not read
+            sync_folder(each.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -32,18 +32,18 @@ from fingerpost.records import Chunk, Document, Pair
 from fingerpost.store import ballast, codec, headmark
 from fingerpost.store.check import Finding, check, status
 from fingerpost.store.desk import Desk
-from fingerpost.store.disk import corrupt, named_errors
+from fingerpost.store.disk import corrupt, make_folder, named_errors
 from fingerpost.store.folds import Folds, sweep
 from fingerpost.store.fresh import Encoded
 from fingerpost.store.generation import NAME, Manifest, Verify, write_manifest
-from fingerpost.store.ledger import Head, Ledger
+from fingerpost.store.ledger import Ledger
 from fingerpost.store.lock import WriterLock
 from fingerpost.store.publish import Layout
 from fingerpost.store.puts import Puts
 from fingerpost.store.schema import shrink
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.state import State
-from fingerpost.store.writes import GENESIS, Writer, create_ledger
+from fingerpost.store.writes import EMPTY, GENESIS, Writer, create_ledger, unfinished
 
 _UNKNOWN = {SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_WRITE}
 """After these nobody knows what is on the disk."""
@@ -115,7 +115,7 @@ class Store:
         """
         root, chosen = Path(path), settings or Settings()
         with named_errors(root):
-            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(root)
         lock = WriterLock(root)
         try:
             _check_empty(root)
@@ -128,7 +128,7 @@ class Store:
                 "settings": chosen.model_dump_json(),
             }
             create_ledger(root / "ledger.db", meta)
-            headmark.mark(root, Head(0, 1, 1, 0, 0, 0, GENESIS))
+            headmark.mark(root, EMPTY)
             write_manifest(root, Manifest(0, 0, GENESIS.hex(), dim, fingerprint, policy))
         finally:
             lock.release()
@@ -377,11 +377,14 @@ def _check_empty(root: Path) -> None:
         raise StoreError(
             "E_EXISTS", f"{root} holds an index", cure="open it, or choose another folder", detail=str(root)
         )
-    if (root / "ledger.db").exists():
-        ledger = Ledger(root / "ledger.db")
+    path = root / "ledger.db"
+    if path.exists() and not path.stat().st_size:
+        headmark.check(root, EMPTY)  # an emptied ledger is no new one
+    if path.exists() and not unfinished(path):
+        ledger = Ledger(path)
         seq = ledger.head().seq
         ledger.close()
         if seq:
             raise corrupt(NAME, "it is missing beside a ledger that holds documents")
-        for path in root.glob("ledger.db*"):
-            path.unlink()
+    for path in root.glob("ledger.db*"):
+        path.unlink()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,9 +18,10 @@ from fingerpost.store import codec
 from fingerpost.store.digest import CONTENT_BYTES, Field, digest
 from fingerpost.store.disk import corrupt, named_errors
 from fingerpost.store.ledger import Head, Ledger, Version
-from fingerpost.store.schema import FORMAT, LEDGER, PAGE_BITS, connect
+from fingerpost.store.schema import FORMAT, LEDGER, PAGE_BITS, connect, described
 
 GENESIS = bytes(CONTENT_BYTES)
+EMPTY = Head(0, 1, 1, 0, 0, 0, GENESIS)
 _DOCUMENT = "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _CHUNK = "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -30,15 +31,20 @@ def create_ledger(path: Path, meta: dict[str, str]) -> None:
     with named_errors(path):
         connection = connect(path, write=True)
         try:
-            connection.executescript(LEDGER)
-            connection.execute("BEGIN")
+            connection.executescript(f"BEGIN; {LEDGER}")
             rows = [(name, value, digest(name, value)) for name, value in meta.items()]
             connection.executemany("INSERT INTO meta VALUES (?, ?, ?)", rows)
-            write_head(connection, Head(0, 1, 1, 0, 0, 0, GENESIS))
+            write_head(connection, EMPTY)
             connection.execute(f"PRAGMA user_version = {FORMAT}")
             connection.execute("COMMIT")
         finally:
             connection.close()
+
+
+def unfinished(path: Path) -> bool:
+    """Whether making this ledger was cut off: it is made in one transaction, so it has no table at all."""
+    with named_errors(path), closing(connect(path, write=True)) as connection:
+        return not described(connection)
 
 
 def write_head(connection: sqlite3.Connection, head: Head) -> None:

@@ -1,0 +1,59 @@
+"""Positive controls: the writer of worker.py with one guard taken out, so that a campaign must catch it.
+
+Run as ``python broken.py GUARD FOLDER SEED STEPS``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import worker
+
+import fingerpost.store.disk as disk
+import fingerpost.store.folds as folds
+import fingerpost.store.publish as publish
+import fingerpost.store.schema as schema
+import fingerpost.store.writes as writes
+
+
+def files_not_synced() -> None:
+    """Generations and MANIFEST are written, but not brought to the disk."""
+    os.fsync = lambda _: None  # type: ignore[assignment]
+
+
+def folders_not_synced() -> None:
+    """Contents reach the disk, names when the system likes."""
+    for module in (disk, folds, publish):
+        module.sync_folder = lambda _: None  # type: ignore[attr-defined]
+
+
+def ledger_not_synced() -> None:
+    """SQLite does not wait for the disk."""
+    writes.connect = lambda path, write: schema.connect(path, write=write, synchronous="OFF")  # type: ignore[attr-defined]
+    import fingerpost.store.ledger as ledger
+
+    ledger.connect = writes.connect  # type: ignore[attr-defined]
+
+
+def manifest_first() -> None:
+    """MANIFEST names the next generation before its files are on the disk."""
+    publish.seal = unsealed  # type: ignore[assignment]
+    folds.seal = unsealed  # type: ignore[attr-defined]
+
+
+def unsealed(folder: Path) -> publish.Files:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "lock" not in path.name]
+    return {p.relative_to(folder).as_posix(): (p.stat().st_size, disk.sha256(p)) for p in files}
+
+
+GUARDS: dict[str, Callable[[], None]] = {
+    each.__name__: each for each in (files_not_synced, folders_not_synced, ledger_not_synced, manifest_first)
+}
+
+if __name__ == "__main__":
+    GUARDS[sys.argv[1]]()
+    worker.main(Path(sys.argv[2]), *map(int, sys.argv[3:]))

@@ -1,0 +1,153 @@
+"""Power loss: every disk that a cut may leave opens, holds what was acknowledged, and answers right.
+
+A writer runs under strace, which records what reaches the operating system; from the record the disks are
+built that a power cut at each moment may leave, and each is opened. Recording below Python sees what SQLite
+and tantivy do as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from fingerpost.errors import CorruptError, FingerpostError
+from fingerpost.store import Store
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+from broken import GUARDS  # noqa: E402
+from oracle import Oracle, check_vectors  # noqa: E402
+from power import Disk, Tree, cuts, digest, lay_out  # noqa: E402
+from recorder import Recording, Said, record  # noqa: E402
+from worker import DIM, document, opened  # noqa: E402
+
+
+def recorded(folder: Path, seed: int, steps: int, *, broken: str = "") -> Recording:
+    """What a writer of so many steps did; ``broken`` names what it leaves out."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    probe = subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, check=False)
+    if probe.returncode:
+        pytest.skip("tracing is not permitted here")
+    folder.mkdir()
+    script = [str(HERE / "broken.py"), broken] if broken else [str(HERE / "worker.py")]
+    command = [sys.executable, *script, str(folder / "kb"), str(seed), str(steps)]
+    return record(command, root=folder, log=folder.with_suffix(".trace"))
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A disk that a power cut may leave, what must be on it, and whether the index had been made by then."""
+
+    name: str
+    tree: Tree
+    oracle: Oracle
+    ready: bool
+
+
+def moments(recording: Recording, *, seed: int, share: float, count: int) -> Iterator[Moment]:
+    """Different disks, after a random ``share`` of all operations."""
+    choice, seen = random.Random(seed), set()
+    disk, oracle, ready = Disk({number: {} for number in recording.folders}), Oracle(), False
+    for number, operation in enumerate(recording.operations):
+        disk.follow(number, operation)
+        if isinstance(operation, Said):
+            line = json.loads(operation.text)
+            ready = ready or "ready" in line
+            oracle.hear(line)
+        if choice.random() < share:
+            for kind, tree in cuts(disk, choice, count):
+                key = digest(tree), repr(oracle)
+                if key not in seen:
+                    seen.add(key)
+                    yield Moment(f"{kind} after operation {number}", tree, deepcopy(oracle), ready)
+
+
+def survive(folder: Path, moment: Moment) -> None:
+    """Open a disk, compare it with what must be there, and go on writing."""
+    lay_out(moment.tree, folder)
+    oracle = deepcopy(moment.oracle)
+    try:
+        with Store.open(folder / "kb") as reader:
+            oracle.settle(reader)
+    except FingerpostError as error:
+        if moment.ready:
+            raise AssertionError(f"it does not open: {error}") from error
+    with opened(folder / "kb") as store:
+        store.put([document("doc0", 9)])
+        oracle.documents["doc0"] = 9
+        check_vectors(store)
+        oracle.settle(store)
+
+
+def campaign(folder: Path, recording: Recording, *, seed: int, share: float, count: int) -> int:
+    """Survive them all; returns how many there were."""
+    tried = 0
+    for moment in moments(recording, seed=seed, share=share, count=count):
+        place = folder / "state"
+        place.mkdir()
+        try:
+            survive(place, moment)
+        except (AssertionError, FingerpostError) as error:
+            raise AssertionError(f"{moment.name}, seed {seed}: {error}") from error
+        shutil.rmtree(place)
+        tried += 1
+    return tried
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: a thousand disks are made and thrown away."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path
+        return
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+def test_power_cuts(memory: Path, record_property: Callable[[str, object], None]) -> None:
+    recording = recorded(memory / "run", 1, 40)
+    tried = campaign(memory, recording, seed=1, share=0.012, count=4)
+    record_property("trials", tried)
+    assert tried > 80
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_many_power_cuts(memory: Path, seed: int, record_property: Callable[[str, object], None]) -> None:
+    record_property("seed", seed)
+    recording = recorded(memory / "run", seed, 60)
+    record_property("trials", campaign(memory, recording, seed=seed, share=0.08, count=5))
+
+
+@pytest.mark.parametrize("guard", sorted(GUARDS))
+def test_a_missing_guard_is_caught(
+    memory: Path, guard: str, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("control", guard.replace("_", " "))
+    recording = recorded(memory / "run", 1, 40, broken=guard)
+    with pytest.raises(AssertionError, match="seed 1"):
+        campaign(memory, recording, seed=1, share=0.1, count=2)
+
+
+def test_an_index_whose_making_was_cut_off_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").touch()
+    Store.create(tmp_path, fingerprint="f", dim=DIM).close()
+    with Store.open(tmp_path, write=True) as store:
+        store.put([document("doc0", 1)])
+    (tmp_path / "MANIFEST").unlink()
+    for path in tmp_path.glob("ledger.db*"):
+        path.write_bytes(b"")
+    with pytest.raises(CorruptError, match="acknowledged"):
+        Store.create(tmp_path, fingerprint="f", dim=DIM)
