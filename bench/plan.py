@@ -3,15 +3,17 @@
     python -m bench.plan [--queries 500]
 
 Reads the indexes that ``bench.quality`` compiled. For questions of every set the ranking is made with and
-without late interaction and words, untrained. The chooser is fitted on training questions without their
-labels (does the first document change?), printed as it stands in ``route/plan.py``, also fitted on all sets
-but one and tried on that one, and measured on test questions of all sets together: nDCG@10 where the second
-look is left out below each chance.
+without late interaction and words, untrained, and with a short look at the first few. The chooser is fitted
+on training questions without their labels (does the first document change?), printed as it stands in
+``route/plan.py``, also fitted on all sets but one and tried on that one, and measured on test questions of
+all sets together: the second look's work that is left out, and the nDCG@10 that is kept, where it is left out
+below one chance and short below another. Work is processor time, each look timed on its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,18 +31,30 @@ from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as parsing
 
 SETS = ("scifact", "squad4", "cosqa", "spider-tables")
-CHANCES = (0.02, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3)
+CHANCES = (
+    (0.05, 0.0),
+    (0.15, 0.0),
+    (0.0, 1.1),
+    (0.03, 0.4),
+    (0.03, 0.6),
+    (0.03, 0.8),
+    (0.03, 1.1),
+    (0.05, 0.4),
+)
+"""Below the first no second look, below the second a short one."""
 MEASURE = measures.parse("nDCG@10")
 
 
 @dataclass(frozen=True)
 class Tried:
-    """Queries of one set and split: features [m, 9], whether the first changed [m], nDCG@10 both ways [m]."""
+    """Queries of one set and split: features [m, 9], whether the first changed [m], nDCG@10 [m, 3] and
+    processor seconds [m, 3] of the full look, the short one and none.
+    """
 
     features: np.ndarray
     changed: np.ndarray
-    full: np.ndarray
-    cheap: np.ndarray
+    quality: np.ndarray
+    seconds: np.ndarray
 
 
 def tried(name: str, split: str, most: int) -> Tried:
@@ -48,7 +62,7 @@ def tried(name: str, split: str, most: int) -> Tried:
     questions = load_beir(data_folder() / name, split)
     ids = sorted(questions.qrels)
     ids = [ids[at] for at in np.random.default_rng(0).permutation(len(ids))[:most]]
-    rows: list[tuple[np.ndarray, bool, float, float]] = []
+    rows: list[tuple[np.ndarray, bool, list[float], list[float]]] = []
     with fingerpost.open(CACHE / "quality" / name, settings=Settings()) as index:
         rooms = index._rooms
         snapshot = rooms.store.snapshot()
@@ -56,21 +70,27 @@ def tried(name: str, split: str, most: int) -> Tried:
         epoch = Epoch(known.router, Judges(known.judges.codec), known.addresses)
         for query_id in ids:
             grades = questions.qrels[query_id]
-            features, looks, asked = _both(rooms, snapshot, epoch, questions.queries[query_id])
+            features, looks, seconds, asked = _all(rooms, snapshot, epoch, questions.queries[query_id])
             runs = [_run(snapshot, asked, look, epoch) for look in looks]
             values = [measures.score(MEASURE, dict(run), grades)[0] for run in runs]
-            rows.append((features, runs[0][0][0] != runs[1][0][0], *values))
+            rows.append((features, runs[0][0][0] != runs[2][0][0], values, seconds))
     return Tried(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def _both(rooms: Rooms, snapshot: Snapshot, epoch: Epoch, text: str) -> tuple[np.ndarray, list[Look], Asked]:
+def _all(
+    rooms: Rooms, snapshot: Snapshot, epoch: Epoch, text: str
+) -> tuple[np.ndarray, list[Look], list[float], Asked]:
     parsed = parsing.parse(text)
     assert rooms.encoder is not None
     asked = Asked(parsed, rooms.encoder.encode_query(parsed.text))
     once, route = searching.route(rooms, snapshot, epoch, asked)
     found = searching.gather(rooms, once, asked, searching.Sight(snapshot, route, None)).candidates
-    full = ranking.look_again(snapshot, asked, found, epoch.judges, settings=rooms.settings.rerank)
-    return planning.features(asked, found), [full, ranking.glance(asked, found)], asked
+    looks, seconds = [], []
+    for effort in (planning.full(rooms.settings.rerank), ranking.SHORT, ranking.NONE):
+        began = time.process_time()
+        looks.append(ranking.look_again(snapshot, asked, found, epoch.judges, effort=effort))
+        seconds.append(time.process_time() - began)
+    return planning.features(asked, found), looks, seconds, asked
 
 
 def _run(snapshot: Snapshot, asked: Asked, look: Look, epoch: Epoch) -> searching.Run:
@@ -79,14 +99,17 @@ def _run(snapshot: Snapshot, asked: Asked, look: Look, epoch: Epoch) -> searchin
     return searching.by_document(snapshot, keys, scores, k=100)
 
 
-def left_out(chooser: plan.Chooser, given: list[Tried], chance: float) -> tuple[float, float]:
-    """Share of the queries without a second look, and the nDCG@10 that is kept of the full one."""
-    skips = [np.array([chooser.chance(row) < chance for row in one.features]) for one in given]
-    kept = np.concatenate(
-        [np.where(skip, one.cheap, one.full) for skip, one in zip(skips, given, strict=True)]
-    )
-    full = np.concatenate([one.full for one in given])
-    return float(np.concatenate(skips).mean()), float(kept.mean() / full.mean())
+def left_out(chooser: plan.Chooser, given: list[Tried], below: tuple[float, float]) -> list[float]:
+    """Shares of the queries with a short look and with none, share of the looks' work left out, and the
+    nDCG@10 that is kept of the full one.
+    """
+    chances = np.concatenate([[chooser.chance(row) for row in one.features] for one in given])
+    quality, seconds = (np.concatenate([getattr(one, of) for one in given]) for of in ("quality", "seconds"))
+    way = np.where(chances < below[0], 2, np.where(chances < below[1], 1, 0))
+    rows = np.arange(len(way))
+    work = seconds[rows, way].sum() / seconds[:, 0].sum()
+    kept = quality[rows, way].sum() / quality[:, 0].sum()
+    return [float((way == 1).mean()), float((way == 2).mean()), float(1 - work), float(kept)]
 
 
 def fitted(given: list[Tried]) -> plan.Chooser:
@@ -104,16 +127,16 @@ def main() -> None:
     train = {name: tried(name, "train", most) for name in SETS}
     test = {name: tried(name, "test", most) for name in SETS}
     chooser = fitted(list(train.values()))
+    settings = Settings().rerank
+    usual = (settings.skip, settings.short)
     print(chooser)
     rows: list[list[object]] = []
-    for chance in CHANCES:
-        rows.append(["all sets, test", chance, *left_out(chooser, list(test.values()), chance)])
+    for split, given in (("train", train), ("test", test)):
+        rows += [[f"all sets, {split}", *at, *left_out(chooser, list(given.values()), at)] for at in CHANCES]
     for name in SETS:
         others = fitted([train[other] for other in SETS if other != name])
-        rows += [
-            [f"{name}, not fitted on, test", at, *left_out(others, [test[name]], at)] for at in (0.05, 0.1)
-        ]
-    header = ["questions", "chance", "share without second look", "nDCG@10 kept"]
+        rows.append([f"{name}, not fitted on, test", *usual, *left_out(others, [test[name]], usual)])
+    header = ["questions", "none below", "short below", "short", "none", "work left out", "nDCG@10 kept"]
     print(table(header, rows))
     facts = {"weights": dict(zip(plan.NAMES, chooser.weights, strict=True)), "bias": chooser.bias}
     write("plan", {**facts, "rows": [dict(zip(header, row, strict=True)) for row in rows]})

@@ -144,7 +144,7 @@ def train(
         progress("replay", count, len(chosen))
     threads = rooms.settings.compile.threads or 1
     result = fusion.fit([one.full for one in replayed], seed=seed, threads=threads)
-    chooser, said = planning.taught(replayed, result.forest, chance=rooms.settings.rerank.skip, seed=seed)
+    chooser, said = planning.taught(replayed, result.forest, rooms.settings.rerank, seed=seed)
     return memory, result, chooser, (*memory.notes, *_said(verdict, result), *said)
 
 
@@ -187,14 +187,12 @@ def _replay(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: M
     sight = searching.Sight(snapshot, where, None, memory)
     candidates = searching.gather(rooms, once, asked, sight).candidates
     judges = Judges(rooms.epoch(snapshot).judges.codec)
-    look = ranking.look_again(snapshot, asked, candidates, judges, settings=rooms.settings.rerank)
-    rows, glance = (
-        ranking.feature_rows(snapshot, asked, seen, memory)
-        for seen in (look, ranking.glance(asked, candidates))
-    )
+    efforts = (planning.full(rooms.settings.rerank), ranking.SHORT, ranking.NONE)
+    looks = (ranking.look_again(snapshot, asked, candidates, judges, effort=effort) for effort in efforts)
+    rows, short, none = (ranking.feature_rows(snapshot, asked, look, memory) for look in looks)
     grades = np.isin(candidates.docs, list(lesson.answers[at])).astype(np.int32)
     features = planning.features(asked, candidates)
-    return Replayed(Group(rows, grades, lesson.doc_ids[at]), glance, features, candidates.docs)
+    return Replayed(Group(rows, grades, lesson.doc_ids[at]), (short, none), features, candidates.docs)
 
 
 def _key(snapshot: Snapshot, doc_id: str) -> int | None:

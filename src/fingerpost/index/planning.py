@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.config import RerankSettings
-from fingerpost.index.ranking import Asked, Judges
+from fingerpost.index.ranking import NONE, SHORT, Asked, Effort, Judges
 from fingerpost.records import Candidates
 from fingerpost.rerank.forest import Forest
 from fingerpost.rerank.learn import Group, ndcg
@@ -26,22 +26,40 @@ KEPT = 0.995
 @dataclass(frozen=True)
 class Replayed:
     """One training query as a search would have ranked it with a memory that never saw it: ``full`` with a
-    second look, ``glance`` the feature rows without; the plan's ``features``, the candidates' ``docs``.
+    full second look, ``less`` the feature rows with a short one and with none; the plan's ``features``, the
+    candidates' ``docs``.
     """
 
     full: Group
-    glance: NDArray[np.float32]
+    less: tuple[NDArray[np.float32], NDArray[np.float32]]
     features: NDArray[np.float64]
     docs: NDArray[np.int64]
 
 
-def needs_look(asked: Asked, candidates: Candidates, judges: Judges, settings: RerankSettings) -> bool:
-    """Whether the plan gives these candidates a second look. Names are always looked for in the text, and
-    without both legs there is nothing to choose by.
+def full(settings: RerankSettings) -> Effort:
+    """The second look of a query for which nothing speaks against it."""
+    return Effort(settings.depth, settings.read)
+
+
+def effort(asked: Asked, candidates: Candidates, judges: Judges, settings: RerankSettings) -> Effort:
+    """The second look that the plan gives these candidates: none, a short one, or a full one. Names are
+    always looked for in the text, and without both legs there is nothing to choose by.
     """
-    if not settings.skip or asked.query.codes or asked.encoded is None or not len(candidates.keys):
-        return True
-    return judges.plan.chance(features(asked, candidates)) >= settings.skip
+    whole = full(settings)
+    cautious = max(settings.skip, settings.short)
+    if not cautious or asked.query.codes or asked.encoded is None or not len(candidates.keys):
+        return whole
+    return chosen(judges.plan.chance(features(asked, candidates)), settings)
+
+
+def chosen(chance: float, settings: RerankSettings) -> Effort:
+    """The effort for a chance that a second look changes the first result; never more than a full one."""
+    whole = full(settings)
+    if chance < settings.skip:
+        return NONE
+    if chance < settings.short:
+        return Effort(min(SHORT.depth, whole.depth), min(SHORT.read, whole.read))
+    return whole
 
 
 def features(asked: Asked, candidates: Candidates) -> NDArray[np.float64]:
@@ -53,29 +71,49 @@ def features(asked: Asked, candidates: Candidates) -> NDArray[np.float64]:
 
 
 def taught(
-    replayed: Sequence[Replayed], forest: Forest | None, *, chance: float, seed: int
+    replayed: Sequence[Replayed], forest: Forest | None, settings: RerankSettings, *, seed: int
 ) -> tuple[plan.Chooser, tuple[str, ...]]:
     """The plan of a learned ranking, and what it did on queries it was not fitted on; one that loses too much
-    there, or cannot be judged, gives every query its second look.
+    there, or cannot be judged, gives every query its full second look.
     """
     usable = [one for one in replayed if len(one.docs)]
     held = np.random.default_rng(seed).random(len(usable)) < HELD_OUT
     if forest is None or min(held.sum(), (~held).sum()) < LEAST_HELD:
         return plan.NEVER, ()
-    looks = [(forest.predict(one.full.rows), forest.predict(one.glance)) for one in usable]
-    firsts = zip(usable, looks, strict=True)
-    changed = np.array(
-        [one.docs[np.argmax(full)] != one.docs[np.argmax(brief)] for one, (full, brief) in firsts]
-    )
-    rows = np.stack([one.features for one in usable])
+    tried = [Tried.of(one, forest) for one in usable]
+    rows, changed = np.stack([one.features for one in usable]), np.array([one.changed for one in tried])
     trial = plan.fit(rows[~held], changed[~held])
-    skips = np.array([trial.chance(row) < chance for row in rows])[held]
-    judged = [at for at in range(len(usable)) if held[at]]
-    full, brief = (
-        np.array([ndcg(looks[at][way], usable[at].full.grades) for at in judged]) for way in (0, 1)
+    judged = np.flatnonzero(held).tolist()
+    efforts = [chosen(trial.chance(rows[at]), settings) for at in judged]
+    kept = sum(tried[at].ndcg(effort) for at, effort in zip(judged, efforts, strict=True))
+    kept /= max(sum(tried[at].full for at in judged), 1e-9)
+    none, short = (float(np.mean([effort == kind for effort in efforts])) for kind in (NONE, SHORT))
+    said = (
+        f"plan: {none:.0%} of held-out queries need no second look, {short:.0%} a short one, "
+        f"{kept:.1%} of nDCG@10 kept"
     )
-    kept = float(np.where(skips, brief, full).sum() / max(full.sum(), 1e-9))
-    said = f"plan: {skips.mean():.0%} of held-out queries need no second look, {kept:.1%} of nDCG@10 kept"
     if kept < KEPT:
-        return plan.NEVER, (f"{said}: too little, so all get one",)
+        return plan.NEVER, (f"{said}: too little, so all get a full one",)
     return plan.fit(rows, changed), (said,)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A replayed query ranked each way: nDCG@10, and whether the first document hangs on a second look."""
+
+    full: float
+    short: float
+    none: float
+    changed: bool
+
+    @classmethod
+    def of(cls, one: Replayed, forest: Forest) -> Tried:
+        """Ranked by the forest."""
+        looks = [forest.predict(rows) for rows in (one.full.rows, *one.less)]
+        full, short, none = (ndcg(scores, one.full.grades) for scores in looks)
+        first, last = one.docs[np.argmax(looks[0])], one.docs[np.argmax(looks[-1])]
+        return cls(full, short, none, bool(first != last))
+
+    def ndcg(self, effort: Effort) -> float:
+        """nDCG@10 at this effort."""
+        return {NONE: self.none, SHORT: self.short}.get(effort, self.full)

@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.config import RerankSettings
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.records import Candidates, Chunk
 from fingerpost.rerank import exact, features, late, matches
@@ -91,6 +90,17 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Effort:
+    """How many candidates late interaction scores, and of how many the words are read."""
+
+    depth: int
+    read: int
+
+
+NONE, SHORT = Effort(0, 0), Effort(50, 10)
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Candidates after late interaction, with their words read and the untrained sum over both."""
 
@@ -100,15 +110,17 @@ class Look:
 
 
 def look_again(
-    snapshot: Snapshot, asked: Asked, candidates: Candidates, judges: Judges, *, settings: RerankSettings
+    snapshot: Snapshot, asked: Asked, candidates: Candidates, judges: Judges, *, effort: Effort
 ) -> Look:
     """Score the best candidates by the other legs by late interaction, and read the words of the first."""
-    scored = with_late(snapshot, asked.encoded, candidates, judges.codec, depth=settings.depth)
-    read = reading(snapshot, asked, scored, count=settings.read)
+    if effort == NONE:
+        return _glance(asked, candidates)
+    scored = with_late(snapshot, asked.encoded, candidates, judges.codec, depth=effort.depth)
+    read = reading(snapshot, asked, scored, count=effort.read)
     return Look(scored, read, fuse.balanced({**scored.scores, **_words(read)}))
 
 
-def glance(asked: Asked, candidates: Candidates) -> Look:
+def _glance(asked: Asked, candidates: Candidates) -> Look:
     """The look of a query that needs no second one: the legs' scores alone."""
     unread: list[Passage | None] = [None] * len(candidates.keys)
     words = matches.table(matches.ask(asked.query), unread)

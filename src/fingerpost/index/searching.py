@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.index import auditing, planning, reasoning
-from fingerpost.index.ranking import Asked, Ranked, glance, look_again, rank
+from fingerpost.index.ranking import Asked, Ranked, look_again, rank
 from fingerpost.index.rooms import Epoch, Rooms
 from fingerpost.models.encoder import EncodedQuery, Encoder
 from fingerpost.observe.trace import Recorder
@@ -140,11 +140,9 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
         stage.note = " · ".join(filter(None, (stage.note, without_vectors(snapshot.missing(allow)))))
     with recorder.stage("rerank") as stage:
         given, settings = gathered.candidates, rooms.settings.rerank
-        if planning.needs_look(asked, given, epoch.judges, settings):
-            look = look_again(snapshot, asked, given, epoch.judges, settings=settings)
-        else:
-            look = glance(asked, given)
-        plan = replace(plan, rerank_depth=settings.depth if look.read.chunks else 0)
+        effort = planning.effort(asked, given, epoch.judges, settings)
+        look = look_again(snapshot, asked, given, epoch.judges, effort=effort)
+        plan = replace(plan, rerank_depth=effort.depth)
         ranked = rank(snapshot, asked, look, epoch.judges)
         ranked, note = read_together(rooms, snapshot, asked, ranked)
         stage.counts["candidates"] = float(len(ranked.scores))

@@ -1,0 +1,102 @@
+"""Planning: which queries get how much of a second look, on a real index and on replayed queries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fingerpost
+from fingerpost.config import RerankSettings, Settings
+from fingerpost.index import planning
+from fingerpost.index.planning import Replayed
+from fingerpost.index.ranking import NONE, SHORT, Effort
+from fingerpost.records import Trace
+from fingerpost.rerank.features import NAMES
+from fingerpost.rerank.forest import START, Forest
+from fingerpost.rerank.learn import Group
+from fingerpost.route import plan
+
+ASIS = Forest.from_trees([], NAMES, start=1.0)
+"""A ranking that is the untrained sum: enough to judge a plan by."""
+
+
+def traced(kb: Path, query: str, **rerank: float) -> Trace:
+    settings = Settings(rerank=RerankSettings.model_validate(rerank))
+    with fingerpost.open(kb, settings=settings) as index:
+        return index.trace(query)[1]
+
+
+@pytest.mark.parametrize(
+    ("chances", "depth", "note"),
+    [
+        ({"skip": 0.0, "short": 0.0}, 100, "untrained sum"),
+        ({"skip": 0.0, "short": 1.0}, SHORT.depth, "untrained sum"),
+        ({"skip": 1.0, "short": 1.0}, 0, "no second look"),
+    ],
+)
+def test_the_settings_decide_how_careful_the_plan_is(
+    tiny_kb: Path, chances: dict[str, float], depth: int, note: str
+) -> None:
+    trace = traced(tiny_kb, "how do I get my money back", **chances)
+    assert trace.plan.rerank_depth == depth
+    assert note in trace.stages[3].note
+
+
+def test_names_are_always_looked_for_in_the_text(tiny_kb: Path) -> None:
+    assert traced(tiny_kb, "E_TIMEOUT_504", skip=1.0, short=1.0).plan.rerank_depth == 100
+
+
+def test_a_short_look_is_never_more_than_the_settings_allow() -> None:
+    small = RerankSettings(depth=5, read=3, skip=0.1, short=0.5)
+    assert planning.chosen(0.05, small) == NONE
+    assert planning.chosen(0.3, small) == Effort(5, 3)
+    assert planning.chosen(0.9, small) == Effort(5, 3)
+    assert planning.chosen(0.3, RerankSettings(skip=0.1, short=0.5)) == SHORT
+
+
+def replayed(count: int, *, looks_matter: bool) -> list[Replayed]:
+    """Queries of five candidates. Where the fused first stands out, no look changes anything; in close races
+    a look puts the right one first – and where ``looks_matter``, so it does behind a clear lead.
+    """
+    rng, found = np.random.default_rng(0), []
+    for _ in range(count):
+        clear = rng.random() < 0.5
+        rows = np.zeros((5, len(NAMES)), np.float32)
+        rows[:, NAMES.index(START)] = [2, 1, 0, 0, 0]
+        looked = rows.copy()
+        if looks_matter or not clear:
+            looked[:, NAMES.index(START)] = [1, 2, 0, 0, 0]
+        grades = (looked[:, NAMES.index(START)] == 2).astype(np.int32)
+        features = np.zeros(len(plan.NAMES))
+        features[plan.NAMES.index("lead")] = float(clear)
+        if looks_matter:
+            features = rng.normal(size=len(plan.NAMES)) - 5 * (rng.random() < 0.9)
+        docs = np.arange(5, dtype=np.int64)
+        found.append(Replayed(Group(looked, grades, "d"), (looked, rows), features, docs))
+    return found
+
+
+def test_a_plan_is_learned_where_looks_can_be_left_out() -> None:
+    chooser, said = planning.taught(
+        replayed(400, looks_matter=False), ASIS, RerankSettings(skip=0.2, short=0.2), seed=0
+    )
+    clear = np.zeros(len(plan.NAMES))
+    close = clear.copy()
+    clear[plan.NAMES.index("lead")] = 1.0
+    assert chooser.chance(clear) < 0.1 < 0.9 < chooser.chance(close)
+    assert "100.0% of nDCG@10 kept" in said[0]
+
+
+def test_a_plan_that_loses_on_held_out_queries_is_refused() -> None:
+    careless = RerankSettings(skip=1.0, short=1.0)
+    chooser, said = planning.taught(replayed(400, looks_matter=True), ASIS, careless, seed=0)
+    assert chooser == plan.NEVER
+    assert "too little" in said[0]
+
+
+def test_without_enough_queries_or_a_ranking_all_get_a_full_look() -> None:
+    few = replayed(40, looks_matter=False)
+    assert planning.taught(few, ASIS, RerankSettings(), seed=0) == (plan.NEVER, ())
+    assert planning.taught(replayed(400, looks_matter=False), None, RerankSettings(), seed=0)[0] == plan.NEVER
