@@ -57,7 +57,7 @@ PROMISES = (
         2,
         "an acknowledged write is never lost",
         "kill -9",
-        ("crash/test_kill.py", "crash/test_compile.py"),
+        ("crash/test_kill.py", "crash/test_failpoints.py", "crash/test_compile.py"),
     ),
     Promise(3, "a damaged file never gives a wrong answer", "damage", ("crash/test_corruption.py",)),
     Promise(4, "deleted is gone at once, everywhere", "history", ("properties/test_store.py",)),
@@ -78,6 +78,7 @@ PROMISES = (
     ),
     Promise(12, "a bad file never stops the batch", "input", ("security/test_hostile_files.py", "compiler")),
     Promise(13, "on a full disk reads and deletes go on", "full disk", ("crash/test_disk.py",)),
+    Promise(14, "router and index are of one epoch", "kill -9 at a place", ("crash/test_failpoints.py",)),
     Promise(17, "no code runs from model files", "input", ("models/test_hostile_models.py",)),
     Promise(19, "no query exhausts the machine", "input", ("security/test_hostile_queries.py",)),
     Promise(

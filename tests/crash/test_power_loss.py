@@ -8,7 +8,6 @@ and tantivy do as well.
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -17,7 +16,6 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -26,7 +24,7 @@ from fingerpost.store import Store
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
-from broken import GUARDS  # noqa: E402
+from broken import POWER  # noqa: E402
 from oracle import Oracle, check_vectors  # noqa: E402
 from power import Disk, Tree, cuts, digest, lay_out  # noqa: E402
 from recorder import Recording, Said, record  # noqa: E402
@@ -106,16 +104,6 @@ def campaign(folder: Path, recording: Recording, *, seed: int, share: float, cou
     return tried
 
 
-@pytest.fixture
-def memory(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: a thousand disks are made and thrown away."""
-    if not os.access("/dev/shm", os.W_OK):
-        yield tmp_path
-        return
-    with TemporaryDirectory(dir="/dev/shm") as folder:
-        yield Path(folder)
-
-
 def test_power_cuts(memory: Path, record_property: Callable[[str, object], None]) -> None:
     recording = recorded(memory / "run", 1, 40)
     tried = campaign(memory, recording, seed=1, share=0.012, count=4)
@@ -131,7 +119,7 @@ def test_many_power_cuts(memory: Path, seed: int, record_property: Callable[[str
     record_property("trials", campaign(memory, recording, seed=seed, share=0.08, count=5))
 
 
-@pytest.mark.parametrize("guard", sorted(GUARDS))
+@pytest.mark.parametrize("guard", [each.__name__ for each in POWER])
 def test_a_missing_guard_is_caught(
     memory: Path, guard: str, record_property: Callable[[str, object], None]
 ) -> None:

@@ -1,8 +1,9 @@
 """The victim: writes to an index, says what it is about to do and what was acknowledged.
 
-Run as ``python worker.py FOLDER SEED [STEPS]``, for ever without STEPS. Each line is JSON and leaves in one
-write, before the next step. ``begin`` and ``done`` are about documents, ``turn`` and ``turned`` about the
-published generation, whose two artifacts bear the same epoch and the digest of the rows they were made for.
+Run as ``python worker.py FOLDER SEED [STEPS]``, for ever without STEPS; ``victims.py`` starts many from one
+process. Each line is JSON and leaves in one write, before the next step. ``begin`` and ``done`` are about
+documents, ``turn`` and ``turned`` about the published generation, whose two artifacts bear the same epoch and
+the digest of the rows they were made for.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import os
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,9 +21,13 @@ import numpy as np
 from fingerpost.records import Chunk, Document
 from fingerpost.store import Layout, Store
 from fingerpost.store.generation import read_manifest
+from fingerpost.store.points import Points
 
 DIM = 8
 PARTS = ("router.bin", "fusion.bin")
+EVERYTHING = (55, 20, 12, 8, 5)
+"""How often put, delete, fold, promote and rollback are chosen."""
+PROMOTIONS = (15, 5, 25, 40, 15)
 
 
 def document(doc_id: str, version: int) -> tuple[Document, list[Chunk]]:
@@ -89,9 +94,9 @@ def write(store: Store, change: Mapping[str, int | None]) -> None:
         say(done=True)
 
 
-def step(store: Store, choice: random.Random, number: int) -> None:
+def step(store: Store, choice: random.Random, number: int, mix: Sequence[int] = EVERYTHING) -> None:
     """One random step; ``number`` is its version or epoch."""
-    kind = choice.choices(("put", "delete", "fold", "promote", "rollback"), (55, 20, 12, 8, 5))[0]
+    kind = choice.choices(("put", "delete", "fold", "promote", "rollback"), mix)[0]
     names = choice.sample([f"doc{i}" for i in range(12)], choice.randint(1, 4))
     if kind in ("put", "delete"):
         write(store, dict.fromkeys(names, number if kind == "put" else None))
@@ -104,20 +109,28 @@ def step(store: Store, choice: random.Random, number: int) -> None:
         say(turned=(fold if kind == "fold" else promote)(store, number))
 
 
-def opened(folder: Path) -> Store:
+def opened(folder: Path, points: Points | None = None) -> Store:
+    points = points or Points()
     if (folder / "MANIFEST").exists():
-        return Store.open(folder, write=True)
-    return Store.create(folder, fingerprint="f", dim=DIM)
+        return Store.open(folder, write=True, points=points)
+    return Store.create(folder, fingerprint="f", dim=DIM, points=points)
 
 
-def main(folder: Path, seed: int, steps: int | None = None) -> None:
+def main(
+    folder: Path,
+    seed: int,
+    steps: int | None = None,
+    *,
+    mix: Sequence[int] = EVERYTHING,
+    points: Points | None = None,
+) -> None:
     choice = random.Random(seed)
-    store = opened(folder)
+    store = opened(folder, points)
     say(ready=True)
     number = seed * 1_000_000
     while steps is None or number < seed * 1_000_000 + steps:
         number += 1
-        step(store, choice, number)
+        step(store, choice, number, mix)
     store.close()
 
 

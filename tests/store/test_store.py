@@ -178,6 +178,15 @@ def test_new_artifacts_over_the_same_slices(kb: Store) -> None:
         kb.republish({"../x": b""})
 
 
+def test_rollback_to_artifacts_that_were_published_before_the_first_fold(kb: Store) -> None:
+    everything = kb.snapshot().keys().tolist()
+    assert kb.republish({"fusion.bin": b"f"}) == 1
+    fold(kb)
+    assert kb.rollback() == 3
+    assert sorted(kb.snapshot().keys().tolist()) == everything
+    assert (kb.snapshot().artifact("fusion.bin"), kb.missing_vectors(), kb.check()) == (b"f", [], [])
+
+
 def test_a_layout_must_hold_exactly_what_stands(kb: Store) -> None:
     live = kb.live()
     for keys, offsets in ((live.keys[1:], [0, 3]), (live.keys, [0, 3]), (live.keys, [0, 5, 4])):

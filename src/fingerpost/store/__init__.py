@@ -4,7 +4,8 @@ from fingerpost.store.check import Finding
 from fingerpost.store.filters import Filter
 from fingerpost.store.permits import Allow
 from fingerpost.store.publish import Layout
+from fingerpost.store.puts import PutResult
 from fingerpost.store.snapshot import Snapshot
-from fingerpost.store.store import PutResult, Standing, Store
+from fingerpost.store.store import Standing, Store
 
 __all__ = ["Allow", "Filter", "Finding", "Layout", "PutResult", "Snapshot", "Standing", "Store"]

@@ -55,6 +55,7 @@ class Folds:
 
     def __init__(self, state: State, writer: Writer) -> None:
         self._state, self._writer, self._root = state, writer, state.root
+        self._reach = writer.points.reach
         self._held: dict[int, weakref.ref[Generation]] = {}
 
     def publish(self, layout: Layout) -> int:
@@ -70,9 +71,11 @@ class Folds:
         layout.check(live.keys)
         self._check_encoded(live)
         number = before.manifest.generation + 1
+        self._reach("fold.begun")
         files = write_generation(
             self._root, number, layout=layout, sources=self._sources(live), before=before, dead=live.dead_keys
         )
+        self._reach("fold.sealed")
         manifest = replace(
             before.manifest,
             generation=number,
@@ -88,6 +91,7 @@ class Folds:
         )
         self._publish(manifest)
         self._writer.purge(before.manifest.seq)
+        self._reach("fold.purged")
         return number
 
     def republish(self, artifacts: Mapping[str, bytes], *, drop: Iterable[str] = ()) -> int:
@@ -105,6 +109,7 @@ class Folds:
             (folder / NAME).unlink(missing_ok=True)
             write_artifacts(folder, artifacts)
             files = seal(folder)
+        self._reach("promote.sealed")
         self._publish(replace(before.manifest, generation=number, history=self._history(), files=files))
         return number
 
@@ -132,6 +137,7 @@ class Folds:
                 cure="keep the present generation",
                 detail=old.folder,
             )
+        self._reach("rollback.sealed")
         self._publish(replace(old, generation=number, tail=number, history=self._history()))
         return number
 
@@ -139,20 +145,26 @@ class Folds:
         state = self._state
         try:
             replace_file(self._root / manifest.folder / NAME, manifest.to_bytes())
+            self._reach("publish.named")
             with state.lock:
                 if manifest.tail != state.generation.manifest.tail:
                     self._carry_over(manifest)
+                self._reach("publish.carried")
                 self._held[state.generation.manifest.generation] = weakref.ref(state.generation)
                 write_manifest(self._root, manifest)
+                self._reach("publish.published")
                 state.adopt(manifest)
+            self._reach("publish.adopted")
         finally:
             self.clean()
 
     def _carry_over(self, manifest: Manifest) -> None:
         """Give the next tail file the vectors of standing chunks that the next generation does not hold."""
         state = self._state
-        held = np.load(self._root / manifest.folder / "keys.npy", allow_pickle=False)
-        keys = np.setdiff1d(state.live.keys, held)
+        keys = state.live.keys
+        if "keys.npy" in manifest.files:  # not in a generation of artifacts alone, before the first fold
+            held = np.load(self._root / manifest.folder / "keys.npy", allow_pickle=False)
+            keys = np.setdiff1d(keys, held)
         path = tail_path(self._root, manifest.tail)
         fresh = Fresh(path, dim=state.dim, write=True)
         try:

@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fingerpost.records import Chunk, Document
 from fingerpost.store import codec
 from fingerpost.store.digest import CONTENT_BYTES, digest
 from fingerpost.store.ledger import Version
 from fingerpost.store.writes import Batch, Writer
+
+
+@dataclass(frozen=True, slots=True)
+class PutResult:
+    """What a put did. ``keys`` int64 [n] are the chunks that need vectors, ``passages`` what to encode."""
+
+    seq: int
+    added: int
+    updated: int
+    unchanged: int
+    keys: NDArray[np.int64]
+    passages: tuple[str, ...]
 
 
 @dataclass(slots=True)

@@ -38,8 +38,9 @@ from fingerpost.store.fresh import Encoded
 from fingerpost.store.generation import NAME, Manifest, Verify, write_manifest
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.lock import WriterLock
+from fingerpost.store.points import Points
 from fingerpost.store.publish import Layout
-from fingerpost.store.puts import Puts
+from fingerpost.store.puts import PutResult, Puts
 from fingerpost.store.schema import shrink
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.state import State
@@ -47,18 +48,7 @@ from fingerpost.store.writes import EMPTY, GENESIS, Writer, create_ledger, unfin
 
 _UNKNOWN = {SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_WRITE}
 """After these nobody knows what is on the disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class PutResult:
-    """What a put did. ``keys`` int64 [n] are the chunks that need vectors, ``passages`` what to encode."""
-
-    seq: int
-    added: int
-    updated: int
-    unchanged: int
-    keys: NDArray[np.int64]
-    passages: tuple[str, ...]
+_NOWHERE = Points()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +63,8 @@ class Standing:
 class Store:
     """An index folder. Use as a context manager, or ``close`` it."""
 
-    def __init__(self, path: Path, *, write: bool, verify: Verify) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, write: bool, verify: Verify, points: Points) -> None:
+        self.path, self._points = path, points
         self._lock = WriterLock(path) if write else None
         self._failed = ""
         try:
@@ -91,7 +81,7 @@ class Store:
             if self._lock is not None:
                 self._lock.release()
             raise
-        self._writer = Writer(self._ledger) if write else None
+        self._writer = Writer(self._ledger, points) if write else None
         self._fold_lock = RLock()
         if write:
             ballast.take_on(path)
@@ -108,6 +98,7 @@ class Store:
         dim: int,
         settings: Settings | None = None,
         policy: str = "",
+        points: Points = _NOWHERE,
     ) -> Store:
         """Make an empty index and open it for writing. ``dim`` 0 means no model: the dense leg is empty.
 
@@ -132,7 +123,7 @@ class Store:
             write_manifest(root, Manifest(0, 0, GENESIS.hex(), dim, fingerprint, policy))
         finally:
             lock.release()
-        return cls(root, write=True, verify="full")
+        return cls(root, write=True, verify="full", points=points)
 
     @classmethod
     def open(
@@ -143,11 +134,12 @@ class Store:
         fingerprint: str | None = None,
         policy: str | None = None,
         verify: Verify = "full",
+        points: Points = _NOWHERE,
     ) -> Store:
         """Open an index. Raises NotFoundError, CorruptError, LockedError (another writer), FingerprintError
         (made with another model, ``fingerprint``, or masking policy).
         """
-        store = cls(Path(path), write=write, verify=verify)
+        store = cls(Path(path), write=write, verify=verify, points=points)
         for name, given in (("fingerprint", fingerprint), ("policy", policy)):
             if given is not None and given != store._meta[name]:
                 store.close()
@@ -360,6 +352,7 @@ class Store:
 
     def _acknowledge(self) -> None:
         headmark.mark(self.path, self._ledger.head())
+        self._points.reach("ledger.marked")
         self._state.follow()
 
     def _take_over(self, twins: Mapping[int, int]) -> set[int]:

@@ -18,6 +18,7 @@ from fingerpost.store import codec
 from fingerpost.store.digest import CONTENT_BYTES, Field, digest
 from fingerpost.store.disk import corrupt, named_errors
 from fingerpost.store.ledger import Head, Ledger, Version
+from fingerpost.store.points import Points
 from fingerpost.store.schema import FORMAT, LEDGER, PAGE_BITS, connect, described
 
 GENESIS = bytes(CONTENT_BYTES)
@@ -94,8 +95,8 @@ class Batch:
 class Writer:
     """The writing side of a ledger that was opened for writing."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
+    def __init__(self, ledger: Ledger, points: Points) -> None:
+        self.ledger, self.points = ledger, points
         self.connection = ledger.connection
 
     @contextmanager
@@ -105,7 +106,9 @@ class Writer:
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self.points.reach("ledger.written")
                 self.connection.execute("COMMIT")
+                self.points.reach("ledger.committed")
             except BaseException:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
