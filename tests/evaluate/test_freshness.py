@@ -13,7 +13,7 @@ def test_percentiles_and_histogram_of_each_step() -> None:
     assert told["durable"]["p50"] == pytest.approx(0.0505)
     assert told["durable"]["max"] == pytest.approx(0.1)
     counts = told["lexical"]["histogram"]["counts"]  # type: ignore[index]
-    assert counts[EDGES.index(0.1)] == 100
+    assert counts[EDGES.index(0.06)] == 100
     assert sum(counts) == 100
     assert told["routed"] == {
         "changes": 0,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fingerpost.evaluate.attribute import Miss
     from fingerpost.evaluate.datasets import QuestionSet
     from fingerpost.evaluate.fidelity import Fidelity
+    from fingerpost.evaluate.freshness import Freshness
     from fingerpost.evaluate.report import Evaluation
     from fingerpost.index import Index
 
@@ -118,7 +119,8 @@ def evaluate(
         faith = index.fidelity(asked, count=answers, principals=held, progress=draw) if answers else None
         if report:
             pages.write(report, index, pages.Told(asked, found, lost or [], k, faith), principals=held)
-    _show(Shown(found, lost if misses else None, faith), as_json=as_json, per_query=per_query)
+        fresh = index.freshness()
+    _show(Shown(found, lost if misses else None, faith, fresh), as_json=as_json, per_query=per_query)
     gates.check(found, needs)
 
 
@@ -211,11 +213,14 @@ def _asked(index: Index, source: Source, principals: Sequence[str]) -> QuestionS
 
 @dataclass(frozen=True)
 class Shown:
-    """What was measured: the values, the misses and the answers where they were asked for."""
+    """What was measured: the values, the misses and the answers where they were asked for, and how fresh the
+    index has been.
+    """
 
     found: Evaluation
     lost: list[Miss] | None
     answers: Fidelity | None
+    freshness: Freshness | None = None
 
 
 def _show(shown: Shown, *, as_json: bool, per_query: bool) -> None:
@@ -224,7 +229,9 @@ def _show(shown: Shown, *, as_json: bool, per_query: bool) -> None:
     if as_json:
         told = attribute.summary(shown.lost) if shown.lost is not None else {}
         faith = {"answers": fidelity.to_json(shown.answers)} if shown.answers else {}
-        output.say(output.as_json({**report.to_json(shown.found, per_query=per_query), **told, **faith}))
+        fresh = {"freshness": shown.freshness} if shown.freshness is not None else {}
+        whole = {**report.to_json(shown.found, per_query=per_query), **told, **faith, **fresh}
+        output.say(output.as_json(whole))
         return
     output.say(output.visible(report.table(shown.found)))
     for miss in shown.lost or ():

@@ -74,5 +74,7 @@ def write(path: Path, index: Index, told: Told, *, principals: Sequence[str]) ->
     latency = index.timed(texts[:: max(1, -(-len(texts) // TIMED))], principals=principals)
     lost = Lost(told.misses, told.k, told.questions.queries)
     form = markdown if path.suffix.lower() in (".md", ".markdown") else page
-    path.write_text(form(told.found, latency=latency, lost=lost, answers=told.answers), encoding="utf-8")
+    fresh, faith = index.freshness(), told.answers
+    text = form(told.found, latency=latency, lost=lost, answers=faith, freshness=fresh)
+    path.write_text(text, encoding="utf-8")
     output.note(f"report: {path}")

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 STEPS = ("durable", "lexical", "dense", "routed")
-EDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+EDGES = (
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.06, 0.1, 0.2, 0.5),
+    *(1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3_600.0, 86_400.0),
+)
+"""Upper bounds in seconds: fine where single updates lie, coarse where folds do."""
+POINTS = (50, 95, 99)
+
+Freshness = Mapping[str, Mapping[str, object]]
+"""Step → ``changes`` that reached it and ``waiting`` ones, ``p50``, ``p95``, ``p99`` and ``max`` in seconds,
+and ``histogram``: ``counts`` below each of ``below`` and above the last.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +50,7 @@ def lags(changes: Iterable[Change]) -> dict[str, list[float]]:
 
 
 def freshness(changes: Sequence[Change]) -> dict[str, dict[str, object]]:
-    """Per step: how many changes reached it and how many wait, p50, p95, p99 and the longest lag in
-    seconds, and a histogram of counts below each of ``EDGES`` and above the last.
+    """What ``Freshness`` says of these changes, with exact percentiles.
 
     >>> freshness([Change("a", 0.0, durable=0.002), Change("b", 0.0)])["durable"]["waiting"]
     1
@@ -49,14 +59,59 @@ def freshness(changes: Sequence[Change]) -> dict[str, dict[str, object]]:
 
 
 def _told(values: list[float], total: int) -> dict[str, object]:
-    sample = np.array(values)
-    points = (50, 95, 99)
-    marks = np.percentile(sample, points).tolist() if values else [None] * len(points)
-    bins = np.bincount(np.searchsorted(EDGES, sample, side="right"), minlength=len(EDGES) + 1)
-    return {
-        "changes": len(values),
-        "waiting": total - len(values),
-        **{f"p{point}": mark for point, mark in zip(points, marks, strict=True)},
-        "max": float(sample.max()) if values else None,
-        "histogram": {"below": list(EDGES), "counts": bins.tolist()},
-    }
+    sample, kept = np.array(values), Lags()
+    for value in values:
+        kept.add(value)
+    marks = np.percentile(sample, POINTS).tolist() if values else [None] * len(POINTS)
+    named = {f"p{point}": mark for point, mark in zip(POINTS, marks, strict=True)}
+    return {**kept.told(waiting=total - len(values)), **named}
+
+
+@dataclass(slots=True)
+class Lags:
+    """A histogram that only grows: ``counts`` [len(EDGES) + 1], the ``total`` seconds and the ``longest``."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(EDGES) + 1))
+    total: float = 0.0
+    longest: float = 0.0
+
+    def add(self, seconds: float, *, changes: int = 1) -> None:
+        """Count changes that took so long; a clock that was set back counts as no time."""
+        seconds = max(0.0, seconds)
+        self.counts[bisect_right(EDGES, seconds)] += changes
+        self.total += seconds * changes
+        self.longest = max(self.longest, seconds)
+
+    @property
+    def changes(self) -> int:
+        """How many were counted."""
+        return sum(self.counts)
+
+    def percentile(self, point: float) -> float | None:
+        """The lag that ``point`` % of the changes stay below, even spread within a bin supposed.
+
+        >>> lags = Lags()
+        >>> lags.add(0.015, changes=10)
+        >>> round(lags.percentile(50), 4), Lags().percentile(50) is None
+        (0.015, True)
+        """
+        wanted, below = self.changes * point / 100, 0
+        if not self.changes:
+            return None
+        edges = (0.0, *EDGES, max(self.longest, EDGES[-1]))
+        for at, count in enumerate(self.counts):
+            if count and below + count >= wanted:
+                low, high = edges[at], min(edges[at + 1], self.longest)
+                return min(high, low + (high - low) * (wanted - below) / count) if high > low else high
+            below += count
+        return self.longest
+
+    def told(self, *, waiting: int) -> dict[str, object]:
+        """One step of ``Freshness``, percentiles from the histogram."""
+        return {
+            "changes": self.changes,
+            "waiting": waiting,
+            **{f"p{point}": self.percentile(point) for point in POINTS},
+            "max": self.longest if self.changes else None,
+            "histogram": {"below": list(EDGES), "counts": list(self.counts)},
+        }

@@ -7,12 +7,18 @@ import numpy as np
 from fingerpost.evaluate import attribute, fidelity
 from fingerpost.evaluate.calibration import reliability
 from fingerpost.evaluate.fidelity import Fidelity
+from fingerpost.evaluate.freshness import Freshness
 from fingerpost.evaluate.page import Latency, Lost
 from fingerpost.evaluate.report import Evaluation, layout, table
 
 
 def markdown(
-    found: Evaluation, *, latency: Latency, lost: Lost | None = None, answers: Fidelity | None = None
+    found: Evaluation,
+    *,
+    latency: Latency,
+    lost: Lost | None = None,
+    answers: Fidelity | None = None,
+    freshness: Freshness | None = None,
 ) -> str:
     """The whole file as text. Questions and ids are not in it, so nothing in them can become markup."""
     parts = [
@@ -21,6 +27,7 @@ def markdown(
         _times(latency),
         _causes(lost) if lost is not None else [],
         ["## Answers", *(f"- {line.strip()}" for line in fidelity.told(answers))] if answers else [],
+        _fresh(freshness or {}),
     ]
     return "\n\n".join("\n".join([part[0], "", *part[1:]]) for part in parts if part) + "\n"
 
@@ -45,6 +52,15 @@ def _times(latency: Latency) -> list[str]:
     for name, ms in columns.items():
         rows.append([name, *(f"{mark:.1f}" for mark in np.percentile(ms, [50, 95, 99]))])
     return [f"## Latency of {len(whole):,} queries", *layout(rows, markdown=True)]
+
+
+def _fresh(found: Freshness) -> list[str]:
+    names = ("changes", "waiting", "p50", "p95", "p99", "max")
+    rows = [["", *names]]
+    for step, told in found.items():
+        if told["changes"] or told["waiting"]:
+            rows.append([step, *("–" if told[name] is None else f"{told[name]:.3g}" for name in names)])
+    return ["## Seconds from a change to", *layout(rows, markdown=True)] if len(rows) > 1 else []
 
 
 def _causes(lost: Lost) -> list[str]:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from fingerpost.evaluate import sections, svg
 from fingerpost.evaluate.attribute import CAUSES, CURES, Miss
 from fingerpost.evaluate.fidelity import Fidelity
+from fingerpost.evaluate.freshness import Freshness
 from fingerpost.evaluate.report import Evaluation
-from fingerpost.evaluate.sections import Freshness
 
 BINS = 10
 EXAMPLES = 20

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from fingerpost.evaluate import fidelity, plots, svg
 from fingerpost.evaluate.calibration import reliability
 from fingerpost.evaluate.fidelity import Fidelity
+from fingerpost.evaluate.freshness import Freshness
 from fingerpost.evaluate.report import Evaluation
-
-Freshness = Mapping[str, Mapping[str, object]]
-"""What ``freshness.freshness`` tells: step → counts, percentiles and a histogram."""
 
 
 def calibrated(found: Evaluation) -> str:
@@ -81,7 +79,7 @@ def fresh(found: Freshness) -> str:
         ]
         waiting = f" · {told['waiting']} waiting" if told.get("waiting") else ""
         parts.append(
-            f'<p>{escape(step)}: <span class="soft">{marks}{waiting}</span></p>'
+            f'<p>{escape(step)}: <span class="soft">{told["changes"]:,} changes · {marks}{waiting}</span></p>'
             f"{svg.bars(rows, title=f'seconds until {step}')}"
         )
     return f"<h2>Fresh</h2>{''.join(parts)}" if parts else ""

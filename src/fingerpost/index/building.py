@@ -10,12 +10,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.compiler import chunk, pairs, prepare, read
 from fingerpost.errors import InputError
+from fingerpost.index.lagging import Write
 from fingerpost.index.rooms import ADDRESSES, CODEC, LEARNED, MEMORY, ROUTER, SOURCES, Progress, Rooms
 from fingerpost.models.encoder import Encoded
 from fingerpost.records import Chunk, Document, Pair, Rejection
@@ -48,6 +50,9 @@ class Ingested:
     doc_ids: list[str] = field(default_factory=list)
     files: set[str] = field(default_factory=set)
     """Paths of files that hold documents with ids of their own."""
+    writes: list[Write] = field(default_factory=list)
+    began: float = field(default_factory=monotonic)
+    """When reading what is written next began, in monotonic seconds."""
     rejections: list[Rejection] = field(default_factory=list)
     notes: tuple[str, ...] = ()
     roots: Mapping[str, str] = field(default_factory=dict)
@@ -60,6 +65,7 @@ def ingest(rooms: Rooms, paths: Iterable[str | Path], progress: Progress) -> Ing
     for batch in _batches(_chunked(rooms, items, done)):
         put(rooms, batch, done)
         progress("read", len(done.doc_ids), None)
+        done.began = monotonic()
     done.notes, done.roots = items.notes, items.roots
     return done
 
@@ -87,6 +93,7 @@ def put(rooms: Rooms, batch: Sequence[tuple[Document, list[Chunk]]], done: Inges
     paths = ((document.doc_id, str(document.metadata.get("path", ""))) for document, _ in batch)
     done.files |= {path for doc_id, path in paths if path and path != doc_id}
     if result.added or result.updated:
+        done.writes.append(Write(result.seq, result.added + result.updated, done.began, monotonic()))
         suggested: list[Pair] = [
             pair for document, chunks in batch for pair in pairs.from_document(document, chunks)
         ]
@@ -134,6 +141,7 @@ def fold(rooms: Rooms, progress: Progress, *, roots: Mapping[str, str] | None = 
     progress("publish", 0, 1)
     layout = Layout(keys, laid.leaf_offsets, standing.seq, graph=near, artifacts=artifacts)
     generation = rooms.store.publish(layout)
+    rooms.lagging.routed(standing.seq)
     progress("publish", 1, 1)
     return generation
 

@@ -14,6 +14,7 @@ from fingerpost.evaluate.advise import Advice
 from fingerpost.evaluate.attribute import Miss
 from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.evaluate.fidelity import Fidelity
+from fingerpost.evaluate.freshness import Freshness
 from fingerpost.evaluate.page import Latency
 from fingerpost.evaluate.report import Evaluation
 from fingerpost.evaluate.runner import Keep
@@ -32,7 +33,7 @@ from fingerpost.index import (
     updating,
     upkeep,
 )
-from fingerpost.index.rooms import NO_MODEL, Progress, Rooms, silent
+from fingerpost.index.rooms import NO_MODEL, SOURCES, Progress, Rooms, silent
 from fingerpost.index.searching import Request
 from fingerpost.index.spans import spans_of
 from fingerpost.models.encoder import load_encoder
@@ -116,7 +117,7 @@ class Index:
 
     def delete(self, *doc_ids: str) -> Report:
         """Delete documents; gone from every leg when this returns. NotFoundError when none is there."""
-        count = self._rooms.store.delete(map(_normal, doc_ids))
+        count = updating.remove(self._rooms, [_normal(doc_id) for doc_id in doc_ids])
         if not count:
             raise NotFoundError(
                 "E_NOT_FOUND",
@@ -251,6 +252,12 @@ class Index:
         )
         return found
 
+    def freshness(self) -> Freshness:
+        """How long every write since the index was made took to be durable, found and routed: step →
+        percentiles in seconds, a histogram, and what waits. The first build is not counted.
+        """
+        return self._rooms.lagging.read().told()
+
     def doctor(self) -> list[Finding]:
         """Verify every digest and count; ``fingerpost.doctor`` also takes a folder that cannot be opened."""
         return self._rooms.store.check()
@@ -282,9 +289,13 @@ def compile(
     rooms = _rooms_for(Path(to), settings)
     try:
         index = Index(rooms)
+        new = rooms.store.desk.artifact(SOURCES) is None
         done = building.ingest(rooms, sources, progress)
         gone = updating.drop_vanished(rooms, [str(source) for source in sources], done)
-        building.encode(rooms, progress)
+        if new:  # the first build is no change that anybody waits for
+            building.encode(rooms, progress)
+        else:
+            updating.finish(rooms, done, progress, look=False)
         if not rooms.store.desk.folded or building.roots_of(rooms) != dict(done.roots):
             building.fold(rooms, progress, roots=done.roots)
     except BaseException:

@@ -119,4 +119,5 @@ def _results(spans: Sequence[Span]) -> list[tuple[str, float]]:
 
 def _state(rooms: Rooms) -> State:
     snapshot, audit = rooms.store.snapshot(), rooms.audit
-    return State(audit.queries, audit.recall, snapshot.n_fresh, snapshot.n_chunks, snapshot.generation)
+    fresh = rooms.lagging.read().counted()
+    return State(audit.queries, audit.recall, snapshot.n_fresh, snapshot.n_chunks, snapshot.generation, fresh)

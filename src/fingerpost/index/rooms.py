@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from fingerpost.config import Settings
 from fingerpost.errors import FingerprintError
+from fingerpost.index.lagging import Lagging
 from fingerpost.index.ranking import Judges
 from fingerpost.models.encoder import EncodedQuery, Encoder, load_encoder
 from fingerpost.rerank.codec import Codec
@@ -108,6 +109,7 @@ class Rooms:
         self._current: tuple[int, int, Epoch] | None = None
         self.audit = Audit()
         self.rest = Rest()
+        self.lagging = Lagging(path)
 
     @cached_property
     def encoder(self) -> Encoder | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 
 from fingerpost.index import building
 from fingerpost.index.building import Ingested
+from fingerpost.index.lagging import Write
 from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.index.vanishing import Reread, lost_sources, vanished
 from fingerpost.records import Report
@@ -19,18 +21,52 @@ def update(rooms: Rooms, paths: Sequence[str | Path], progress: Progress) -> Rep
     lost = lost_sources(rooms, [path for path in given if not os.path.lexists(path)])
     done = building.ingest(rooms, [path for path in given if path not in lost], progress)
     gone = drop_vanished(rooms, given, done)
-    building.encode(rooms, progress)
     many = rooms.store.desk.n_fresh >= rooms.settings.store.fold_after
+    finish(rooms, done, progress, look=not many)
     if many or building.roots_of(rooms) != dict(done.roots):
         building.fold(rooms, progress, roots=done.roots)
     return report(rooms, done, deleted=gone)
 
 
+def finish(rooms: Rooms, done: Ingested, progress: Progress, *, look: bool) -> None:
+    """Encode what was written, and keep how long it took until each leg finds it: with ``look`` as a search
+    pins it, otherwise (so much is new that it is folded at once) as the store acknowledges it.
+    """
+    lexical = _visible(rooms, look=look)
+    building.encode(rooms, progress)
+    dense = _visible(rooms, look=look)
+    rooms.lagging.record(done.writes, lexical=lexical, dense=dense if rooms.store.dim else None)
+
+
+def _visible(rooms: Rooms, *, look: bool) -> float:
+    if look:
+        rooms.store.snapshot()
+    return monotonic()
+
+
 def drop_vanished(rooms: Rooms, given: Sequence[str], done: Ingested) -> int:
     """Delete what the sources held and hold no longer; returns how many documents."""
+    began = monotonic()
     reread = Reread(given, done.roots, frozenset(done.doc_ids), frozenset(done.files), done.rejections)
     gone = vanished(rooms, reread)
-    return rooms.store.delete(sorted(gone)) if gone else 0
+    return delete(rooms, sorted(gone), done.writes, began) if gone else 0
+
+
+def delete(rooms: Rooms, doc_ids: Sequence[str], writes: list[Write], began: float) -> int:
+    """Delete documents and note the write; returns how many there were."""
+    count = rooms.store.delete(doc_ids)
+    if count:
+        writes.append(Write(rooms.store.desk.seq, count, began, monotonic()))
+    return count
+
+
+def remove(rooms: Rooms, doc_ids: Sequence[str]) -> int:
+    """Delete documents: gone from every leg when this returns; how many there were."""
+    writes: list[Write] = []
+    count = delete(rooms, doc_ids, writes, monotonic())
+    seen = _visible(rooms, look=True)
+    rooms.lagging.record(writes, lexical=seen, dense=seen if rooms.store.dim else None)
+    return count
 
 
 def report(rooms: Rooms, done: Ingested, *, deleted: int) -> Report:

@@ -6,9 +6,10 @@ process do not mix; what is a state and not an event – audits, fresh chunks �
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 from fingerpost.errors import missing_extra
 from fingerpost.observe.names import METRICS, fallback
@@ -30,6 +31,10 @@ class State:
     fresh: int
     chunks: int
     generation: int
+    freshness: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Step → ``counts`` below each of ``below`` and above the last, their sum ``total`` in seconds, and how
+    many are ``waiting``.
+    """
 
 
 class Metrics:
@@ -100,3 +105,19 @@ class _States:
             "fingerpost_generation": now.generation,
         }.items():
             yield GaugeMetricFamily(name, METRICS[name], value=value)
+        yield from _freshness(now.freshness)
+
+
+def _freshness(steps: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+
+    name = "fingerpost_freshness_lag_seconds"
+    lags = HistogramMetricFamily(name, METRICS[name], labels=["step"])
+    name = "fingerpost_freshness_waiting"
+    waiting = GaugeMetricFamily(name, METRICS[name], labels=["step"])
+    for step, told in steps.items():
+        bounds = [*(str(edge) for edge in told["below"]), "+Inf"]
+        buckets = list(zip(bounds, map(float, accumulate(told["counts"])), strict=True))
+        lags.add_metric([step], buckets, told["total"])
+        waiting.add_metric([step], told["waiting"])
+    yield from (lags, waiting)

@@ -42,6 +42,8 @@ METRICS: Mapping[str, str] = {
     "fingerpost_audit_recall": "share of the exhaustive best hits that the audited searches had too",
     "fingerpost_fresh_chunks": "chunks newer than the last fold",
     "fingerpost_chunks": "chunks that can be found",
+    "fingerpost_freshness_lag_seconds": "how long writes took since the index was made, by step reached",
+    "fingerpost_freshness_waiting": "changes that have not reached a step yet, by step",
     "fingerpost_generation": "number of the published generation",
 }
 """Metric → what it counts; counters get ``_total`` when they are written."""

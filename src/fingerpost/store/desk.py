@@ -31,6 +31,11 @@ class Desk:
         return self._state.generation.manifest.generation
 
     @property
+    def seq(self) -> int:
+        """The newest acknowledged seq that this process has followed."""
+        return self._state.live.seq
+
+    @property
     def n_missing(self) -> int:
         """Standing chunks without a vector."""
         with self._state.lock:
