@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo test check prove bench docs clean
+.PHONY: setup demo ui test check prove bench docs clean
 
 setup: $(STAMP)
 
@@ -19,6 +19,10 @@ $(STAMP): pyproject.toml requirements-models.txt
 
 demo: setup
 	$(BIN)/python -m fingerpost.cli demo
+
+# The page to show: quality, misses and latency of the demo's index, as one HTML file.
+ui: demo
+	$(BIN)/python -m fingerpost.cli evaluate --at demo-kb --generate 200 --report demo-kb.html
 
 check: setup
 	$(BIN)/ruff check src tests bench

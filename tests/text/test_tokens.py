@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fingerpost.text import tokens
-from fingerpost.text.tokens import MAX_TERM_CHARS, STOP_WORDS, analyze, codes, fold, words
+from fingerpost.text.tokens import MAX_TERM_CHARS, STOP_WORDS, analyze, codes, fold, places
 
 
 def test_the_stop_words_are_lucenes() -> None:
@@ -18,11 +18,11 @@ def test_the_stop_words_are_lucenes() -> None:
 
 
 @given(st.text(max_size=300))
-def test_words_are_the_analysed_terms_with_ascending_offsets(text: str) -> None:
-    found = words(text)
-    assert [term for term, _, _ in found] == analyze(text)
-    assert all(0 <= start < end <= len(text) for _, start, end in found)
-    assert [start for _, start, _ in found] == sorted(start for _, start, _ in found)
+def test_the_places_of_all_terms_hold_all_terms_in_order(text: str) -> None:
+    found = places(text, set(analyze(text)))
+    assert [term for start, end in found for term in analyze(text[start:end])] == analyze(text)
+    assert all(0 <= start < end <= len(text) for start, end in found)
+    assert found == sorted(set(found))
 
 
 @given(st.text(max_size=300))

@@ -10,7 +10,7 @@ from fingerpost.ground.support import Idf, Meaning, Sentence, asks_for_code, sco
 from fingerpost.records import Answer, Span, Statement
 from fingerpost.text.query import Query
 from fingerpost.text.spans import merge
-from fingerpost.text.tokens import words
+from fingerpost.text.tokens import places
 
 _SAME = 0.8  # Jaccard similarity of terms from which two sentences say the same
 _WORTH = 0.6  # further sentences need this share of the best one's support
@@ -78,7 +78,7 @@ def _distinct(best: Sequence[Sentence], least: float, most: int) -> list[Sentenc
 
 
 def _citation(sentence: Sentence, span: Span, terms: frozenset[str]) -> Span:
-    found = [(a + sentence.start, b + sentence.start) for term, a, b in words(sentence.text) if term in terms]
+    found = [(a + sentence.start, b + sentence.start) for a, b in places(sentence.text, terms)]
     parts = {
         "support": sentence.support,
         "coverage": sentence.coverage,

@@ -49,7 +49,7 @@ def prepare(codec: Codec, tokens: Floats, pieces: Pieces) -> LateQuery:
     weights = weights_of(pieces, codec.idf)
     chosen = np.sort(np.argsort(-weights, kind="stable")[:MOST_TOKENS])
     tokens, weights = np.asarray(tokens, np.float32)[chosen], weights[chosen]
-    rotated = tokens @ codec.rotation
+    rotated = codec.rotated(tokens)
     steps = np.abs(rotated).max(axis=1, initial=1e-9) / 127
     total = weights.sum()
     shares = weights / total if total > 0 else np.full(len(weights), 1 / max(len(weights), 1))

@@ -9,13 +9,13 @@ cut out of the chunk's own text, which is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fingerpost.records import Chunk, Span
 from fingerpost.text.query import Query
 from fingerpost.text.spans import merge, sentences
-from fingerpost.text.tokens import analyze, words
+from fingerpost.text.tokens import analyze, places
 
 MOST_CHARS = 600  # of a span cut out of a longer chunk: what a reader takes in at a glance
 DUPLICATE = 0.85  # share of shingles in common from which two spans say the same
@@ -46,14 +46,14 @@ class Wanted:
     gap: Callable[[str, int, int], str] | None = None
 
 
-def select(query: Query, found: Sequence[Found], wanted: Wanted) -> list[Span]:
-    """Spans for chunks given best first. Merged spans bear the better chunk's name, score and parts."""
+def select(query: Query, found: Iterable[Found], wanted: Wanted) -> list[Span]:
+    """Spans for chunks given best first; no more of them are asked for than it takes. Merged spans bear the
+    better chunk's name, score and parts.
+    """
     weights = {term: (wanted.idf or {}).get(term, 1.0) for term in query.terms}
     chosen: list[Span] = []
     seen: list[frozenset[tuple[str, ...]]] = []
     for hit in found:
-        if len(chosen) >= wanted.count:
-            break
         start, end = best_run(hit.chunk.text, weights, most_chars=wanted.most_chars)
         span = _span(hit, start, end)
         at, joined = _neighbour(chosen, span, wanted)
@@ -67,6 +67,8 @@ def select(query: Query, found: Sequence[Found], wanted: Wanted) -> list[Span]:
             continue
         chosen.append(span)
         seen.append(shingles)
+        if len(chosen) >= wanted.count:
+            break
     return [replace(span, highlights=highlights(query, span)) for span in chosen]
 
 
@@ -80,11 +82,13 @@ def best_run(text: str, weights: Mapping[str, float], *, most_chars: int = MOST_
     >>> text[slice(*best_run(text, {"rotat": 1.0, "key": 1.0}, most_chars=45))]
     'Rotate the signing key with fp rotate.'
     """
-    bounds = [(a, b) for a, b in sentences(text) if text[a:b].strip()]
-    if not bounds:
+    bare = text.strip()
+    if not bare:
         return 0, len(text)
-    if bounds[-1][1] - bounds[0][0] <= most_chars:
-        return bounds[0][0], bounds[-1][1]
+    if len(bare) <= most_chars:
+        begin = len(text) - len(text.lstrip())
+        return begin, begin + len(bare)
+    bounds = sentences(text)
     held = [frozenset(analyze(text[a:b])) & weights.keys() for a, b in bounds]
     best, key = (bounds[0][0], bounds[0][1]), (-1.0, 0.0)
     for first, (start, _) in enumerate(bounds):
@@ -102,9 +106,8 @@ def best_run(text: str, weights: Mapping[str, float], *, most_chars: int = MOST_
 
 def highlights(query: Query, span: Span) -> tuple[tuple[int, int], ...]:
     """Offsets in the document of the span's words that the query asks for, sorted and apart."""
-    wanted = set(query.terms)
-    found = [(a + span.start, b + span.start) for term, a, b in words(span.text) if term in wanted]
-    return tuple(merge(found))
+    found = places(span.text, set(query.terms))
+    return tuple(merge([(a + span.start, b + span.start) for a, b in found]))
 
 
 def _grown(bounds: Sequence[tuple[int, int]], run: tuple[int, int], most_chars: int) -> tuple[int, int]:

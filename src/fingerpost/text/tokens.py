@@ -15,7 +15,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from functools import cache
+from itertools import chain
 from threading import Lock
 
 import Stemmer
@@ -33,6 +35,7 @@ MAX_TERM_CHARS = 255
 _CACHED_WORDS = 200_000
 _IGNORABLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
 _IGNORED = re.compile(f"[{_IGNORABLE}]")
+_OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 _ASCII_WORD = re.compile(r"[A-Za-z0-9_]{1,255}")
 _UNSPACED = re.compile(
     "[\u0e00-\u0edf\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -57,7 +60,7 @@ def fold(text: str) -> str:
     while before != text:
         before = text
         text = _IGNORED.sub("", unicodedata.normalize("NFKC", text).casefold())
-        text = unicodedata.normalize("NFKC", "".join(map(_digit, text)))
+        text = unicodedata.normalize("NFKC", _OTHER_DIGIT.sub(_digit, text))
     return text
 
 
@@ -67,21 +70,17 @@ def analyze(text: str) -> list[str]:
     >>> analyze("The signing keys of getUserName and ERR_CONN_RESET")
     ['sign', 'key', 'getusernam', 'get', 'user', 'name', 'err_conn_reset', 'err', 'conn', 'reset']
     """
-    terms: list[str] = []
-    extend = terms.extend
-    for word in _word_pattern(text).findall(text):
-        extend(_BODY[word])
-    return terms
+    return list(chain.from_iterable(map(_BODY.__getitem__, _word_pattern(text).findall(text))))
 
 
-def words(text: str) -> list[tuple[str, int, int]]:
-    """The terms of ``analyze`` with the character offsets of the word each one came from.
+def places(text: str, wanted: AbstractSet[str]) -> list[tuple[int, int]]:
+    """Character offsets of the words of ``text`` that have a wanted body term, in order.
 
-    >>> words("rotate the keys")
-    [('rotat', 0, 6), ('key', 11, 15)]
+    >>> places("Rotate the keys, then rotate again", {"rotat"})
+    [(0, 6), (22, 28)]
     """
     found = _word_pattern(text).finditer(text)
-    return [(term, match.start(), match.end()) for match in found for term in _BODY[match.group()]]
+    return [match.span() for match in found if not wanted.isdisjoint(_BODY[match.group()])]
 
 
 def codes(text: str) -> list[str]:
@@ -191,8 +190,8 @@ def _joined_word() -> re.Pattern[str]:
     return re.compile(rf"\w{{1,255}}(?:[{marks}{_IGNORABLE}]+\w{{0,255}})*")
 
 
-def _digit(char: str) -> str:
-    return str(unicodedata.decimal(char)) if char.isdecimal() else char
+def _digit(found: re.Match[str]) -> str:
+    return str(unicodedata.decimal(found.group()))
 
 
 _BODY = _Body()
