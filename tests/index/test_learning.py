@@ -148,6 +148,9 @@ def test_the_explanation_of_a_learned_result_names_its_factors(taught: Path) -> 
     [
         (pairs(TAUGHT)[:5], "20 needed"),
         ([Pair("where is it", "nobody")], "names a document"),
+        ([*pairs(TAUGHT)[:40], *(Pair(f"who is {at}", f"x{at}") for at in range(41))], "not in this index"),
+        ([Pair(f"question {at}", "m1") for at in range(50)], "ask for the same document"),
+        ([Pair("where is it", f"m{at}") for at in range(50)], "only 1 different questions"),
         ([Pair(f"question {at}", "m1") for at in range(50)] + pairs(("the {}",))[:30], "claimed"),
     ],
 )
@@ -162,6 +165,38 @@ def test_pairs_that_cannot_teach_change_nothing(
             index.learn(given)
         assert words in caught.value.message
         assert index.status()["generation"] == before
+        assert index.status()["fusion"] == "untrained"
+
+
+def test_one_document_teaches_nothing(tmp_path: Path) -> None:
+    (tmp_path / "only.md").write_text("# Lamps\n\nThe single page about lighthouses and their lamps.\n")
+    with fingerpost.compile(tmp_path / "only.md", to=tmp_path / "kb") as index:
+        only = index.search("lighthouse", k=1)[0].doc_id
+        with pytest.raises(InputError, match="E_PAIRS") as caught:
+            index.learn([Pair(f"which lamp is number {at}", only) for at in range(40)])
+        assert "ask for the same document" in caught.value.message
+        assert index.search("lighthouse", k=1)[0].doc_id == only
+
+
+def test_pages_that_are_all_equal_teach_nothing(tmp_path: Path) -> None:
+    settings = fingerpost.Settings.model_validate({"route": {"full_below": 0, "leaf_chunks": 16}})
+    with (tmp_path / "same.jsonl").open("w") as file:
+        for at in range(TOPICS):
+            file.write(
+                json.dumps({"_id": f"m{at}", "title": "Same", "text": "The same on every page."}) + "\n"
+            )
+    with fingerpost.compile(tmp_path / "same.jsonl", to=tmp_path / "kb", settings=settings) as index:
+        report = index.learn(pairs(TAUGHT))
+        assert report.notes[-1] == "nothing was changed"
+        assert len({span.text for span in index.search("what is on every page")}) == 1
+
+
+def test_contradictions_teach_nothing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    with fingerpost.compile(corpus(tmp_path), to=tmp_path / "kb") as index:
+        given = [Pair(pair.query, f"m{rng.integers(TOPICS)}") for pair in pairs(TAUGHT) for _ in range(3)]
+        report = index.learn(given)
+        assert "no better than the untrained sum" in " ".join(report.notes)
         assert index.status()["fusion"] == "untrained"
 
 

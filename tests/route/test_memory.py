@@ -101,6 +101,15 @@ def test_shuffled_pairs_are_refused_aloud() -> None:
     assert "refused" in learned.notes[-1]
 
 
+def test_questions_that_are_all_alike_are_refused() -> None:
+    """None can be held out, so nothing can be judged."""
+    vectors, _ = world()
+    alike = pairs(np.tile(vectors[:1], (40, 1)), np.arange(40), keys(vectors)[np.arange(40)])
+    learned, verdict = gate.train(vectors, keys(vectors), alike)
+    assert verdict.chosen is None
+    assert "refused" in learned.notes[-1]
+
+
 def test_generated_pairs_that_lie_do_not_hurt_gold_ones() -> None:
     vectors, given = world()
     lies = np.random.default_rng(0).permutation(given.doc)

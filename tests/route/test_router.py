@@ -9,7 +9,7 @@ import pytest
 from tests.route.test_address import cloud
 
 from fingerpost.config import RouteSettings
-from fingerpost.errors import FingerpostError, FingerprintError, InputError, ModelError
+from fingerpost.errors import FingerpostError, InputError, ModelError
 from fingerpost.route import address, statistics
 from fingerpost.route.router import Calibration, Router, softmax
 
@@ -164,10 +164,16 @@ def test_every_truncation_and_many_flips_are_named_errors(router: Router) -> Non
             continue
 
 
-def test_another_corpus_is_refused(router: Router) -> None:
-    router.fits(n_leaves=router.n_leaves, dim=32)
-    with pytest.raises(FingerprintError, match="router knows"):
-        router.fits(n_leaves=3, dim=32)
+def test_a_router_of_another_corpus_does_not_fit(
+    router: Router, laid: tuple[np.ndarray, address.Addresses]
+) -> None:
+    offsets = laid[1].leaf_offsets
+    assert router.misfit(offsets, 32) == ""
+    assert "router knows" in router.misfit(offsets[:4], 32)
+    assert "router knows" in router.misfit(offsets, 16)
+    moved = offsets.copy()
+    moved[1] += 1
+    assert router.misfit(moved, 32) == f"the router counts other chunks in 2 of {router.n_leaves} leaves"
 
 
 def test_refolded_keeps_what_was_learned(laid: tuple[np.ndarray, address.Addresses], router: Router) -> None:

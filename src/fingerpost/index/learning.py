@@ -103,6 +103,12 @@ def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: P
             f"none of the {len(pairs):,} pairs names a document of this index",
             cure="check the ids with `fingerpost search --json`, or compile the documents first",
         )
+    if gone > len(usable):
+        raise InputError(
+            "E_PAIRS",
+            f"{gone:,} of {gone + len(usable):,} pairs name documents that are not in this index",
+            cure="check the ids with `fingerpost search --json`, or leave these pairs out",
+        )
     texts = list(dict.fromkeys(text for text, _ in usable))
     place = {text: at for at, text in enumerate(texts)}
     asked = []

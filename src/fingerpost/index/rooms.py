@@ -8,6 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fingerpost.config import Settings
 from fingerpost.errors import FingerprintError
 from fingerpost.index.lagging import Lagging
@@ -51,6 +54,16 @@ class Shelf(Protocol):
         """Its number."""
         ...
 
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def leaf_offsets(self) -> NDArray[np.int64]:
+        """Where the leaves of its sorted rows begin and end: [L + 1]."""
+        ...
+
     def artifact(self, name: str) -> bytes | None:
         """The bytes of an artifact, or None."""
         ...
@@ -58,13 +71,16 @@ class Shelf(Protocol):
 
 @dataclass(frozen=True)
 class Epoch:
-    """What was computed or learned for one generation: the router, who ranks, leaf descriptors."""
+    """What was computed or learned for one generation: the router, who ranks, leaf descriptors. A router that
+    was not made for the generation's leaves is left out, and ``unfit`` says so.
+    """
 
     router: Router | None = None
     judges: Judges = field(default_factory=Judges)
     addresses: list[dict[str, object]] = field(default_factory=list)
 
     stranger: bool = False
+    unfit: str = ""
 
     def for_query(self, encoded: EncodedQuery | None) -> Epoch:
         """The epoch as far as it may be believed for a query: without what was learned where the query is
@@ -90,7 +106,9 @@ class Epoch:
             forest=forest,
             plan=read(PLAN, plan.Chooser.from_bytes) or (plan.NEVER if forest else plan.DEFAULT),
         )
-        return cls(read(ROUTER, Router.from_bytes), judges, read(ADDRESSES, describe.from_json) or [])
+        router, addresses = read(ROUTER, Router.from_bytes), read(ADDRESSES, describe.from_json) or []
+        unfit = router.misfit(snapshot.leaf_offsets, snapshot.dim) if router else ""
+        return cls(None if unfit else router, judges, addresses, unfit=unfit)
 
 
 @dataclass

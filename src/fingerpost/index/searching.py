@@ -243,7 +243,9 @@ def plan_for(
     if isinstance(snapshot, Isolated):
         return Plan(legs=("lexical", "dense"), reason="full search: strict isolation")
     if epoch.router is None:
-        return Plan(legs=("lexical", "dense"), reason="full search: nothing is folded yet")
+        return Plan(
+            legs=("lexical", "dense"), reason=f"full search: {epoch.unfit or 'nothing is folded yet'}"
+        )
     off = rooms.audit.verdict(rooms.settings.route.recall)
     if off:
         return Plan(legs=("lexical", "dense"), reason=f"full search: {off}")

@@ -99,7 +99,10 @@ def choose(
 ) -> Verdict:
     """Try penalties on splits by document and by query; gold queries judge, generated ones only train."""
     splits = [_Split.make(vectors, docs, given, seed + n) for n in range(2 if len(given.query) < FEW else 1)]
+    splits = [split for split in splits if len(split.train.query) and len(split.held.query)]
     rate = unseen_rate(given.only(given.gold) if given.gold.any() else given)
+    if not splits:  # all questions are alike: none can be held out
+        return Verdict(Trial(Memory.identity(vectors.shape[1]).penalty, 0.0, 0.0), (), None, rate)
     search = _Search(
         (vectors, docs), splits, mix=min(max(rate, 0.02), 0.98), seed=seed, tell=progress or _silent
     )

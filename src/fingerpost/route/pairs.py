@@ -14,6 +14,8 @@ from fingerpost.route.kmeans import F32, I64
 
 LEAST = 20
 """Fewer pairs than this teach nothing that could be checked."""
+QUESTIONS = 5
+"""So many different questions are needed to hold one in five out."""
 CLAIM = 0.3
 """A document claimed by a larger share of all queries is taken for poison."""
 ALIKE = 0.95
@@ -65,8 +67,8 @@ def pairs(
 def checked(given: Pairs, known: I64) -> tuple[Pairs, tuple[str, ...]]:
     """The usable pairs and what was left out, in words. ``known``: the index's document keys.
 
-    Raises InputError E_PAIRS: NaN, weights out of range, too few pairs, most documents unknown, or one
-    document claimed by a third of all queries (a poisoned log, or a broken join).
+    Raises InputError E_PAIRS: NaN, weights out of range, too few pairs, most documents unknown, all pairs of
+    one document, or one document claimed by a third of all queries (a poisoned log, or a broken join).
     """
     finite = np.isfinite(given.queries).all() and np.isfinite(given.weight).all()
     if not finite or (given.weight < 0).any():
@@ -140,6 +142,16 @@ def _unique(given: Pairs) -> Pairs:
 def _unpoisoned(given: Pairs) -> None:
     documents, counts = np.unique(given.doc, return_counts=True)
     queries = len(np.unique(given.query))
+    if queries < QUESTIONS:
+        raise _bad(
+            f"{len(given.query)} pairs ask only {queries} different questions, {QUESTIONS} needed",
+            "give pairs of more questions",
+        )
+    if len(documents) < 2:
+        raise _bad(
+            f"all {queries} queries ask for the same document: there is nothing to tell it from",
+            "give pairs of several documents",
+        )
     if len(documents) > 3 and counts.max() > CLAIM * queries:
         raise _bad(
             f"document {documents[counts.argmax()]} is claimed by {counts.max()} of {queries} queries",

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.config import RouteSettings
-from fingerpost.errors import FingerprintError, InputError
+from fingerpost.errors import InputError
 from fingerpost.records import Address, Plan
 from fingerpost.route import statistics
 from fingerpost.route.kmeans import F32, I64
@@ -167,15 +167,19 @@ class Router:
         head = Head(self.head.weights, bias, matrix, self.head.trained)
         return replace(fresh, head=head, calibration=self.calibration)
 
-    def fits(self, *, n_leaves: int, dim: int) -> None:
-        """Raise FingerprintError unless this router was made for that many leaves and dimensions."""
-        own = (self.n_leaves, self.statistics.sums.shape[1])
-        if own != (n_leaves, dim):
-            raise FingerprintError(
-                "E_FINGERPRINT",
-                f"the router knows {own[0]} leaves of {own[1]} dimensions, the index has {n_leaves} of {dim}",
-                cure="train this index's own router with `fingerpost learn`, or roll back",
+    def misfit(self, leaf_offsets: NDArray[np.integer], dim: int) -> str:
+        """Why this router was not made for leaves at ``leaf_offsets`` [L + 1] of ``dim`` dimensions, or "".
+
+        A router of another corpus or epoch, even one with as many leaves, counts other chunks in them.
+        """
+        own, sizes = self.statistics, np.diff(leaf_offsets)
+        if own.sums.shape != (len(sizes), dim):
+            leaves, wide = own.sums.shape
+            return (
+                f"the router knows {leaves} leaves of {wide} dimensions, the index has {len(sizes)} of {dim}"
             )
+        differ = int((own.counts != sizes).sum())
+        return f"the router counts other chunks in {differ} of {len(sizes)} leaves" if differ else ""
 
     def to_bytes(self) -> bytes:
         """The router as a safetensors artifact (large arrays in float16)."""

@@ -53,6 +53,16 @@ class Desk:
         manifest = self._state.generation.manifest
         return manifest.seq == self._state.live.seq and bool(len(self._state.generation.keys))
 
+    @property
+    def dim(self) -> int:
+        """Length of a vector; 0 without a model."""
+        return self._state.dim
+
+    @property
+    def leaf_offsets(self) -> NDArray[np.int64]:
+        """Where the leaves of the generation's sorted rows begin and end: [L + 1]."""
+        return self._state.generation.leaf_offsets
+
     def artifact(self, name: str) -> bytes | None:
         """An artifact of the generation; None when there is none of that name."""
         return self._state.generation.artifact(name)
