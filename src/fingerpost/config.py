@@ -65,6 +65,18 @@ class CompileSettings(Section):
     context: Annotated[bool, Field(description="put title › headings before each chunk in the indexes")] = (
         True
     )
+    situate: Annotated[
+        bool,
+        Field(
+            description="let the language model ([llm]) write a sentence on where each chunk stands in its "
+            "document, and put that before the chunk in the indexes too"
+        ),
+    ] = False
+    situate_tokens: Annotated[int, Field(ge=8, le=128, description="most word pieces of that sentence")] = 48
+    situate_budget: Annotated[
+        int,
+        Field(ge=0, description="most input tokens a run may send for it; more is refused before the first"),
+    ] = 5_000_000
     max_file_mb: Annotated[int, Field(ge=1, le=4096, description="larger files are left out, MB")] = 64
     parser_seconds: Annotated[int, Field(ge=1, le=3600, description="time limit for reading one file")] = 30
     parser_memory_mb: Annotated[

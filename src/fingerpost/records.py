@@ -65,7 +65,9 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a document. ``heading`` is its path in the outline, outermost first."""
+    """A piece of a document. ``heading`` is its path in the outline, outermost first; ``about`` a sentence on
+    where it stands, written by a language model where one was asked: indexed, and kept out of the evidence.
+    """
 
     chunk_id: str
     doc_id: str
@@ -75,6 +77,7 @@ class Chunk:
     text: str
     title: str = ""
     heading: tuple[str, ...] = ()
+    about: str = ""
 
     @property
     def context(self) -> str:
@@ -84,11 +87,16 @@ class Chunk:
 
     @property
     def passage(self) -> str:
-        """What is embedded and lexically indexed: the context, a line break, the text.
+        """What is embedded and lexically indexed: the context, the sentence about it, the text, a line each.
 
         >>> Chunk("c", "d", 0, 0, 4, "Wait", title="queue.py", heading=("Queue", "get")).passage
         'queue.py › Queue › get\\nWait'
         """
+        return "\n".join(part for part in (self.context, self.about, self.text) if part)
+
+    @property
+    def own(self) -> str:
+        """The passage as far as the document says it itself: where names and codes are looked up."""
         return f"{self.context}\n{self.text}" if self.context else self.text
 
 

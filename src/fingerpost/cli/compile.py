@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fingerpost.cli import options, reports, sources
+from fingerpost.cli import options, output, reports, sources
 
 
 def compile(
@@ -34,7 +34,7 @@ def compile(
     settings = options.settings(config)
     with (
         progress.bars() as draw,
-        fingerpost.compile(*inputs, to=to, settings=settings, progress=draw) as index,
+        fingerpost.compile(*inputs, to=to, settings=settings, progress=draw, announce=output.note) as index,
     ):
         report = index.report
     reports.finish(report, as_json=as_json, then=f'fingerpost search --at {to} "…"')

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fingerpost.cli import options, reports, sources
+from fingerpost.cli import options, output, reports, sources
 
 
 def update(
@@ -23,5 +23,5 @@ def update(
 
     inputs = sources.expand(path, gone=True)
     with fingerpost.open(at, write=True, settings=options.settings(config)) as index:
-        report = index.update(*inputs)
+        report = index.update(*inputs, announce=output.note)
     reports.finish(report, as_json=as_json)

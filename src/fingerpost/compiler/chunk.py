@@ -48,13 +48,23 @@ def split(
     labels = _Labels(document.title, counter, options)
     spans: list[Part] = []
     for part in _merged(_parts(document), tokens, options, labels):
-        limit = options.chunk_tokens - MARKS - labels.size(part.path)
+        limit = _room(options) - labels.size(part.path)
         lines = document.media_type.startswith("text/x-") and document.media_type != "text/x-rst"
         spans += [
             Part(start, end, part.path)
             for start, end in balanced(text, part.start, part.end, tokens=tokens, limit=limit, lines=lines)
         ]
     return _named(document, spans, labels)
+
+
+def about_pieces(options: CompileSettings) -> int:
+    """Word pieces kept free for the sentence of a language model; 0 where none is asked."""
+    return min(options.situate_tokens, options.chunk_tokens // 4) if options.situate else 0
+
+
+def _room(options: CompileSettings) -> int:
+    """Word pieces for title, headings and text."""
+    return options.chunk_tokens - MARKS - about_pieces(options)
 
 
 class _Labels:
@@ -139,7 +149,7 @@ def _merged(parts: list[Part], tokens: Counter, options: CompileSettings, labels
     merged: list[Part] = []
     for part in parts:
         if merged and (path := _joint(merged[-1], part, tokens, options)) is not None:
-            room = options.chunk_tokens - MARKS - labels.size(path)
+            room = _room(options) - labels.size(path)
             last = merged[-1]
             leads = tokens.between(last.start, last.end) < options.min_chunk_tokens and path == part.path
             if leads or tokens.between(last.start, part.end) <= room:

@@ -19,6 +19,7 @@ from fingerpost.compiler import chunk, pairs, prepare, read
 from fingerpost.errors import InputError
 from fingerpost.index.lagging import Write
 from fingerpost.index.rooms import ADDRESSES, CODEC, LEARNED, MEMORY, ROUTER, SOURCES, Progress, Rooms
+from fingerpost.index.situating import Announce, situating, unsaid
 from fingerpost.models.encoder import Encoded
 from fingerpost.records import Chunk, Document, Pair, Rejection
 from fingerpost.rerank.codec import Codec
@@ -58,15 +59,29 @@ class Ingested:
     roots: Mapping[str, str] = field(default_factory=dict)
 
 
-def ingest(rooms: Rooms, paths: Iterable[str | Path], progress: Progress) -> Ingested:
-    """Read the sources into the ledger, in batches that are each one transaction."""
+def ingest(
+    rooms: Rooms, paths: Sequence[str | Path], progress: Progress, announce: Announce = unsaid
+) -> Ingested:
+    """Read the sources into the ledger, in batches that are each one transaction; one document at a time
+    where a language model situates its chunks. What that will cost is announced first.
+    """
     done = Ingested()
-    items = read.sources(paths, rooms.settings, known_roots=roots_of(rooms))
-    for batch in _batches(_chunked(rooms, items, done)):
-        put(rooms, batch, done)
-        progress("read", len(done.doc_ids), None)
-        done.began = monotonic()
-    done.notes, done.roots = items.notes, items.roots
+
+    def sources() -> read.Sources:
+        return read.sources(paths, rooms.settings, known_roots=roots_of(rooms))
+
+    with situating(rooms, lambda: _chunked(rooms, sources(), Ingested()), progress, announce) as run:
+        items = sources()
+        cut = _chunked(rooms, items, done)
+        if run is not None:
+            cut = ((document, run.chunks(document, chunks)) for document, chunks in cut)
+        for batch in _batches(cut, documents=BATCH_DOCUMENTS if run is None else 1):
+            put(rooms, batch, done)
+            progress("read", len(done.doc_ids), None)
+            done.began = monotonic()
+            if run is not None:
+                run.written()
+        done.notes, done.roots = (*items.notes, *(run.notes() if run else ())), items.roots
     return done
 
 
@@ -164,14 +179,14 @@ def _chunked(
 
 
 def _batches(
-    items: Iterable[tuple[Document, list[Chunk]]],
+    items: Iterable[tuple[Document, list[Chunk]]], *, documents: int
 ) -> Iterator[list[tuple[Document, list[Chunk]]]]:
     batch: list[tuple[Document, list[Chunk]]] = []
     chunks = 0
     for item in items:
         batch.append(item)
         chunks += len(item[1])
-        if len(batch) >= BATCH_DOCUMENTS or chunks >= BATCH_CHUNKS:
+        if len(batch) >= documents or chunks >= BATCH_CHUNKS:
             yield batch
             batch, chunks = [], 0
     if batch:

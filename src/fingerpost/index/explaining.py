@@ -81,7 +81,7 @@ def _result(found: Found, at: int) -> Explanation:
     return Explanation(
         f"{at + 1}. {chunk.doc_id}:{chunk.start}-{chunk.end}",
         f"{found.scores[at]:.3f}",
-        chunk.context,
+        " · ".join(part for part in (chunk.context, chunk.about) if part),
         (
             Explanation("legs", children=ranks),
             Explanation("factors", "", "they add up to the score", factors),

@@ -35,6 +35,7 @@ from fingerpost.index import (
 )
 from fingerpost.index.rooms import NO_MODEL, SOURCES, Progress, Rooms, silent
 from fingerpost.index.searching import Request
+from fingerpost.index.situating import Announce, unsaid
 from fingerpost.index.spans import spans_of
 from fingerpost.models.encoder import load_encoder
 from fingerpost.observe.trace import Recorder
@@ -111,9 +112,11 @@ class Index:
         """Where the router sends a query, and why."""
         return explaining.route(self._rooms, Request(query, (), principals))
 
-    def update(self, *paths: str | Path, progress: Progress = silent) -> Report:
-        """Take in new and changed files, drop what disappeared; searchable when this returns."""
-        return updating.update(self._rooms, paths, progress)
+    def update(self, *paths: str | Path, progress: Progress = silent, announce: Announce = unsaid) -> Report:
+        """Take in new and changed files, drop what disappeared; searchable when this returns. ``announce`` is
+        told what a language model will cost, where one situates chunks, before it is asked.
+        """
+        return updating.update(self._rooms, paths, progress, announce)
 
     def delete(self, *doc_ids: str) -> Report:
         """Delete documents; gone from every leg when this returns. NotFoundError when none is there."""
@@ -276,13 +279,18 @@ class Index:
 
 
 def compile(
-    *sources: str | Path, to: str | Path, settings: Settings | None = None, progress: Progress = silent
+    *sources: str | Path,
+    to: str | Path,
+    settings: Settings | None = None,
+    progress: Progress = silent,
+    announce: Announce = unsaid,
 ) -> Index:
     """Read, mask, chunk and index ``sources`` into the folder ``to``; goes on where it was interrupted.
 
     Over an index that is there already it changes only what changed: untouched text keeps its chunk ids and
     vectors, and documents that disappeared from ``sources`` go. ``index.report`` says what was done and what
-    was left out.
+    was left out. ``announce`` is told what a language model will cost, where one situates chunks
+    (``compile.situate``), before it is asked.
     """
     if not sources:
         raise UsageError("E_USAGE", "nothing to compile", cure="name a folder, a file or a pattern")
@@ -290,7 +298,7 @@ def compile(
     try:
         index = Index(rooms)
         new = rooms.store.desk.artifact(SOURCES) is None
-        done = building.ingest(rooms, sources, progress)
+        done = building.ingest(rooms, sources, progress, announce)
         gone = updating.drop_vanished(rooms, [str(source) for source in sources], done)
         if new:  # the first build is no change that anybody waits for
             building.encode(rooms, progress)

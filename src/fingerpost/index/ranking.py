@@ -175,7 +175,7 @@ def reading(snapshot: Snapshot, asked: Asked, candidates: Candidates, *, count: 
     passages: list[Passage | None] = [None] * len(keys)
     chunks = dict(zip(keys[first].tolist(), snapshot.chunks(keys[first]), strict=True))
     for at, chunk in zip(first.tolist(), chunks.values(), strict=True):
-        passages[at] = Passage(analyze(chunk.text), analyze(chunk.context), chunk.passage)
+        passages[at] = Passage(analyze(chunk.text), analyze(chunk.context), chunk.own)
     idf = dict(zip(asked.query.terms, snapshot.idf(asked.query.terms).tolist(), strict=True))
     return Reading(passages, idf, chunks, matches.table(matches.ask(asked.query, idf), passages))
 

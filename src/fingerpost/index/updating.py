@@ -11,15 +11,18 @@ from fingerpost.index import building
 from fingerpost.index.building import Ingested
 from fingerpost.index.lagging import Write
 from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.situating import Announce, unsaid
 from fingerpost.index.vanishing import Reread, lost_sources, vanished
 from fingerpost.records import Report
 
 
-def update(rooms: Rooms, paths: Sequence[str | Path], progress: Progress) -> Report:
+def update(
+    rooms: Rooms, paths: Sequence[str | Path], progress: Progress, announce: Announce = unsaid
+) -> Report:
     """Read ``paths`` again: searchable in every leg when this returns. Folds when the tail has grown long."""
     given = [str(path) for path in paths]
     lost = lost_sources(rooms, [path for path in given if not os.path.lexists(path)])
-    done = building.ingest(rooms, [path for path in given if path not in lost], progress)
+    done = building.ingest(rooms, [path for path in given if path not in lost], progress, announce)
     gone = drop_vanished(rooms, given, done)
     many = rooms.store.desk.n_fresh >= rooms.settings.store.fold_after
     finish(rooms, done, progress, look=not many)

@@ -25,6 +25,33 @@ def passage(chunk: Chunk, *, context: bool = True) -> str:
     return chunk.passage if context else chunk.text
 
 
+def named(chunk: Chunk, *, context: bool = True) -> str:
+    """Where the codes of a chunk are looked up: what a model wrote about it names none of them."""
+    return chunk.own if context else chunk.text
+
+
+def place(chunk: Chunk) -> str:
+    """Heading path, and the sentence about the chunk where there is one, as they are written down.
+
+    >>> place(Chunk("c", "d", 0, 0, 4, "text", heading=("Install",)))
+    '["Install"]'
+    """
+    path = list(chunk.heading)
+    return dump({"about": chunk.about, "path": path} if chunk.about else path)
+
+
+def read_place(text: str) -> tuple[tuple[str, ...], str]:
+    """The inverse of ``place``.
+
+    >>> read_place(place(Chunk("c", "d", 0, 0, 4, "text", heading=("Install",), about="On Linux.")))
+    (('Install',), 'On Linux.')
+    """
+    found = json.loads(text)
+    if isinstance(found, dict):
+        return tuple(found["path"]), str(found["about"])
+    return tuple(found), ""
+
+
 def dump_labels(labels: Labels) -> str | None:
     """Labels as they are written down: sorted, each once.
 
@@ -55,7 +82,10 @@ def content_digest(document: Document, chunks: Sequence[Chunk]) -> bytes:
     """What decides whether a document put again is unchanged: everything it says and how it was cut (who may
     read it is compared apart).
     """
-    cut = [[c.chunk_id, c.ordinal, c.start, c.end, c.title, list(c.heading)] for c in chunks]
+    cut = [
+        [c.chunk_id, c.ordinal, c.start, c.end, c.title, list(c.heading), *([c.about] if c.about else [])]
+        for c in chunks
+    ]
     return digest(
         document.doc_id,
         document.text,

@@ -84,6 +84,15 @@ class Desk:
             for version in versions:
                 yield version.doc_id, json.loads(version.metadata), tuple(json.loads(version.flags))
 
+    def chunks_of(self, doc_id: str) -> list[Chunk]:
+        """The chunks of a standing document, in reading order; none where there is no such document."""
+        with self._state.lock:
+            version = self._state.ledger.live(doc_id)
+            if version is None:
+                return []
+            first, count = version.first_chunk, version.chunk_count
+            return self._state.ledger.chunks(range(first, first + count))
+
     def replaced(self) -> dict[int, int | None]:
         """Document versions that ended since the generation, oldest first, each with its successor."""
         with self._state.lock:

@@ -138,8 +138,10 @@ class State:
 
     def terms(self, keys: Sequence[int]) -> tuple[list[list[str]], list[list[str]]]:
         """Body terms and codes of chunks, as both lexical legs index them."""
-        passages = [codec.passage(chunk, context=self.context) for chunk in self.ledger.chunks(keys)]
-        return [analyze(text) for text in passages], [codes(text) for text in passages]
+        chunks = self.ledger.chunks(keys)
+        passages = [codec.passage(chunk, context=self.context) for chunk in chunks]
+        own = [codec.named(chunk, context=self.context) for chunk in chunks]
+        return [analyze(text) for text in passages], [codes(text) for text in own]
 
     def vectors(self, keys: NDArray[np.int64]) -> NDArray[np.float16]:
         """float16 [n, d] of standing chunks, from the base or the tail. Raises where one is missing."""

@@ -236,6 +236,6 @@ class Writer:
 
 def _chunk_row(key: int, doc: int, chunk: Chunk, title: str, passage: bytes) -> tuple[Field, ...]:
     shown = None if chunk.title == title else chunk.title
-    heading = codec.dump(list(chunk.heading))
-    row = (key, chunk.chunk_id, doc, chunk.ordinal, chunk.start, chunk.end, shown, heading, passage)
+    place = codec.place(chunk)
+    row = (key, chunk.chunk_id, doc, chunk.ordinal, chunk.start, chunk.end, shown, place, passage)
     return (*row, digest(*row))
