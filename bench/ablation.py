@@ -93,7 +93,9 @@ def judges(**changed: Any) -> Off:
 def unbalanced(stack: ExitStack) -> None:
     """Fixed weights, whatever the legs are sure of."""
     fixed = {**fuse.BALANCED_WEIGHTS, "dense": 0.5}
-    stack.enter_context(patch.object(fuse, "balanced", lambda scores: fuse.standardised(scores, fixed)))
+    stack.enter_context(
+        patch.object(fuse, "balanced", lambda scores, *_, **__: fuse.standardised(scores, fixed))
+    )
 
 
 def unlifted(stack: ExitStack) -> None:

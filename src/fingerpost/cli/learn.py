@@ -16,6 +16,9 @@ def learn(
         typer.Option("--pairs", help="a BEIR folder (its training split) or JSON Lines of query and doc_id"),
     ] = None,
     log: Annotated[bool, typer.Option("--log", help="learn from the clicks of the query log")] = False,
+    generate: Annotated[
+        int, typer.Option("--generate", help="no pairs yet? weigh the legs by this many made-up questions")
+    ] = 0,
     at: options.At = options.DEFAULT_AT,
     config: options.Config = None,
     as_json: options.Json = False,
@@ -29,9 +32,12 @@ def learn(
     from fingerpost.cli import progress
     from fingerpost.errors import UsageError
 
-    if (pairs is None) != log:
-        message = "--pairs and --log are not mixed" if log else "no pairs to learn from"
-        raise UsageError("E_USAGE", message, cure="name a folder or file with --pairs, or use --log")
+    named = (pairs is not None) + log + bool(generate)
+    if named != 1:
+        message = "--pairs, --log and --generate are not mixed" if named else "no pairs to learn from"
+        cure = "name a folder or file with --pairs, or use --log or --generate 1000"
+        raise UsageError("E_USAGE", message, cure=cure)
     with fingerpost.open(at, write=True, settings=options.settings(config)) as index, progress.bars() as draw:
-        report = index.learn(index.clicks() if pairs is None else pairs, progress=draw)
+        given = index.clicks() if log else pairs
+        report = index.learn(given, generate=generate, progress=draw)
     reports.finish(report, as_json=as_json)

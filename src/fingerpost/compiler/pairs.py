@@ -19,7 +19,7 @@ WEIGHTS = {"title": 0.5, "heading": 0.4, "first_sentence": 0.2, "docstring": 0.6
 LIMITS = {"title": 1, "heading": 24, "first_sentence": 8, "docstring": 24, "faq": 16, "anchor": 16}
 MIN_WORDS, MAX_CHARACTERS = 2, 300
 _WORD = re.compile(r"\w{2,}")
-_DOCSTRING = re.compile(r"[rRuU]?(?:\"\"\"|''')[ \t]*\n?[ \t]*([^\n\"']{8,300})")
+DOCSTRING = re.compile(r"[rRuU]?(?:\"\"\"|''')[ \t]*\n?[ \t]*([^\n\"']{8,300})")
 _SIGNATURE_END = re.compile(r":[ \t]*(?:#[^\n]*)?\n\s*")
 _DULL_WORDS = "here this link click more read see page top back edit source index home next previous"
 _DULL = frozenset(_DULL_WORDS.split())
@@ -111,7 +111,7 @@ def _docstrings(document: Document, chunks: Sequence[Chunk]) -> Iterator[Pair]:
         if section.kind != "symbol" or not starts:
             continue
         end = _SIGNATURE_END.search(document.text, section.start, min(section.end, section.start + 2_000))
-        found = _DOCSTRING.match(document.text, end.end()) if end else None
+        found = DOCSTRING.match(document.text, end.end()) if end else None
         if found:
             chunk = chunks[max(0, bisect_right(starts, section.start) - 1)]
             yield from _pair(found.group(1), document.doc_id, chunk.chunk_id, "docstring")

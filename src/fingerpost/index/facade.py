@@ -26,6 +26,7 @@ from fingerpost.index import (
     explaining,
     feedback,
     fidelity,
+    generated,
     learning,
     observing,
     searching,
@@ -130,8 +131,21 @@ class Index:
         notes = (f"{len(set(doc_ids)) - count} of them were not there",) if count < len(set(doc_ids)) else ()
         return Report({"deleted": float(count)}, (), notes, self._rooms.store.snapshot().generation)
 
-    def learn(self, pairs: str | Path | Iterable[Pair], *, progress: Progress = silent) -> Report:
-        """Train on pairs of queries and documents; what does not serve held-out queries changes nothing."""
+    def learn(
+        self,
+        pairs: str | Path | Iterable[Pair] | None = None,
+        *,
+        generate: int = 0,
+        progress: Progress = silent,
+    ) -> Report:
+        """Train on pairs of queries and documents; what does not serve held-out queries changes nothing.
+        Without any, ``generate`` questions made from the documents weigh the legs, marked as generated.
+        """
+        if (pairs is None) == (not generate):
+            message = "pairs and generate are not mixed" if generate else "no pairs to learn from"
+            raise UsageError("E_USAGE", message, cure="give pairs, or generate=1000")
+        if pairs is None:
+            return generated.learn(self._rooms, generate, progress)
         return learning.learn(self._rooms, pairs, progress)
 
     def feedback(self, query: str, doc_id: str, *, principals: Sequence[str] = ()) -> None:
@@ -246,7 +260,8 @@ class Index:
         found["router"] = (
             "none" if epoch.router is None else "trained" if epoch.router.trained else "untrained"
         )
-        found["fusion"] = "untrained" if epoch.judges.forest is None else "learned"
+        weighed = "weighed by generated questions" if epoch.judges.balance.questions else "untrained"
+        found["fusion"] = weighed if epoch.judges.forest is None else "learned"
         found["taught_documents"] = 0 if epoch.judges.memory is None else len(epoch.judges.memory.keys)
         fresh, chunks = int(found["fresh_chunks"]), int(found["chunks"])
         audit, target = self._rooms.audit, self._rooms.settings.route.recall

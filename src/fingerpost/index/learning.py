@@ -192,7 +192,8 @@ def _replay(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: M
     once, where = searching.route(rooms, snapshot, rooms.epoch(snapshot), asked)
     sight = searching.Sight(snapshot, where, None, memory)
     candidates = searching.gather(rooms, once, asked, sight).candidates
-    judges = Judges(rooms.epoch(snapshot).judges.codec)
+    standing = rooms.epoch(snapshot).judges
+    judges = Judges(standing.codec, balance=standing.balance)
     efforts = (planning.full(rooms.settings.rerank), ranking.SHORT, ranking.NONE)
     looks = (ranking.look_again(snapshot, asked, candidates, judges, effort=effort) for effort in efforts)
     rows, short, none = (ranking.feature_rows(snapshot, asked, look, memory) for look in looks)

@@ -67,14 +67,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Judges:
-    """Who ranks: the token codec, the docid memory and the forest, as far as an epoch has them, and the plan
-    that says when late interaction and reading are worth it.
+    """Who ranks: the token codec, the docid memory and the forest, as far as an epoch has them, the plan
+    that says when late interaction and reading are worth it, and the dials of the untrained sum.
     """
 
     codec: Codec | None = None
     memory: Memory | None = None
     forest: Forest | None = None
     plan: plan.Chooser = plan.DEFAULT
+    balance: fuse.Balance = fuse.BALANCED
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +115,23 @@ def look_again(
 ) -> Look:
     """Score the best candidates by the other legs by late interaction, and read the words of the first."""
     if effort == NONE:
-        return _glance(asked, candidates)
+        return _glance(asked, candidates, judges)
     scored = with_late(snapshot, asked.encoded, candidates, judges.codec, depth=effort.depth)
-    read = reading(snapshot, asked, scored, count=effort.read)
-    return Look(scored, read, fuse.balanced({**scored.scores, **_words(read)}))
+    first = _sum(judges, scored.scores).order(scored.keys)[: effort.read]
+    read = reading(snapshot, asked, scored, first)
+    return Look(scored, read, _sum(judges, legs_of(scored, read)))
 
 
-def _glance(asked: Asked, candidates: Candidates) -> Look:
+def _glance(asked: Asked, candidates: Candidates, judges: Judges) -> Look:
     """The look of a query that needs no second one: the legs' scores alone."""
     unread: list[Passage | None] = [None] * len(candidates.keys)
     words = matches.table(matches.ask(asked.query), unread)
-    return Look(candidates, Reading(unread, {}, {}, words), fuse.balanced(candidates.scores))
+    return Look(candidates, Reading(unread, {}, {}, words), _sum(judges, candidates.scores))
+
+
+def _sum(judges: Judges, legs: fuse.Legs) -> fuse.Fused:
+    """The untrained sum."""
+    return fuse.balanced(legs, judges.balance.weights, power=judges.balance.power)
 
 
 def rank(snapshot: Snapshot, asked: Asked, look: Look, judges: Judges) -> Ranked:
@@ -168,16 +175,20 @@ def with_late(
     return Candidates(candidates.keys, candidates.docs, {**candidates.scores, **scores})
 
 
-def reading(snapshot: Snapshot, asked: Asked, candidates: Candidates, *, count: int) -> Reading:
-    """The words of the ``count`` candidates that stand first so far."""
+def reading(snapshot: Snapshot, asked: Asked, candidates: Candidates, first: NDArray[np.intp]) -> Reading:
+    """The words of the candidates at the positions ``first``."""
     keys = candidates.keys
-    first = fuse.balanced(candidates.scores).order(keys)[:count]
     passages: list[Passage | None] = [None] * len(keys)
     chunks = dict(zip(keys[first].tolist(), snapshot.chunks(keys[first]), strict=True))
     for at, chunk in zip(first.tolist(), chunks.values(), strict=True):
         passages[at] = Passage(analyze(chunk.text), analyze(chunk.context), chunk.own)
     idf = dict(zip(asked.query.terms, snapshot.idf(asked.query.terms).tolist(), strict=True))
     return Reading(passages, idf, chunks, matches.table(matches.ask(asked.query, idf), passages))
+
+
+def legs_of(candidates: Candidates, read: Reading) -> Mapping[str, NDArray[np.floating]]:
+    """All that the untrained sum adds up."""
+    return {**candidates.scores, **_words(read)}
 
 
 def _words(read: Reading) -> dict[str, NDArray[np.float32]]:

@@ -19,6 +19,7 @@ from fingerpost.models.encoder import EncodedQuery, Encoder, load_encoder
 from fingerpost.rerank.codec import Codec
 from fingerpost.rerank.cross import CrossEncoder
 from fingerpost.rerank.forest import Forest
+from fingerpost.retrieve.fuse import BALANCED, Balance
 from fingerpost.route import describe, plan
 from fingerpost.route.drift import Audit
 from fingerpost.route.memory import Memory
@@ -28,8 +29,9 @@ from fingerpost.store.store import Store
 
 ROUTER, CODEC = "router.safetensors", "codec.safetensors"
 MEMORY, FOREST, PLAN = "memory.safetensors", "forest.safetensors", "plan.json"
+BALANCE = "balance.json"
 ADDRESSES, SOURCES = "addresses.json", "sources.json"
-LEARNED = (MEMORY, FOREST, PLAN)
+LEARNED = (MEMORY, FOREST, PLAN, BALANCE)
 """Artifacts that training made: they go on unchanged from fold to fold."""
 NO_MODEL = "none"
 
@@ -89,7 +91,8 @@ class Epoch:
         memory = self.judges.memory
         if encoded is None or memory is None or memory.knows(encoded.vector):
             return self
-        return replace(self, judges=Judges(self.judges.codec), stranger=True)
+        judges = Judges(self.judges.codec, balance=self.judges.balance)
+        return replace(self, judges=judges, stranger=True)
 
     @classmethod
     def of(cls, snapshot: Shelf) -> Epoch:
@@ -105,6 +108,7 @@ class Epoch:
             memory=read(MEMORY, Memory.from_bytes),
             forest=forest,
             plan=read(PLAN, plan.Chooser.from_bytes) or (plan.NEVER if forest else plan.DEFAULT),
+            balance=read(BALANCE, Balance.from_bytes) or BALANCED,
         )
         router, addresses = read(ROUTER, Router.from_bytes), read(ADDRESSES, describe.from_json) or []
         unfit = router.misfit(snapshot.leaf_offsets, snapshot.dim) if router else ""

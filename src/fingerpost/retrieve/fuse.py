@@ -13,11 +13,14 @@ candidate at all, or gave all the same score, says nothing and changes nothing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fingerpost.errors import ModelError
 
 Array = NDArray[np.float64]
 Legs = Mapping[str, NDArray[np.floating]]
@@ -37,6 +40,44 @@ SURE_COSINE = 0.6  # a best cosine at which the default encoder is right about a
 SURE_POWER = 8
 SURE_MOST = 3.0
 STANDS_OUT = 5.0  # deviations by which BM25's best is usually ahead of its mean
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The dials of ``balanced``: ``weights`` by leg, and how sharply the dense leg's follows its best cosine.
+    ``questions``: how many questions made from the corpus chose them; 0 for those that ship.
+    """
+
+    weights: Mapping[str, float]
+    power: float = SURE_POWER
+    questions: int = 0
+
+    def to_bytes(self) -> bytes:
+        """The artifact: JSON that a person can read.
+
+        >>> Balance.from_bytes(Balance({"dense": 2.0}, 4.0, 500).to_bytes())
+        Balance(weights={'dense': 2.0}, power=4.0, questions=500)
+        """
+        facts = {"weights": dict(self.weights), "power": self.power, "questions": self.questions}
+        return json.dumps({"kind": "balance", **facts}).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Balance:
+        """Read what ``to_bytes`` wrote. Raises ModelError E_MODEL on anything else."""
+        try:
+            found = json.loads(data)
+            weights = {str(leg): float(weight) for leg, weight in found["weights"].items()}
+            balance = cls(weights, float(found["power"]), int(found["questions"]))
+            if not all(np.isfinite(weight) and weight >= 0 for weight in (*weights.values(), balance.power)):
+                raise ValueError("a weight is negative or not finite")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(
+                "E_MODEL", f"balance.json is no balance: {error}", cure="run `fingerpost learn` again"
+            ) from error
+        return balance
+
+
+BALANCED = Balance(BALANCED_WEIGHTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +106,15 @@ def standardised(legs: Legs, weights: Mapping[str, float] = DEFAULT_WEIGHTS) -> 
     return _weighted(legs, weights, standard)
 
 
-def balanced(legs: Legs, weights: Mapping[str, float] = BALANCED_WEIGHTS) -> Fused:
+def balanced(
+    legs: Legs, weights: Mapping[str, float] = BALANCED_WEIGHTS, *, power: float = SURE_POWER
+) -> Fused:
     """The untrained default: ``standardised``, with weights that follow how sure the legs are of the query.
 
     Standard scores forget whether a leg's best hit is a good one. The dense leg's best cosine tells: its
-    weight is multiplied by (best / 0.6)^8, at most 3. BM25's weight is multiplied by how far its best hit
-    is ahead of its mean, in fifths of five deviations. So a query in words that no passage uses goes by
-    meaning, one that names a rare term by the term.
+    weight is multiplied by (best / 0.6)^``power``, at most 3. BM25's weight is multiplied by how far its
+    best hit is ahead of its mean, in fifths of five deviations. So a query in words that no passage uses goes
+    by meaning, one that names a rare term by the term.
 
     >>> legs = {"lexical": np.array([2.0, 1.0]), "dense": np.array([0.3, 0.6])}
     >>> {leg: round(weight, 2) for leg, weight in balanced(legs).weights.items()}
@@ -79,9 +122,9 @@ def balanced(legs: Legs, weights: Mapping[str, float] = BALANCED_WEIGHTS) -> Fus
     """
     scaled = dict(weights)
     if "dense" in legs and "dense" in scaled:
-        scaled["dense"] *= _dense_surety(legs["dense"])
+        scaled["dense"] *= dense_surety(legs["dense"], power)
     if "lexical" in legs and "lexical" in scaled:
-        scaled["lexical"] *= _lexical_surety(legs["lexical"])
+        scaled["lexical"] *= lexical_surety(legs["lexical"])
     return _weighted(legs, scaled, standard)
 
 
@@ -123,13 +166,23 @@ def stretched(scores: NDArray[np.floating]) -> Array:
     return (filled - filled.min()) / spread if _tells_apart(filled, spread) else np.zeros(len(scores))
 
 
-def _dense_surety(scores: NDArray[np.floating]) -> float:
+def dense_surety(scores: NDArray[np.floating], power: float = SURE_POWER) -> float:
+    """What the dense leg's weight is multiplied by for a query.
+
+    >>> dense_surety(np.array([0.3, 0.6]))
+    1.0
+    """
     known = scores[np.isfinite(scores)]
     best = float(known.max(initial=0.0)) / SURE_COSINE
-    return min(best**SURE_POWER, SURE_MOST)
+    return float(min(best**power, SURE_MOST))
 
 
-def _lexical_surety(scores: NDArray[np.floating]) -> float:
+def lexical_surety(scores: NDArray[np.floating]) -> float:
+    """What BM25's weight is multiplied by for a query.
+
+    >>> lexical_surety(np.array([2.0, 1.0]))
+    0.2
+    """
     known = np.asarray(scores[np.isfinite(scores)], np.float64)
     if not len(known) or not _tells_apart(known, known.std()):
         return 1.0

@@ -54,18 +54,18 @@ def lexical(view: View, query: Query, *, k: int, base: Mask | None, tail: Mask) 
     if held is not None and for_base:
         keys, scores = _base(view, held, for_base, k=k, mask=base)
     if for_tail:
-        fresh, fresh_scores = view.tail.lexical(for_tail, _averages(view), tail)
+        fresh, fresh_scores = view.tail.lexical(for_tail, averages(view), tail)
         keys = np.concatenate([keys, view.tail.keys[fresh]])
         scores = np.concatenate([scores, fresh_scores])
     return best(keys, scores, k)
 
 
-def idf(view: View, terms: Sequence[str]) -> Scores:
-    """See Snapshot.idf."""
+def idf(view: View, terms: Sequence[str], *, field: str = bm25.BODY) -> Scores:
+    """See Snapshot.idf; ``field`` as in ``bm25.FIELDS``."""
     held, tail = view.generation.lexical, view.tail
     count = (held.statistics[bm25.BODY].documents if held else 0) + int(tail.alive.sum())
     found = [
-        bm25.idf(count, (held.frequency(bm25.BODY, term) if held else 0) + tail.frequency(bm25.BODY, term))
+        bm25.idf(count, (held.frequency(field, term) if held else 0) + tail.frequency(field, term))
         for term in terms
     ]
     return np.array(found, dtype=np.float32)
@@ -104,7 +104,8 @@ def _weighted(view: View, wanted: Sequence[Clause]) -> tuple[list[Clause], list[
     return for_base, for_tail
 
 
-def _averages(view: View) -> dict[str, float]:
+def averages(view: View) -> dict[str, float]:
+    """The mean length of each field, in terms."""
     held = view.generation.lexical
     averages = {name: held.statistics[name].average if held else 0.0 for name in bm25.FIELDS}
     return {name: value or view.tail.average(name) for name, value in averages.items()}
