@@ -15,10 +15,10 @@ from fingerpost.index.ranking import NONE, SHORT, Effort
 from fingerpost.records import Trace
 from fingerpost.rerank.features import NAMES
 from fingerpost.rerank.forest import START, Forest
-from fingerpost.rerank.learn import Group
+from fingerpost.rerank.learn import FitResult, Group
 from fingerpost.route import plan
 
-ASIS = Forest.from_trees([], NAMES, start=1.0)
+ASIS = FitResult(Forest.from_trees([], NAMES, start=1.0), "")
 """A ranking that is the untrained sum: enough to judge a plan by."""
 
 
@@ -99,4 +99,9 @@ def test_a_plan_that_loses_on_held_out_queries_is_refused() -> None:
 def test_without_enough_queries_or_a_ranking_all_get_a_full_look() -> None:
     few = replayed(40, looks_matter=False)
     assert planning.taught(few, ASIS, RerankSettings(), seed=0) == (plan.NEVER, ())
-    assert planning.taught(replayed(400, looks_matter=False), None, RerankSettings(), seed=0)[0] == plan.NEVER
+    assert (
+        planning.taught(replayed(400, looks_matter=False), FitResult(None, "few"), RerankSettings(), seed=0)[
+            0
+        ]
+        == plan.NEVER
+    )

@@ -95,7 +95,7 @@ def test_a_feature_without_gaps_in_training_takes_a_gap_for_zero():
 def test_parts_sum_to_the_score_and_name_what_mattered(forest):
     row = groups(1, signal=3.0, seed=9)[0].rows[0]
     row[NEAR] = 5.0
-    parts = forest.explain(row)
+    [parts] = forest.explain(row[None])
     assert np.isclose(sum(parts.values()), forest.predict(row[None, :])[0])
     assert set(list(parts)[:3]) >= {"near"}
 

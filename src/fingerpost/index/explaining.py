@@ -76,7 +76,8 @@ def _result(found: Found, at: int) -> Explanation:
         )
         for leg, scores in found.ranked.candidates.scores.items()
     )
-    parts = sorted(found.parts(at).items(), key=lambda item: -abs(item[1]))[:SHOWN_FACTORS]
+    [added] = found.parts([at])
+    parts = sorted(added.items(), key=lambda item: -abs(item[1]))[:SHOWN_FACTORS]
     factors = tuple(Explanation(name, f"{value:+.3f}") for name, value in parts)
     return Explanation(
         f"{at + 1}. {chunk.doc_id}:{chunk.start}-{chunk.end}",

@@ -150,7 +150,7 @@ def train(
         progress("replay", count, len(chosen))
     threads = rooms.settings.compile.threads or 1
     result = fusion.fit([one.full for one in replayed], seed=seed, threads=threads)
-    chooser, said = planning.taught(replayed, result.forest, rooms.settings.rerank, seed=seed)
+    chooser, said = planning.taught(replayed, result, rooms.settings.rerank, seed=seed)
     return memory, result, chooser, (*memory.notes, *_said(verdict, result), *said)
 
 

@@ -12,7 +12,7 @@ from fingerpost.config import RerankSettings
 from fingerpost.index.ranking import NONE, SHORT, Asked, Effort, Judges
 from fingerpost.records import Candidates
 from fingerpost.rerank.forest import Forest
-from fingerpost.rerank.learn import Group, ndcg
+from fingerpost.rerank.learn import FitResult, Group, ndcg
 from fingerpost.retrieve import fuse
 from fingerpost.route import plan
 
@@ -21,6 +21,8 @@ HELD_OUT = 0.2
 LEAST_HELD = 30
 KEPT = 0.995
 """Share of nDCG@10 that must be kept on them."""
+CARE = (0.0, 1.0, 2.0, 3.0)
+"""Log-odds added to every chance, tried in this order, until that much is kept."""
 
 
 @dataclass(frozen=True)
@@ -71,30 +73,31 @@ def features(asked: Asked, candidates: Candidates) -> NDArray[np.float64]:
 
 
 def taught(
-    replayed: Sequence[Replayed], forest: Forest | None, settings: RerankSettings, *, seed: int
+    replayed: Sequence[Replayed], ranking: FitResult, settings: RerankSettings, *, seed: int
 ) -> tuple[plan.Chooser, tuple[str, ...]]:
     """The plan of a learned ranking, and what it did on queries it was not fitted on; one that loses too much
     there, or cannot be judged, gives every query its full second look.
     """
     usable = [one for one in replayed if len(one.docs)]
     held = np.random.default_rng(seed).random(len(usable)) < HELD_OUT
-    if forest is None or min(held.sum(), (~held).sum()) < LEAST_HELD:
+    if ranking.forest is None or min(held.sum(), (~held).sum()) < LEAST_HELD:
         return plan.NEVER, ()
-    tried = [Tried.of(one, forest) for one in usable]
+    tried = [Tried.of(one, ranking.judges.get(one.full.document, ranking.forest)) for one in usable]
     rows, changed = np.stack([one.features for one in usable]), np.array([one.changed for one in tried])
-    trial = plan.fit(rows[~held], changed[~held])
-    judged = np.flatnonzero(held).tolist()
-    efforts = [chosen(trial.chance(rows[at]), settings) for at in judged]
-    kept = sum(tried[at].ndcg(effort) for at, effort in zip(judged, efforts, strict=True))
-    kept /= max(sum(tried[at].full for at in judged), 1e-9)
-    none, short = (float(np.mean([effort == kind for effort in efforts])) for kind in (NONE, SHORT))
-    said = (
-        f"plan: {none:.0%} of held-out queries need no second look, {short:.0%} a short one, "
-        f"{kept:.1%} of nDCG@10 kept"
-    )
-    if kept < KEPT:
-        return plan.NEVER, (f"{said}: too little, so all get a full one",)
-    return plan.fit(rows, changed), (said,)
+    trial, judged = plan.fit(rows[~held], changed[~held]), np.flatnonzero(held).tolist()
+    said = ""
+    for care in CARE:
+        efforts = [chosen(trial.warier(care).chance(rows[at]), settings) for at in judged]
+        kept = sum(tried[at].ndcg(effort) for at, effort in zip(judged, efforts, strict=True))
+        kept /= max(sum(tried[at].full for at in judged), 1e-9)
+        none, short = (float(np.mean([effort == kind for effort in efforts])) for kind in (NONE, SHORT))
+        said = (
+            f"plan: {none:.0%} of held-out queries need no second look, {short:.0%} a short one, "
+            f"{kept:.1%} of nDCG@10 kept"
+        )
+        if kept >= KEPT:
+            return plan.fit(rows, changed).warier(care), (said,)
+    return plan.NEVER, (f"{said}: too little, so all get a full one",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,14 +71,16 @@ class Found:
         """Chunks by key: those that ranking has read, the others from the store."""
         return self.ranked.chunks(self.snapshot, keys)
 
-    def parts(self, at: int) -> dict[str, float]:
-        """What the score of the candidate at position ``at`` of the ranking is made of."""
-        place = int(self.ranked.order[at])
-        lifted = float(self.ranked.lifted[place])
-        extra = {"exact": lifted} if lifted else {}
-        if self.epoch.judges.forest is None or self.ranked.rows is None:
-            return {**self.ranked.untrained.parts(place), **extra}
-        return {**self.epoch.judges.forest.explain(self.ranked.rows[place]), **extra}
+    def parts(self, at: Sequence[int]) -> list[dict[str, float]]:
+        """What the scores of the candidates at these positions of the ranking are made of."""
+        ranked, forest = self.ranked, self.epoch.judges.forest
+        places = ranked.order[list(at)].tolist()
+        if forest is None or ranked.rows is None:
+            factors = [ranked.untrained.parts(place) for place in places]
+        else:
+            factors = forest.explain(ranked.rows[places])
+        lifted = ({"exact": float(up)} if (up := ranked.lifted[place]) else {} for place in places)
+        return [{**own, **extra} for own, extra in zip(factors, lifted, strict=True)]
 
 
 class OneLook:

@@ -26,17 +26,12 @@ def spans_of(found: Found, *, k: int, settings: Settings) -> list[Span]:
     )
     place: dict[tuple[str, str], int] = {}
     spans = selecting.select(found.asked.query, _ranked(found, k, place), wanted)
-    keys = found.keys[[place[span.doc_id, span.chunk_id] for span in spans]]
-    metadata = _metadata(found, keys)
+    places = [place[span.doc_id, span.chunk_id] for span in spans]
+    metadata = _metadata(found, found.keys[places])
     generation = found.snapshot.generation
     return [
-        replace(
-            span,
-            parts=found.parts(place[span.doc_id, span.chunk_id]),
-            metadata=metadata.get(span.doc_id, {}),
-            generation=generation,
-        )
-        for span in spans
+        replace(span, parts=parts, metadata=metadata.get(span.doc_id, {}), generation=generation)
+        for span, parts in zip(spans, found.parts(places), strict=True)
     ]
 
 

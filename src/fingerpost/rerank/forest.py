@@ -10,7 +10,8 @@ Source: LambdaMART, Burges 2010, MSR-TR-2010-82.
     >>> forest = Forest.from_trees([root], ("sum_z", "near"), start=1.0)
     >>> forest.predict(np.array([[0.1, 0.2], [0.1, 0.8], [0.1, np.nan]], np.float32)).round(3).tolist()
     [-0.9, 2.1, -0.9]
-    >>> {name: round(part, 3) for name, part in forest.explain(np.array([0.1, 0.8], np.float32)).items()}
+    >>> [parts] = forest.explain(np.array([[0.1, 0.8]], np.float32))
+    >>> {name: round(part, 3) for name, part in parts.items()}
     {'bias': 0.5, 'near': 1.5, 'sum_z': 0.1}
 """
 
@@ -65,43 +66,54 @@ class Forest:
         Raises UsageError (E_RANGE) where the rows have another number of features.
         """
         _check_width(rows.shape[1], self.names)
-        nodes = self.feature.shape[1]
-        base = (np.arange(len(self.feature)) * nodes)[:, None]
-        at = np.broadcast_to(base, (len(base), len(rows))).astype(np.int32)
-        flat, each = rows.astype(np.float64).ravel(), np.arange(len(rows)) * rows.shape[1]
-        steps = (self.children + base[..., None]).astype(np.int32).ravel()
-        feature, threshold = self.feature.ravel(), self.threshold.ravel()
-        missing_right = ~self.missing_left.ravel()
-        holes = bool(np.isnan(flat).any())
+        (trees, nodes), count = self.feature.shape, len(rows)
+        roots = np.arange(trees) * nodes
+        steps = (self.children + roots[:, None, None]).astype(np.intp).ravel()
+        ends = steps[::2] == np.arange(trees * nodes)
+        feature, threshold = self.feature.ravel().astype(np.intp), self.threshold.ravel()
+        missing_right, flat = ~self.missing_left.ravel(), rows.astype(np.float64).ravel()
+        leaf = np.repeat(roots, count)
+        under_way, at = np.arange(trees * count), leaf.copy()
+        row = np.tile(np.arange(count) * rows.shape[1], trees)
         for _ in range(self.depth):
-            given = flat[feature[at] + each]
-            right = given > threshold[at]
-            if holes:
-                right |= np.isnan(given) & missing_right[at]
-            at = steps[2 * at + right]
-        total: NDArray[np.float64] = self.value.ravel()[at].sum(axis=0)
+            given = np.take(flat, np.take(feature, at, mode="clip") + row, mode="clip")
+            right = given > np.take(threshold, at, mode="clip")
+            right |= np.isnan(given) & np.take(missing_right, at, mode="clip")
+            at = np.take(steps, 2 * at + right, mode="clip")
+            leaf[under_way] = at
+            go_on = np.flatnonzero(~np.take(ends, at, mode="clip"))  # most paths are short
+            at, under_way, row = at[go_on], under_way[go_on], row[go_on]
+        total: NDArray[np.float64] = self.value.ravel()[leaf].reshape(trees, count).sum(axis=0)
         return total + self.start * np.nan_to_num(rows[:, self.names.index(START)].astype(np.float64))
 
-    def explain(self, row: NDArray[np.float32]) -> dict[str, float]:
-        """What each feature added to the score of one row, largest first; sums to it, ``bias`` included.
+    def explain(self, rows: Table) -> list[dict[str, float]]:
+        """What each feature added to the scores of rows [n, F], largest first; with ``bias`` they sum to the
+        row's score.
 
         Along every path a split is credited with the change of the node's mean (Saabas' attribution).
         """
-        _check_width(len(row), self.names)
-        added = np.zeros(len(self.names))
-        added[self.names.index(START)] = self.start * float(np.nan_to_num(row[self.names.index(START)]))
-        trees = np.arange(len(self.feature))
-        node = np.zeros(len(trees), np.int32)
+        _check_width(rows.shape[1], self.names)
+        count, width = rows.shape
+        start, first = self.names.index(START), float(self.expected[:, 0].sum())
+        trees, each = np.arange(len(self.feature)), np.arange(count)[:, None]
+        node = np.zeros((count, len(trees)), np.int32)
+        added = np.zeros(count * width)
         for _ in range(self.depth):
             feature = self.feature[trees, node]
-            given = row[feature].astype(np.float64)
+            given = rows[each, feature].astype(np.float64)
             unknown = ~self.missing_left[trees, node]
             right = np.where(np.isnan(given), unknown, given > self.threshold[trees, node])
             then = self.children[trees, node, right.astype(np.int8)]
-            np.add.at(added, feature, self.expected[trees, then] - self.expected[trees, node])
+            gain = self.expected[trees, then] - self.expected[trees, node]
+            added += np.bincount((feature + each * width).ravel(), gain.ravel(), count * width)
             node = then
-        order = [int(at) for at in np.argsort(-np.abs(added), kind="stable") if added[at]]
-        return {"bias": float(self.expected[:, 0].sum())} | {self.names[at]: float(added[at]) for at in order}
+        table = added.reshape(count, width)
+        table[:, start] += self.start * np.nan_to_num(rows[:, start].astype(np.float64))
+        return [{"bias": first} | self._named(row) for row in table]
+
+    def _named(self, added: NDArray[np.float64]) -> dict[str, float]:
+        order = np.argsort(-np.abs(added), kind="stable")
+        return {self.names[at]: float(added[at]) for at in order.tolist() if added[at]}
 
     def to_bytes(self) -> bytes:
         """The forest as a safetensors file."""

@@ -54,11 +54,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """The forest, or None and ``reason``; ``figures`` by name, measured on held-out documents."""
+    """The forest, or None and ``reason``; ``figures`` by name, measured on held-out documents, and for each
+    document a forest that was not taught about it: who judges with its own lessons judges too well.
+    """
 
     forest: Forest | None
     reason: str
     figures: Mapping[str, float] = field(default_factory=dict)
+    judges: Mapping[str, Forest] = field(default_factory=dict)
 
 
 def fit(groups: Sequence[Group], *, seed: int = 0, threads: int = 1) -> FitResult:
@@ -74,7 +77,7 @@ def fit(groups: Sequence[Group], *, seed: int = 0, threads: int = 1) -> FitResul
     fold = folds([group.document for group in usable], seed=seed)
     parameters = dict(_PARAMETERS) | {"seed": seed, "num_threads": threads}
     before, after = np.zeros(len(usable)), np.zeros(len(usable))
-    rounds = []
+    rounds, judges = [], {}
     for held in range(FOLDS):
         train, stop = _split(usable, fold, held)
         booster = _boost(train, stop, parameters, ROUNDS)
@@ -82,13 +85,14 @@ def fit(groups: Sequence[Group], *, seed: int = 0, threads: int = 1) -> FitResul
         forest = _export(booster)
         for at in np.flatnonzero(fold == held):
             group = usable[at]
+            judges[group.document] = forest
             before[at] = ndcg(group.rows[:, NAMES.index(START)], group.grades)
             after[at] = ndcg(forest.predict(group.rows), group.grades)
     figures = _figures(before, after, rounds)
     if figures["gain"] <= figures["error"]:
         return FitResult(None, "no better than the untrained sum on held-out documents", figures)
     final = _boost(usable, [], parameters, max(1, int(np.median(rounds))))
-    return FitResult(_export(final), "better than the untrained sum on held-out documents", figures)
+    return FitResult(_export(final), "better than the untrained sum on held-out documents", figures, judges)
 
 
 def folds(documents: Sequence[str], *, seed: int = 0) -> NDArray[np.int64]:
