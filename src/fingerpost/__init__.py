@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fingerpost.config import Settings
     from fingerpost.errors import FingerpostError
-    from fingerpost.index import Index, compile, doctor, open
+    from fingerpost.index import Index, compile, doctor, open, restore
     from fingerpost.records import Answer, Document, Pair, Plan, Report, Span, Trace
 
 __version__ = "0.1.0"
@@ -37,6 +37,7 @@ _HOMES = {
     "compile": "index",
     "doctor": "index",
     "open": "index",
+    "restore": "index",
 }
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "compile",
     "doctor",
     "open",
+    "restore",
 ]
 
 

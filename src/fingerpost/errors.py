@@ -41,6 +41,7 @@ CODES: dict[str, str] = {
     "E_METRIC": "no such measure",
     "E_MODEL": "a model cannot be used",
     "E_NOT_FOUND": "no such thing",
+    "E_NOT_HELD": "a version of the index that is no longer kept",
     "E_PAIRS": "the training pairs cannot be used",
     "E_PATH": "not a regular file inside the allowed folder",
     "E_QRELS": "the judgements cannot be used",

@@ -32,6 +32,7 @@ from fingerpost.cli import (
     search,
     status,
     update,
+    versions,
 )
 
 INTERRUPTED = 130
@@ -51,6 +52,7 @@ for verb in (
     *(demo.demo, init.init, compile.compile, update.update, delete.delete, learn.learn, rollback.rollback),
     *(search.search, ask.ask, explain.explain, route.route, evaluate.evaluate, compare.compare),
     *(advise.advise, feedback.feedback),
+    *(versions.snapshot, versions.restore, versions.compact),
     *(status.status, doctor.doctor, docs.docs),
 ):
     app.command()(verb)

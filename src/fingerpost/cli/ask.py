@@ -14,13 +14,14 @@ def ask(
     at: options.At = options.DEFAULT_AT,
     filters: options.Filters = None,
     principals: options.Principals = None,
+    as_of: options.AsOf = None,
     config: options.Config = None,
     as_json: options.Json = False,
 ) -> None:
     """Answer with a verified citation for every sentence, or refuse."""
     import fingerpost
 
-    with fingerpost.open(at, settings=options.settings(config)) as index:
+    with fingerpost.open(at, settings=options.settings(config), as_of=as_of) as index:
         answer = index.ask(question, filters=filters or (), principals=principals or ())
     if as_json:
         output.say(output.as_json(answers.as_mapping(answer)))

@@ -26,6 +26,10 @@ Principals = Annotated[
     list[str] | None,
     typer.Option("--as", help="ask as this principal: sees what it may read (repeatable)"),
 ]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", help="what the index was: a seq, or a generation as gen-7, that is still held"),
+]
 Count = Annotated[int, typer.Option("-k", "--count", help="how many, 1 to 1000")]
 
 DEFAULT_AT = Path("kb")

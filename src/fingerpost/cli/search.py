@@ -17,6 +17,7 @@ def search(
     k: options.Count = 10,
     filters: options.Filters = None,
     principals: options.Principals = None,
+    as_of: options.AsOf = None,
     config: options.Config = None,
     as_json: options.Json = False,
 ) -> None:
@@ -27,7 +28,7 @@ def search(
     import fingerpost
 
     count = options.check_count(k)
-    with fingerpost.open(at, settings=options.settings(config)) as index:
+    with fingerpost.open(at, settings=options.settings(config), as_of=as_of) as index:
         found, trace = index.trace(query, k=count, filters=filters or (), principals=principals or ())
     if as_json:
         for span in found:

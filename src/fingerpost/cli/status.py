@@ -8,11 +8,13 @@ from typing import Any
 from fingerpost.cli import options, output
 
 
-def status(at: options.At = options.DEFAULT_AT, as_json: options.Json = False) -> None:
+def status(
+    at: options.At = options.DEFAULT_AT, as_of: options.AsOf = None, as_json: options.Json = False
+) -> None:
     """Show what an index holds and how its router is."""
     import fingerpost
 
-    with fingerpost.open(at) as index:
+    with fingerpost.open(at, as_of=as_of) as index:
         facts, freshness = index.status(), index.freshness()
     if as_json:
         output.say(output.as_json({**facts, "freshness": freshness}))

@@ -7,8 +7,6 @@ from pathlib import Path
 from types import TracebackType
 from unicodedata import normalize
 
-from fingerpost.compiler import policy_digest
-from fingerpost.config import Settings
 from fingerpost.errors import NotFoundError, UsageError
 from fingerpost.evaluate.advise import Advice
 from fingerpost.evaluate.attribute import Miss
@@ -21,7 +19,6 @@ from fingerpost.evaluate.runner import Keep
 from fingerpost.index import (
     advising,
     answering,
-    building,
     evaluating,
     explaining,
     feedback,
@@ -34,16 +31,14 @@ from fingerpost.index import (
     updating,
     upkeep,
 )
-from fingerpost.index.rooms import NO_MODEL, SOURCES, Progress, Rooms, silent
+from fingerpost.index.rooms import Progress, Rooms, silent
 from fingerpost.index.searching import Request
 from fingerpost.index.situating import Announce, unsaid
 from fingerpost.index.spans import spans_of
-from fingerpost.models.encoder import load_encoder
 from fingerpost.observe.trace import Recorder
 from fingerpost.records import Answer, Document, Explanation, Pair, Report, Span, Trace
 from fingerpost.route import drift
 from fingerpost.store.check import Finding
-from fingerpost.store.store import Store
 
 MOST = 1_000
 MEASURES = ("nDCG@10", "R@100", "Hits@1", "MRR@10", "AP", "failure@20")
@@ -249,6 +244,19 @@ class Index:
             self._rooms, _source(questions), split=split, principals=principals, progress=progress
         )
 
+    def snapshot(self, to: str | Path) -> Report:
+        """Copy the index as it is now into the new folder ``to``, and check every digest of the copy: an
+        index by itself, to be opened, kept, or put back with ``fingerpost.restore``. Writes and searches go
+        on meanwhile. What is kept for ``rollback``, the query log and the lags stay behind.
+        """
+        return upkeep.snapshot(self._rooms, Path(to))
+
+    def compact(self, *, progress: Progress = silent) -> Report:
+        """Fold what is newer than the generation, let go of what is kept for ``rollback`` and ``as_of``, and
+        give the room back to the disk.
+        """
+        return upkeep.compact(self._rooms, progress)
+
     def rollback(self) -> Report:
         """Publish the generation before this one again."""
         return Report({}, (), ("rolled back",), self._rooms.store.rollback())
@@ -291,86 +299,6 @@ class Index:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def compile(
-    *sources: str | Path,
-    to: str | Path,
-    settings: Settings | None = None,
-    progress: Progress = silent,
-    announce: Announce = unsaid,
-) -> Index:
-    """Read, mask, chunk and index ``sources`` into the folder ``to``; goes on where it was interrupted.
-
-    Over an index that is there already it changes only what changed: untouched text keeps its chunk ids and
-    vectors, and documents that disappeared from ``sources`` go. ``index.report`` says what was done and what
-    was left out. ``announce`` is told what a language model will cost, where one situates chunks
-    (``compile.situate``), before it is asked.
-    """
-    if not sources:
-        raise UsageError("E_USAGE", "nothing to compile", cure="name a folder, a file or a pattern")
-    rooms = _rooms_for(Path(to), settings)
-    try:
-        index = Index(rooms)
-        new = rooms.store.desk.artifact(SOURCES) is None
-        done = building.ingest(rooms, sources, progress, announce)
-        gone = updating.drop_vanished(rooms, [str(source) for source in sources], done)
-        if new:  # the first build is no change that anybody waits for
-            building.encode(rooms, progress)
-        else:
-            updating.finish(rooms, done, progress, look=False)
-        if not rooms.store.desk.folded or building.roots_of(rooms) != dict(done.roots):
-            building.fold(rooms, progress, roots=done.roots)
-    except BaseException:
-        rooms.store.close()
-        raise
-    index.report = updating.report(rooms, done, deleted=gone)
-    return index
-
-
-def open(path: str | Path, *, write: bool = False, settings: Settings | None = None) -> Index:
-    """Open an index folder. One process may write at a time; any number may read.
-
-    ``settings`` may differ from those it was compiled with in how it searches and answers; another masking
-    policy is refused here, another model when it is first needed.
-    """
-    _must_exist(Path(path))
-    policy = policy_digest(settings.mask) if settings else None
-    store = Store.open(Path(path), write=write, policy=policy)
-    try:
-        return Index(Rooms(Path(path), store, settings or store.settings))
-    except BaseException:
-        store.close()
-        raise
-
-
-def doctor(path: str | Path, *, repair: bool = False, progress: Progress = silent) -> list[Finding]:
-    """What in an index folder does not match its digest; ``repair`` makes what is derived again first."""
-    _must_exist(Path(path))
-    return upkeep.repair(Path(path), progress) if repair else upkeep.examine(Path(path))
-
-
-def _must_exist(path: Path) -> None:
-    if not (path / "ledger.db").is_file():
-        raise NotFoundError(
-            "E_NOT_FOUND", f"no index at {path}", cure="make one with `fingerpost compile`", detail=str(path)
-        )
-
-
-def _rooms_for(path: Path, settings: Settings | None) -> Rooms:
-    if (path / "ledger.db").exists():
-        store = Store.open(path, write=True, policy=policy_digest(settings.mask) if settings else None)
-        return Rooms(path, store, settings or store.settings)
-    chosen = settings or Settings()
-    encoder = load_encoder(chosen.models, threads=chosen.compile.threads)
-    store = Store.create(
-        path,
-        fingerprint=encoder.fingerprint if encoder else NO_MODEL,
-        dim=encoder.dim if encoder else 0,
-        settings=chosen,
-        policy=policy_digest(chosen.mask),
-    )
-    return Rooms(path, store, chosen)
 
 
 def _source(questions: str | Path | QuestionSet) -> Path | QuestionSet:

@@ -7,6 +7,8 @@ from pathlib import Path
 from fingerpost.errors import CorruptError
 from fingerpost.index import building
 from fingerpost.index.rooms import CODEC, LEARNED, SOURCES, Progress, Rooms
+from fingerpost.records import Report
+from fingerpost.store import copies
 from fingerpost.store import repair as repairing
 from fingerpost.store.check import NO_VECTOR, Finding
 from fingerpost.store.store import Store
@@ -48,3 +50,39 @@ def repair(path: Path, progress: Progress) -> list[Finding]:
         building.encode(rooms, progress)
         building.fold(rooms, progress)
     return examine(path)
+
+
+def compact(rooms: Rooms, progress: Progress) -> Report:
+    """Fold, keep nothing but what stands, and say what that came to."""
+    before = _bytes(rooms)
+    if not rooms.store.desk.folded:
+        building.encode(rooms, progress)
+        building.fold(rooms, progress)
+    rooms.store.forget()
+    return Report({"bytes_before": before, "bytes": _bytes(rooms)}, (), (), rooms.store.desk.generation)
+
+
+def _bytes(rooms: Rooms) -> float:
+    return float(rooms.store.status()["bytes"])
+
+
+def snapshot(rooms: Rooms, to: Path) -> Report:
+    """Copy the index as it is now, checked."""
+    copies.take(rooms.path, to)
+    return _told(to)
+
+
+def restore(source: Path, to: Path, *, replace: bool) -> Report:
+    """Put a copy of a snapshot in a new place, or in that of an index."""
+    if replace and (to / "ledger.db").is_file():
+        copies.put_in_place(source, to)
+    else:
+        copies.take(source, to)
+    return _told(to)
+
+
+def _told(path: Path) -> Report:
+    with Store.open(path, verify="sizes") as store:
+        status = store.status()
+    counts = {name: float(status[name]) for name in ("documents", "chunks", "seq", "bytes")}
+    return Report(counts, (), (), int(status["generation"]))

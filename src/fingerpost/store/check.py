@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fingerpost.errors import CorruptError, StoreError
-from fingerpost.store.generation import verify
+from fingerpost.store.generation import held, verify
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.state import State
 
@@ -29,14 +29,16 @@ class Finding:
 
 def status(state: State) -> dict[str, int | str]:
     """Counts and versions, all cheap."""
-    manifest, live = state.generation.manifest, state.live
+    manifest, live, kept = state.generation.manifest, state.live, held(state.root)
     missing = len(state.fresh.lacking(live.fresh_keys.tolist())) if state.dim else 0
     files = [path for path in state.root.rglob("*") if path.is_file()]
     return {
         "generation": manifest.generation,
         "seq": live.seq,
         "folded_seq": manifest.seq,
-        "documents": state.ledger.head().documents,
+        "held_generations": ", ".join(str(each.generation) for each in kept),
+        "held_since_seq": min(each.seq for each in kept),
+        "documents": state.documents,
         "chunks": len(live.keys),
         "fresh_chunks": len(live.fresh_keys),
         "tombstones": len(live.dead_keys),

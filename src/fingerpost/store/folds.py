@@ -26,6 +26,7 @@ from fingerpost.store.generation import (
     Generation,
     Manifest,
     folder_name,
+    held,
     read_manifest,
     write_manifest,
 )
@@ -141,6 +142,18 @@ class Folds:
         self._publish(replace(old, generation=number, tail=number, history=self._history()))
         return number
 
+    def forget(self) -> None:
+        """Keep the published generation alone, and in the ledger what stands."""
+        manifest = replace(self._state.generation.manifest, history=())
+        with self._state.lock:
+            if manifest.generation:
+                replace_file(self._root / manifest.folder / NAME, manifest.to_bytes())
+            write_manifest(self._root, manifest)
+            self._state.adopt(manifest)
+            self._writer.purge(manifest.seq)
+            self._writer.give_back()
+        self.clean()
+
     def _publish(self, manifest: Manifest) -> None:
         state = self._state
         try:
@@ -232,9 +245,10 @@ def sweep(root: Path, *, keep: Iterable[int] = ()) -> None:
     except (CorruptError, NotFoundError):
         return  # opening will say so
     kept = {manifest.generation, *manifest.history, *keep}
+    tails = {each.tail for each in held(root)}
     for path in sorted(root.iterdir()):
         match = _OURS.fullmatch(path.name)
-        stale = match and int(match[1]) not in (kept if path.is_dir() else {manifest.tail})
+        stale = match and int(match[1]) not in (kept if path.is_dir() else tails)
         if stale or path.name == NAME + ".new":
             log.info("removing %s", path.name)
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.errors import FingerprintError, NotFoundError
+from fingerpost.errors import CorruptError, FingerprintError, NotFoundError
 from fingerpost.store.bm25 import FIELDS
 from fingerpost.store.codec import dump
 from fingerpost.store.disk import corrupt, named_errors, sha256
@@ -102,6 +102,18 @@ def read_manifest(path: Path) -> Manifest:
         return Manifest(**{**body, "history": tuple(body["history"])}, files=files, lexical=lexical)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise corrupt(path.name, f"it cannot be read ({type(error).__name__})") from error
+
+
+def held(root: Path) -> list[Manifest]:
+    """The manifests of the generations that are kept, newest first."""
+    newest = read_manifest(root / NAME)
+    found = [newest]
+    for number in newest.history:
+        try:
+            found.append(read_manifest(root / folder_name(number) / NAME))
+        except (NotFoundError, CorruptError):
+            continue  # then it is not held
+    return found
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
 from fingerpost.store import filters
@@ -51,8 +52,7 @@ class Permits:
         """See Snapshot.allow."""
         chosen = wanted if isinstance(wanted, Filter) else Filter.parse(wanted or ())
         held = _checked(principals)
-        open_to_all = self._unlabelled and not self._ledger.head().labelled
-        if open_to_all and not chosen.conditions:
+        if self._open_to_all() and not chosen.conditions:
             return None
         known = self._known.get((chosen, held))
         if known is None or known.of is not view:
@@ -64,6 +64,13 @@ class Permits:
 
     def _decide(self, view: View, chosen: Filter, held: tuple[str, ...]) -> Allow:
         self._ledger.verify_documents()
+        return _masks(view, self._keys(view, chosen, held))
+
+    def _open_to_all(self) -> bool:
+        return self._unlabelled and not self._ledger.head().labelled
+
+    def _keys(self, view: View, chosen: Filter, held: tuple[str, ...]) -> NDArray[np.int64]:
+        """Document keys that the filter and the labels allow."""
         visible, bound = filters.readable(held, unlabelled=self._unlabelled)
         terms, values = [filters.STANDING, visible], [view.seq, view.seq, *bound]
         self._check_keys(chosen, terms, values)
@@ -72,8 +79,7 @@ class Permits:
             terms.append(term)
             values += more
         sql = f"SELECT key FROM documents NOT INDEXED WHERE {' AND '.join(terms)}"
-        keys = np.array([row[0] for row in self._ledger.rows(sql, values)], dtype=np.int64)
-        return _masks(view, keys)
+        return np.array([row[0] for row in self._ledger.rows(sql, values)], dtype=np.int64)
 
     def _check_keys(self, chosen: Filter, terms: list[str], values: list[Field]) -> None:
         """A key that no visible document has is refused in the same words as one that no document has."""
@@ -85,7 +91,7 @@ class Permits:
                 raise filters.refused(f"no document has the metadata key {key!r}")
 
 
-def _masks(view: View, keys: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Allow:
+def _masks(view: View, keys: NDArray[np.int64]) -> Allow:
     distinct, which = view.generation.owners
     base = np.isin(distinct, keys)[which] if len(distinct) else np.zeros(0, dtype=np.bool_)
     if view.alive is not None:

@@ -115,12 +115,18 @@ class State:
                 self._snapshot = self._pin()
             return self._snapshot
 
+    @property
+    def documents(self) -> int:
+        """Standing documents."""
+        return self.ledger.head().documents
+
+    def permits(self) -> Permits:
+        """What decides who sees what of this state."""
+        return Permits(self.ledger, unlabelled=self._unlabelled, tokens=self.tokens)
+
     def _pin(self) -> Snapshot:
-        documents = self.ledger.head().documents
-        view = View(self.generation, self.live.alive, self.tail.view(), self.live.seq, documents)
-        return Snapshot(
-            view, self.ledger, Permits(self.ledger, unlabelled=self._unlabelled, tokens=self.tokens)
-        )
+        view = View(self.generation, self.live.alive, self.tail.view(), self.live.seq, self.documents)
+        return Snapshot(view, self.ledger, self.permits())
 
     def _sync_tail(self) -> None:
         if self.tail.wasteful:

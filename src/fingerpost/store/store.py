@@ -38,6 +38,7 @@ from fingerpost.store.fresh import Encoded
 from fingerpost.store.generation import NAME, Manifest, Verify, write_manifest
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.lock import WriterLock
+from fingerpost.store.past import AsOf, Past
 from fingerpost.store.points import Points
 from fingerpost.store.publish import Layout
 from fingerpost.store.puts import PutResult, Puts
@@ -63,7 +64,9 @@ class Standing:
 class Store:
     """An index folder. Use as a context manager, or ``close`` it."""
 
-    def __init__(self, path: Path, *, write: bool, verify: Verify, points: Points) -> None:
+    def __init__(
+        self, path: Path, *, write: bool, verify: Verify, points: Points, as_of: AsOf | None = None
+    ) -> None:
         self.path, self._points = path, points
         self._lock = WriterLock(path) if write else None
         self._failed = ""
@@ -73,7 +76,10 @@ class Store:
             self._ledger = Ledger(path / "ledger.db", write=write)
             try:
                 headmark.check(path, self._ledger.head())
-                self._state = State(path, self._ledger, how=verify, write=write)
+                if as_of is None:
+                    self._state = State(path, self._ledger, how=verify, write=write)
+                else:
+                    self._state = Past(path, self._ledger, how=verify, at=as_of)
             except BaseException:
                 self._ledger.close()
                 raise
@@ -135,11 +141,16 @@ class Store:
         policy: str | None = None,
         verify: Verify = "full",
         points: Points = _NOWHERE,
+        as_of: AsOf | None = None,
     ) -> Store:
-        """Open an index. Raises NotFoundError, CorruptError, LockedError (another writer), FingerprintError
-        (made with another model, ``fingerprint``, or masking policy).
+        """Open an index, or for reading only what it was ``as_of`` an earlier moment.
+
+        Raises NotFoundError (E_NOT_HELD for a moment that is not kept), CorruptError, LockedError (another
+        writer), FingerprintError (made with another model, ``fingerprint``, or masking policy).
         """
-        store = cls(Path(path), write=write, verify=verify, points=points)
+        if write and as_of is not None:
+            raise UsageError("E_USAGE", "the past cannot be written to", cure="leave out as_of, or write")
+        store = cls(Path(path), write=write, verify=verify, points=points, as_of=as_of)
         for name, given in (("fingerprint", fingerprint), ("policy", policy)):
             if given is not None and given != store._meta[name]:
                 store.close()
@@ -273,6 +284,11 @@ class Store:
         """Publish the generation before this one again; returns its new number."""
         with self._writing(exclusive=False):
             return self._folds.rollback()
+
+    def forget(self) -> None:
+        """Let go of the generation before this one and of versions that ended, and give back their room."""
+        with self._writing(exclusive=False):
+            self._folds.forget()
 
     @property
     def desk(self) -> Desk:

@@ -19,7 +19,7 @@ from fingerpost.store.digest import CONTENT_BYTES, Field, digest
 from fingerpost.store.disk import corrupt, named_errors
 from fingerpost.store.ledger import Head, Ledger, Version
 from fingerpost.store.points import Points
-from fingerpost.store.schema import FORMAT, LEDGER, PAGE_BITS, connect, described
+from fingerpost.store.schema import FORMAT, LEDGER, PAGE_BITS, connect, described, shrink
 
 GENESIS = bytes(CONTENT_BYTES)
 EMPTY = Head(0, 1, 1, 0, 0, 0, GENESIS)
@@ -217,6 +217,14 @@ class Writer:
                     raise corrupt("ledger.db ended", f"it names {version.doc_id!r}, which stands")
                 self._forget(*version.extent)
         return len(gone)
+
+    def give_back(self) -> None:
+        """Give the room of removed versions back to the disk. That rewrites the ledger, which a full disk may
+        prevent (DiskError); then it is as it was.
+        """
+        with self.ledger.lock, named_errors(self.ledger.path):
+            self.connection.execute("VACUUM")
+            shrink(self.connection)
 
     def _forget(self, key: int, first: int, count: int) -> None:
         low, high = key << PAGE_BITS, (key + 1) << PAGE_BITS
