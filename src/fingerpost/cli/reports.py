@@ -10,16 +10,21 @@ from fingerpost.records import Report
 
 def finish(report: Report, *, as_json: bool, then: str = "") -> None:
     """Write the report to stdout, what was left out to stderr, and end with 7 where something was."""
+    status = tell(report, as_json=as_json)
+    if then and not as_json and not status:
+        output.note(f"next: {then}")
+    if status:
+        raise typer.Exit(status)
+
+
+def tell(report: Report, *, as_json: bool) -> int:
+    """Write the report to stdout, what was left out to stderr; returns the exit status that says so."""
     if as_json:
         output.say(output.as_json(report))
     else:
         for line in lines(report):
             output.say(line)
-    status = errors.left_out(report.rejections)
-    if then and not as_json and not status:
-        output.note(f"next: {then}")
-    if status:
-        raise typer.Exit(status)
+    return errors.left_out(report.rejections)
 
 
 def lines(report: Report) -> list[str]:

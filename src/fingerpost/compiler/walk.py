@@ -99,6 +99,30 @@ def _under(path: Path, known: Mapping[str, str]) -> str | None:
     return "/".join(part for part in (known[str(root)], relative if relative != "." else "") if part)
 
 
+def passed_over(path: Path, root: Path) -> bool:
+    """Whether reading the folder ``root`` passes a path beneath it over: hidden, of version control, a cache
+    or an index, linked from elsewhere, or beside the corpus of a BEIR folder.
+
+    >>> passed_over(Path("/docs/.git/config"), Path("/docs")), passed_over(Path("/docs/a.md"), Path("/docs"))
+    (True, False)
+    """
+    parts = path.relative_to(root).parts
+    if any(part.startswith(".") or part in VERSION_CONTROL | CACHES for part in parts):
+        return True
+    if not path.resolve().is_relative_to(root.resolve()):
+        return True
+    above = [root, *(root.joinpath(*parts[:depth]) for depth in range(1, len(parts)))]
+    if any(_is_index(folder) or folder.is_symlink() for folder in above[1:]) or _is_index(root):
+        return True
+    beside = path.parent / "corpus.jsonl"
+    names = {name for name in ("corpus.jsonl", "queries.jsonl") if (path.parent / name).is_file()}
+    return path != beside and _is_beir(path.parent, names)
+
+
+def _is_index(folder: Path) -> bool:
+    return (folder / "ledger.db").is_file() and any((folder / name).exists() for name in ("MANIFEST", "LOCK"))
+
+
 class Walk:
     """Files beneath the sources, in a fixed order; ``skipped`` counts what was passed over, by reason."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from unicodedata import normalize
 
@@ -30,6 +31,7 @@ from fingerpost.index import (
     timing,
     updating,
     upkeep,
+    watching,
 )
 from fingerpost.index.rooms import Progress, Rooms, silent
 from fingerpost.index.searching import Request
@@ -113,6 +115,12 @@ class Index:
         told what a language model will cost, where one situates chunks, before it is asked.
         """
         return updating.update(self._rooms, paths, progress, announce)
+
+    def watch(self, *paths: str | Path, stop: Event) -> Iterator[Report]:
+        """``update`` of ``paths``, and again of whatever changes beneath them, until ``stop`` is set: the
+        report of each batch, given once it is searchable. Raises MissingExtraError (extra ``watch``).
+        """
+        return watching.watch(self.update, self._rooms.path, paths, stop)
 
     def delete(self, *doc_ids: str) -> Report:
         """Delete documents; gone from every leg when this returns. NotFoundError when none is there."""
