@@ -4,11 +4,14 @@
 
 The paragraphs of each article of squad4 are joined into one long document; a question's evidence is its
 paragraph. failure@20: none of the first 20 chunks overlaps the evidence. Compiled with chunks of 128 word
-pieces, with and without context; questions are of the test split (1,000 by a seeded draw).
+pieces, with and without context; questions are of the test split (1,000 by a seeded draw). ``hybrid`` is the
+reciprocal rank fusion of dense and lexical, ``search`` adds late interaction and the untrained fusion. With
+``--config`` a language model situates the chunks (``compile.situate``) in a third index.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -17,21 +20,35 @@ import numpy as np
 
 import fingerpost
 from bench.common import CACHE, data_folder, table, write
-from fingerpost.config import parse
+from fingerpost.config import Settings, load, parse
+from fingerpost.evaluate.significance import interval
 from fingerpost.index.searching import Request, find
+from fingerpost.records import Chunk
 
 QUESTIONS = 1_000
 K = 20
+DEEP = 100
+LEGS = ("dense", "lexical", "hybrid", "search")
+Place = tuple[str, int, int]
 
 
-def articles() -> tuple[Path, dict[str, tuple[str, int, int]]]:
+def fused(*rankings: np.ndarray) -> list[int]:
+    """Reciprocal rank fusion, k = 60 (doi:10.1145/1571941.1572114)."""
+    scores: dict[int, float] = defaultdict(float)
+    for keys in rankings:
+        for rank, key in enumerate(keys.tolist(), start=1):
+            scores[key] += 1 / (60 + rank)
+    return sorted(scores, key=lambda key: (-scores[key], key))
+
+
+def articles() -> tuple[Path, dict[str, Place]]:
     """The long documents as JSON Lines, and where each paragraph stands: article, start, end."""
     texts: dict[str, list[tuple[str, str]]] = defaultdict(list)
     with (data_folder() / "squad4" / "corpus.jsonl").open() as file:
         for record in map(json.loads, file):
             if record["title"]:
                 texts[record["title"]].append((record["_id"], record["text"]))
-    places: dict[str, tuple[str, int, int]] = {}
+    places: dict[str, Place] = {}
     path = CACHE / "articles.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
@@ -45,7 +62,7 @@ def articles() -> tuple[Path, dict[str, tuple[str, int, int]]]:
     return path, places
 
 
-def questions(places: dict[str, tuple[str, int, int]]) -> list[tuple[str, tuple[str, int, int]]]:
+def questions(places: dict[str, Place]) -> list[tuple[str, Place]]:
     """Test questions whose paragraph is in an article."""
     folder = data_folder() / "squad4"
     texts = {record["_id"]: record["text"] for record in map(json.loads, (folder / "queries.jsonl").open())}
@@ -55,36 +72,62 @@ def questions(places: dict[str, tuple[str, int, int]]) -> list[tuple[str, tuple[
     return [found[at] for at in order]
 
 
-def failures(context: bool, path: Path, asked: list[tuple[str, tuple[str, int, int]]]) -> dict[str, float]:
-    """failure@20 of each leg."""
-    settings = parse(f"[compile]\nchunk_tokens = 128\ncontext = {str(context).lower()}")
-    missed: dict[str, int] = defaultdict(int)
-    with fingerpost.compile(path, to=CACHE / f"context-{context}", settings=settings) as index:
+def failures(
+    settings: Settings, name: str, path: Path, asked: list[tuple[str, Place]]
+) -> dict[str, np.ndarray]:
+    """For each leg, which questions fail: float64 [n], 1 where none of the first 20 chunks is evidence."""
+    missed: dict[str, list[float]] = defaultdict(list)
+    with fingerpost.compile(path, to=CACHE / name, settings=settings, announce=print) as index:
         rooms = index._rooms
         for text, place in asked:
             found = find(rooms, Request(text))
+            assert found.asked.encoded is not None
+            dense = found.snapshot.dense(found.asked.encoded.vector, k=DEEP)[0]
+            lexical = found.snapshot.lexical(found.asked.query, k=DEEP)[0]
             legs = {
-                "dense": found.snapshot.dense(found.asked.encoded.vector, k=K)[0],
-                "lexical": found.snapshot.lexical(found.asked.query, k=K)[0],
+                "dense": dense[:K],
+                "lexical": lexical[:K],
+                "hybrid": np.array(fused(dense, lexical)[:K], np.int64),
                 "search": found.keys[:K],
             }
             for leg, keys in legs.items():
-                chunks = found.snapshot.chunks(keys)
-                missed[leg] += not any(
-                    c.doc_id == place[0] and c.start < place[2] and c.end > place[1] for c in chunks
-                )
-    return {leg: count / len(asked) for leg, count in missed.items()}
+                missed[leg].append(float(not _holds(found.snapshot.chunks(keys), place)))
+    return {leg: np.array(row) for leg, row in missed.items()}
+
+
+def _holds(chunks: list[Chunk], place: Place) -> bool:
+    doc_id, start, end = place
+    return any(chunk.doc_id == doc_id and chunk.start < end and chunk.end > start for chunk in chunks)
 
 
 def main() -> None:
-    """Both indexes, one table."""
+    """The indexes, one table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument(
+        "--config", type=Path, help="settings with [llm]: situate the chunks in a third index"
+    )
+    options = parser.parse_args()
     path, places = articles()
     asked = questions(places)
-    plain, with_context = (failures(context, path, asked) for context in (False, True))
-    base = plain["dense"]
-    rows = [[leg, plain[leg], with_context[leg], f"{1 - with_context[leg] / base:+.0%}"] for leg in plain]
-    print(table(["leg", "failure@20 plain", "with context", "cut against plain dense"], rows))
-    write("context", {"questions": len(asked), "plain": plain, "context": with_context})
+    kinds = {
+        "plain": parse("[compile]\nchunk_tokens = 128\ncontext = false"),
+        "context": parse("[compile]\nchunk_tokens = 128\ncontext = true"),
+    }
+    if options.config:
+        given = load(options.config)
+        situated = given.compile.model_copy(update={"chunk_tokens": 128, "situate": True})
+        kinds["situated"] = given.model_copy(update={"compile": situated})
+    failed = {kind: failures(one, f"context-{kind}", path, asked) for kind, one in kinds.items()}
+    base = float(failed["plain"]["dense"].mean())
+    rows: list[list[object]] = []
+    for kind, legs in failed.items():
+        for leg in LEGS:
+            mean = float(legs[leg].mean())
+            low, high = interval(legs[leg][:, None])[:, 0]
+            rows.append([kind, leg, mean, f"[{low:.3f}, {high:.3f}]", f"{mean / base - 1:+.0%}"])
+    print(table(["chunks", "leg", "failure@20", "95 %", "against plain dense"], rows))
+    means = {kind: {leg: float(row.mean()) for leg, row in legs.items()} for kind, legs in failed.items()}
+    write("context", {"questions": len(asked), "failure@20": means})
 
 
 if __name__ == "__main__":

@@ -12,40 +12,57 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.evaluate import sections, svg
-from fingerpost.evaluate.attribute import CAUSES, CURES, Miss
+from fingerpost.evaluate import losses, sections, svg
+from fingerpost.evaluate.attribute import Miss
 from fingerpost.evaluate.fidelity import Fidelity
 from fingerpost.evaluate.freshness import Freshness
 from fingerpost.evaluate.report import Evaluation
 
 BINS = 10
-EXAMPLES = 20
-SHOWN_CHARS = 300
 BEST = ' class="best"'
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE = """
-:root { color-scheme: light dark; --ink: #1d2327; --soft: #5c666d; --paper: #fdfdfb; --rule: #d9dcd8;
-  --mark: #0b6e75 }
+:root { color-scheme: light dark; --ink: #1d2327; --soft: #5c666d; --paper: #fdfdfb; --card: #f3f4f0;
+  --rule: #d9dcd8; --mark: #0b6e75; --on: #fff; --c0: #6b7a83; --c1: #8a5a2b; --c2: #7a4fa3; --c3: #0b6e75;
+  --c4: #2f6fb0; --c5: #3e8443; --c6: #b3541e; --c7: #a8325e }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e8e6; --soft: #9aa5ab; --paper: #15191c;
-  --rule: #343b40; --mark: #5cc2c8 } }
+  --card: #1e2428; --rule: #343b40; --mark: #5cc2c8; --on: #15191c; --c0: #a3b0b8; --c1: #d9a46c;
+  --c2: #c3a0e6; --c3: #5cc2c8; --c4: #86b6ec; --c5: #8ccb90; --c6: #f09a68; --c7: #f08fb0 } }
 * { box-sizing: border-box }
-body { margin: 0 auto; padding: 1rem; max-width: 52rem; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, sans-serif }
-h1 { font-size: 1.5rem; line-height: 1.2; margin: .5rem 0 } h2 { font-size: 1.1rem; margin: 2.5rem 0 .5rem }
+body { margin: 0 auto; padding: 1.25rem 1rem 4rem; max-width: 52rem; background: var(--paper);
+  color: var(--ink); font: 16px/1.5 system-ui, sans-serif }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: .5rem 0; letter-spacing: -.01em }
+h2 { font-size: 1.15rem; margin: 3rem 0 .5rem; padding-top: .75rem; border-top: 1px solid var(--rule) }
 p { margin: .4rem 0; overflow-wrap: anywhere } .soft { color: var(--soft) }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .75rem;
+  margin: 1.25rem 0 }
+.cards div { background: var(--card); border-radius: .6rem; padding: .8rem .9rem }
+.cards b { display: block; font-size: 1.7rem; line-height: 1.25; font-variant-numeric: tabular-nums }
+.cards small { color: var(--soft); display: block; line-height: 1.35; overflow-wrap: anywhere }
 .wide { overflow-x: auto } table { border-collapse: collapse; width: 100%;
   font-variant-numeric: tabular-nums }
 th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule) }
-th:first-child, td:first-child { text-align: left; padding-left: 0 } td small { color: var(--soft) }
-tr.best td { font-weight: 600 } svg { width: 100%; height: auto; display: block; margin: .5rem 0 }
+th { color: var(--soft); font-weight: 500 }
+th:first-child, td:first-child { text-align: left; padding-left: 0; position: sticky; left: 0;
+  background: var(--paper) }
+td small { color: var(--soft) } tr.best td { font-weight: 600 }
+svg { width: 100%; height: auto; display: block; margin: .75rem 0 }
 text { fill: var(--ink); font-size: 13px } .figure { font-variant-numeric: tabular-nums }
 .tick { fill: var(--soft); font-size: 11px } .bar { fill: var(--mark) } .grid { stroke: var(--rule) }
 .whisker { stroke: var(--mark); stroke-width: 3 } .thin { stroke: var(--mark) }
 .ideal { stroke: var(--soft); stroke-dasharray: 4 4 }
-details { border-bottom: 1px solid var(--rule); padding: .4rem 0 } summary { cursor: pointer }
-li { margin: .4rem 0; overflow-wrap: anywhere } code { font-size: .9em }
-@media (max-width: 34rem) { text { font-size: 19px } .tick { font-size: 16px } }
+.big { font-size: 34px; font-weight: 600 } .on { fill: var(--on); font-weight: 600 }
+.sector { stroke: var(--paper); stroke-width: 1.5 } .part0 { opacity: .75 } .part1 { opacity: .4 }
+.c0 { fill: var(--c0) } .c1 { fill: var(--c1) } .c2 { fill: var(--c2) } .c3 { fill: var(--c3) }
+.c4 { fill: var(--c4) } .c5 { fill: var(--c5) } .c6 { fill: var(--c6) } .c7 { fill: var(--c7) }
+details { border-bottom: 1px solid var(--rule); padding: .5rem 0 } summary { cursor: pointer }
+details p:target { border-left: 3px solid var(--mark); padding-left: .6rem }
+li { margin: .6rem 0; overflow-wrap: anywhere } code { font-size: .9em }
+@media (max-width: 34rem) { text { font-size: 19px } .tick { font-size: 16px } .big { font-size: 40px }
+  body { padding-inline: .8rem } .cards { grid-template-columns: 1fr 1fr } .cards b { font-size: 1.4rem }
+  .cards div:last-child:nth-child(odd) { grid-column: 1 / -1 } }
+@media print { details { break-inside: avoid } h2 { break-after: avoid } }
 """
 
 
@@ -86,13 +103,14 @@ def page(
     body = [
         f"<h1>Search quality</h1><p>{escape(title)}</p>",
         *(f'<p class="soft">{escape(note)}</p>' for note in found.notes),
+        sections.glance(found, latency.whole(), len(lost.misses) if lost is not None else None),
         _quality(found),
         _apart(found),
         _spread(found),
         sections.calibrated(found),
         _stages(latency),
         sections.costs(found, latency.legs),
-        _causes(lost) if lost is not None else "",
+        _lost(found, lost) if lost is not None else "",
         sections.answered(answers) if answers is not None else "",
         sections.fresh(freshness) if freshness is not None else "",
     ]
@@ -170,30 +188,9 @@ def _stages(latency: Latency) -> str:
     return f'<h2>Latency</h2><p class="soft">{told}</p>{picture}'
 
 
-def _causes(lost: Lost) -> str:
-    """How often each stage lost a document, and examples one can open."""
-    by_cause = {cause: [miss for miss in lost.misses if miss.cause == cause] for cause in CAUSES}
-    found = {cause: misses for cause, misses in by_cause.items() if misses}
-    head = f"<h2>Where {len(lost.misses):,} misses were lost</h2>"
-    if not found:
-        return f"{head}<p>Every relevant document was among the first {lost.k}.</p>"
-    rows = [(cause, float(len(misses)), f"{len(misses):,}") for cause, misses in found.items()]
-    uncited = ", or not cited by an answer" if "grounding" in found else ""
-    told = f"Relevant documents not among the first {lost.k}{uncited}, by the first stage that lost them."
-    opened = [
-        f"<details><summary>{cause}: {len(misses):,}</summary><p>{escape(_plain(CURES[cause]))}</p>"
-        f"<ol>{''.join(_example(miss, lost.queries) for miss in misses[:EXAMPLES])}</ol></details>"
-        for cause, misses in ((cause, found[cause]) for cause in CAUSES if cause in found)
-    ]
-    return f'{head}<p class="soft">{told}</p>' + f"{svg.bars(rows, title='misses by cause')}{''.join(opened)}"
-
-
-def _example(miss: Miss, queries: Mapping[str, str]) -> str:
-    asked = queries.get(miss.query_id, miss.query_id)
-    return (
-        f"<li>{escape(asked[:SHOWN_CHARS])}<br/><code>{escape(miss.query_id[:SHOWN_CHARS])}</code> wants "
-        f"<code>{escape(miss.doc_id[:SHOWN_CHARS])}</code>: {escape(miss.evidence[:SHOWN_CHARS])}</li>"
-    )
+def _lost(found: Evaluation, lost: Lost) -> str:
+    known = dict(zip(found.query_ids, found.seen.tolist(), strict=True)) if found.seen.any() else None
+    return losses.losses(lost.misses, lost.k, lost.queries, known)
 
 
 def _table(names: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
@@ -218,10 +215,6 @@ def _fit(char: str) -> bool:
 
 
 _REORDER = frozenset((0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
-
-
-def _plain(text: str) -> str:
-    return text.replace("`", "")
 
 
 def _number(value: float | None) -> str:

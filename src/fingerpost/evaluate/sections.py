@@ -15,6 +15,31 @@ from fingerpost.evaluate.freshness import Freshness
 from fingerpost.evaluate.report import Evaluation
 
 
+def glance(found: Evaluation, whole: NDArray[np.float64], misses: int | None) -> str:
+    """What a manager asks first: how good, how much better than words alone, how fast, what is lost."""
+    means, bounds = found.means(), found.intervals()
+    best = means.get("search")
+    cards = []
+    for measure in map(str, found.measures[:3]):
+        value = best and best[measure]
+        if value is None or (span := bounds["search"][measure]) is None:
+            continue
+        words = f"95 % {span[0]:.3f} – {span[1]:.3f}"
+        if (base := means.get("lexical", {}).get(measure)) is not None:
+            words += f"; BM25 alone {base:.3f}"
+        cards.append((f"{value:.3f}", f"{measure} of search", words))
+    if len(whole):
+        p50, p95 = np.percentile(whole, [50, 95])
+        cards.append((f"{p50:.0f} ms", "a search, median", f"95 of 100 within {p95:.0f} ms"))
+    if misses is not None:
+        cards.append((f"{misses:,}", "misses", "each with the stage that lost it"))
+    rows = "".join(
+        f"<div><b>{escape(figure)}</b>{escape(name)}<small>{escape(words)}</small></div>"
+        for figure, name, words in cards
+    )
+    return f'<div class="cards">{rows}</div>' if rows else ""
+
+
 def calibrated(found: Evaluation) -> str:
     """The reliability diagram of the first result's score; nothing where there are too few questions."""
     if not len(found.promised):
