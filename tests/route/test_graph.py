@@ -6,6 +6,7 @@ import numpy as np
 from tests.route.test_address import cloud
 
 from fingerpost.route import address, graph
+from fingerpost.route.kmeans import unit
 
 
 def exact(rows: np.ndarray, k: int = 16) -> np.ndarray:
@@ -27,6 +28,16 @@ def test_graph_agrees_with_brute_force() -> None:
     assert found.dtype == np.int32
     assert not (found == np.arange(3000)[:, None]).any()
     assert agreement(found, exact(rows[laid.order])) >= 0.9
+
+
+def test_friends_lead_to_leaves_that_means_do_not() -> None:
+    rows = unit(np.random.default_rng(0).normal(size=(3000, 12)))
+    laid = address.build(rows, leaf_chunks=30, seed=0)
+    rows, truth = rows[laid.order], exact(rows[laid.order])
+    means = graph.neighbours(rows, laid.leaf_offsets, probes=6, rounds=())
+    friends = graph.neighbours(rows, laid.leaf_offsets, probes=6, rounds=(3, 3))
+    assert agreement(friends, truth) > agreement(means, truth) + 0.1
+    assert (friends >= 0).all()
 
 
 def test_few_chunks_leave_holes() -> None:

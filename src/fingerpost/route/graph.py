@@ -1,9 +1,10 @@
 """The neighbour graph: the 16 nearest chunks of each chunk, built leaf by leaf and kept as chunks come and
 go.
 
-Exact search would multiply every chunk with every other. Here the chunks of a leaf are compared, in one
-product, with those of the ``PROBES`` leaves that its members' nearest means vote for. A row of the graph
-holds row numbers by falling similarity, −1 where there is none.
+Exact search would multiply every chunk with every other. Here each chunk is compared with the leaves whose
+means come nearest to it, then with those where most neighbours of its neighbours lie, since they are likely
+its own (NN-descent: Dong, Charikar, Li 2011, doi:10.1145/1963405.1963487). A leaf at a time is one matrix
+product. A row of the graph holds row numbers by falling similarity, −1 where there is none.
 """
 
 from __future__ import annotations
@@ -16,12 +17,21 @@ from numpy.typing import NDArray
 from fingerpost.route.kmeans import F32, I64
 
 DEGREE = 16
-PROBES = 24
+PROBES = 16
+"""Leaves that a chunk is compared with first, by their means."""
+ROUNDS = (8, 8)
+"""Leaves that are then tried in each round, by the neighbours of its neighbours."""
+BLOCK = 2_048
 Graph = NDArray[np.int32]
 
 
 def neighbours(
-    vectors: NDArray[np.floating], leaf_offsets: NDArray[np.integer], *, k: int = DEGREE, probes: int = PROBES
+    vectors: NDArray[np.floating],
+    leaf_offsets: NDArray[np.integer],
+    *,
+    k: int = DEGREE,
+    probes: int = PROBES,
+    rounds: tuple[int, ...] = ROUNDS,
 ) -> Graph:
     """The graph of vectors [N, d] sorted by leaf: [N, k] int32, a chunk is never its own neighbour.
 
@@ -29,13 +39,88 @@ def neighbours(
     >>> neighbours(rows, np.array([0, 3]), k=2)[0].tolist()
     [1, 2]
     """
-    means = _means(vectors, leaf_offsets)
-    graph = np.full((len(vectors), k), -1, dtype=np.int32)
-    for start, end in pairwise(leaf_offsets.tolist()):
-        rows = np.arange(start, end)
-        if len(rows):
-            graph[start:end] = _search(vectors, rows, leaf_offsets, means=means, k=k, probes=probes)[0]
-    return graph
+    lists = _Lists(vectors, leaf_offsets, np.arange(len(vectors)), k)
+    lists.fill(lists.ids, probes=probes, rounds=rounds)
+    return lists.sorted()[0]
+
+
+class _Lists:
+    """The best k so far of some ``rows`` [n]: ``ids`` [n, k] and their ``cosines``, in no order."""
+
+    def __init__(
+        self, vectors: NDArray[np.floating], leaf_offsets: NDArray[np.integer], rows: I64, k: int
+    ) -> None:
+        self.vectors, self.offsets, self.rows = vectors, leaf_offsets.astype(np.int64), rows
+        self.ids = np.full((len(rows), k), -1, dtype=np.int32)
+        self.cosines = np.full(self.ids.shape, -np.inf, dtype=np.float32)
+
+    def fill(self, graph: Graph, *, probes: int, rounds: tuple[int, ...]) -> None:
+        """Compare with the nearest leaves, then with those of friends; ``graph`` [N, k] holds their lists."""
+        tried = self._nearest_leaves(probes)
+        self._compare(tried)
+        for count in rounds if len(self.offsets) - 1 > probes else ():
+            more = self._leaves_of_friends(graph, tried, count)
+            self._compare(more)
+            tried = np.concatenate([tried, more], axis=1)
+
+    def sorted(self) -> tuple[Graph, F32]:
+        """The lists by falling cosine, −1 where there is nothing, and the cosines."""
+        ids = np.where(np.isfinite(self.cosines), self.ids, np.int32(-1))
+        order = np.argsort(-self.cosines, axis=1, kind="stable")
+        return np.take_along_axis(ids, order, axis=1), np.take_along_axis(self.cosines, order, axis=1)
+
+    def _nearest_leaves(self, count: int) -> I64:
+        """The ``count`` leaves whose means come nearest to each row, all where there are no more."""
+        means = _means(self.vectors, self.offsets)
+        if len(means) <= count:
+            return np.tile(np.arange(len(means)), (len(self.rows), 1))
+        found = np.empty((len(self.rows), count), dtype=np.int64)
+        for at in range(0, len(self.rows), BLOCK):
+            scores = self.vectors[self.rows[at : at + BLOCK]].astype(np.float32) @ means.T
+            found[at : at + BLOCK] = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+        return found
+
+    def _compare(self, leaves: I64) -> None:
+        """Compare every row with all of its ``leaves`` [n, p] (−1: none), a leaf at a time."""
+        places, column = np.nonzero(leaves >= 0)
+        asked = leaves[places, column]
+        places = places[np.argsort(asked, kind="stable")]
+        ends = np.cumsum(np.bincount(asked, minlength=len(self.offsets) - 1))
+        for leaf, (first, last) in enumerate(pairwise([0, *ends.tolist()])):
+            for at in range(first, last, BLOCK):
+                self._with_leaf(places[at : min(at + BLOCK, last)], leaf)
+
+    def _with_leaf(self, places: I64, leaf: int) -> None:
+        start, end = self.offsets[leaf : leaf + 2].tolist()
+        if start == end:
+            return
+        rows = self.rows[places]
+        scores = self.vectors[rows].astype(np.float32) @ self.vectors[start:end].astype(np.float32).T
+        own = np.flatnonzero((rows >= start) & (rows < end))
+        scores[own, rows[own] - start] = -np.inf
+        k = self.ids.shape[1]
+        top = np.argpartition(-scores, min(k, end - start) - 1, axis=1)[:, :k]
+        cosines = np.concatenate([self.cosines[places], np.take_along_axis(scores, top, axis=1)], axis=1)
+        ids = np.concatenate([self.ids[places], (top + start).astype(np.int32)], axis=1)
+        kept = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
+        self.cosines[places] = np.take_along_axis(cosines, kept, axis=1)
+        self.ids[places] = np.take_along_axis(ids, kept, axis=1)
+
+    def _leaves_of_friends(self, graph: Graph, tried: I64, count: int) -> I64:
+        """The leaves not yet ``tried`` where most neighbours of each row's neighbours lie: [n, count]."""
+        leaves = len(self.offsets) - 1
+        leaf_of = np.repeat(np.arange(leaves), np.diff(self.offsets))
+        found = np.full((len(self.ids), count), -1, dtype=np.int64)
+        for at in range(0, len(self.ids), BLOCK):
+            near = np.maximum(self.ids[at : at + BLOCK], 0)
+            friends = leaf_of[np.maximum(graph[near], 0).reshape(len(near), -1)]
+            places = friends + leaves * np.arange(len(near))[:, None]
+            votes = np.bincount(places.ravel(), minlength=len(near) * leaves).reshape(len(near), leaves)
+            known = tried[at : at + BLOCK]
+            np.put_along_axis(votes, np.where(known < 0, known[:, :1], known), 0, axis=1)
+            top = np.argpartition(-votes, min(count, leaves) - 1, axis=1)[:, :count]
+            found[at : at + BLOCK, : top.shape[1]] = np.where(np.take_along_axis(votes, top, axis=1), top, -1)
+        return found
 
 
 def update(
@@ -55,56 +140,17 @@ def update(
     holes = np.flatnonzero((old_rows >= 0) & (renamed < 0).any(axis=1))
     _repair(renamed, holes, vectors)
     fresh = np.flatnonzero(old_rows < 0)
-    means = _means(vectors, leaf_offsets)
-    leaf_of = np.searchsorted(leaf_offsets[1:], fresh, side="right")
-    for leaf in np.unique(leaf_of):
-        rows = fresh[leaf_of == leaf]
-        found, near = _search(vectors, rows, leaf_offsets, means=means, k=k, probes=PROBES)
-        renamed[rows] = found
-        _offer(renamed, rows, found, near, vectors)
+    lists = _Lists(vectors, leaf_offsets, fresh, k)
+    lists.fill(renamed, probes=PROBES, rounds=ROUNDS)
+    found, near = lists.sorted()
+    renamed[fresh] = found
+    _offer(renamed, fresh, found, near, vectors)
     return renamed
 
 
 def _means(vectors: NDArray[np.floating], leaf_offsets: NDArray[np.integer]) -> F32:
     blocks = (vectors[a:b].astype(np.float32) for a, b in pairwise(leaf_offsets.tolist()))
     return np.stack([block.sum(axis=0) / max(len(block), 1) for block in blocks])
-
-
-def _search(
-    vectors: NDArray[np.floating],
-    rows: I64,
-    leaf_offsets: NDArray[np.integer],
-    *,
-    means: F32,
-    k: int,
-    probes: int,
-) -> tuple[Graph, F32]:
-    """The k nearest others of ``rows`` (all of one leaf) in the leaves they vote for, and their cosines."""
-    own = vectors[rows].astype(np.float32)
-    leaves = _vote(own @ means.T, probes)
-    pool = np.concatenate([np.arange(leaf_offsets[leaf], leaf_offsets[leaf + 1]) for leaf in leaves])
-    scores = own @ vectors[pool].astype(np.float32).T
-    scores[rows[:, None] == pool[None, :]] = -np.inf
-    width = min(k, len(pool))
-    top = np.argpartition(-scores, width - 1, axis=1)[:, :width]
-    near = np.take_along_axis(scores, top, axis=1)
-    order = np.argsort(-near, axis=1, kind="stable")
-    near = np.take_along_axis(near, order, axis=1)
-    found = np.full((len(rows), k), -1, dtype=np.int32)
-    found[:, :width] = np.where(np.isfinite(near), pool[np.take_along_axis(top, order, axis=1)], -1)
-    full = np.full((len(rows), k), -np.inf, dtype=np.float32)
-    full[:, :width] = near
-    return found, full
-
-
-def _vote(scores: F32, probes: int) -> I64:
-    """The leaves that most rows have among their best eight (ties: the nearer mean)."""
-    leaves = scores.shape[1]
-    if leaves <= probes:
-        return np.arange(leaves)
-    top = np.argpartition(-scores, 7, axis=1)[:, :8]
-    votes = np.bincount(top.ravel(), minlength=leaves) + 1e-3 * scores.mean(axis=0)
-    return np.sort(np.argpartition(-votes, probes - 1)[:probes])
 
 
 def _rename(graph: Graph, old_rows: I64) -> Graph:
