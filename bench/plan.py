@@ -1,13 +1,15 @@
 """The plan: how much of the second look can be left out, and what that costs.
 
-    python -m bench.plan [--queries 500]
+    python -m bench.plan [--queries 500] [--mixed bench/cache/speed-77000]
 
-Reads the indexes that ``bench.quality`` compiled. For questions of every set the ranking is made with and
-without late interaction and words, untrained, and with a short look at the first few. The chooser is fitted
-on training questions without their labels (does the first document change?), printed as it stands in
-``route/plan.py``, also fitted on all sets but one and tried on that one, and measured on test questions of
-all sets together: the second look's work that is left out, and the nDCG@10 that is kept, where it is left out
-below one chance and short below another. Work is processor time, each look timed on its own.
+Reads the indexes that ``bench.quality`` compiled, and with ``--mixed`` one that holds all sets beside each
+other and other text (``bench.speed``'s): the test questions are then also asked of that one.
+
+For questions of every set the ranking is made with a full second look, a short one and none, untrained. The
+chooser is fitted on training questions without their labels (does the first document change?), printed as it
+stands in ``route/plan.py``, also fitted on all sets but one and tried on that one, and measured on all sets
+together: the second look's work that is left out, and the nDCG@10 that is kept, where it is left out below
+one chance and short below another. Work is processor time, each look timed on its own.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -37,9 +40,9 @@ CHANCES = (
     (0.0, 1.1),
     (0.03, 0.4),
     (0.03, 0.6),
-    (0.03, 0.8),
-    (0.03, 1.1),
     (0.05, 0.4),
+    (0.05, 0.6),
+    (0.08, 0.4),
 )
 """Below the first no second look, below the second a short one."""
 MEASURE = measures.parse("nDCG@10")
@@ -57,13 +60,13 @@ class Tried:
     seconds: np.ndarray
 
 
-def tried(name: str, split: str, most: int) -> Tried:
-    """Both ways for a seeded draw of queries."""
+def tried(name: str, split: str, most: int, *, mixed: Path | None = None) -> Tried:
+    """All three ways for a seeded draw of queries, asked of the set's own index or of a mixed one."""
     questions = load_beir(data_folder() / name, split)
     ids = sorted(questions.qrels)
     ids = [ids[at] for at in np.random.default_rng(0).permutation(len(ids))[:most]]
     rows: list[tuple[np.ndarray, bool, list[float], list[float]]] = []
-    with fingerpost.open(CACHE / "quality" / name, settings=Settings()) as index:
+    with fingerpost.open(mixed or CACHE / "quality" / name, settings=Settings()) as index:
         rooms = index._rooms
         snapshot = rooms.store.snapshot()
         known = rooms.epoch(snapshot)
@@ -72,7 +75,8 @@ def tried(name: str, split: str, most: int) -> Tried:
             grades = questions.qrels[query_id]
             features, looks, seconds, asked = _all(rooms, snapshot, epoch, questions.queries[query_id])
             runs = [_run(snapshot, asked, look, epoch) for look in looks]
-            values = [measures.score(MEASURE, dict(run), grades)[0] for run in runs]
+            own = [_of_set(run, name) if mixed else dict(run) for run in runs]
+            values = [measures.score(MEASURE, run, grades)[0] for run in own]
             rows.append((features, runs[0][0][0] != runs[2][0][0], values, seconds))
     return Tried(*(np.array(column) for column in zip(*rows, strict=True)))
 
@@ -99,6 +103,14 @@ def _run(snapshot: Snapshot, asked: Asked, look: Look, epoch: Epoch) -> searchin
     return searching.by_document(snapshot, keys, scores, k=100)
 
 
+def _of_set(run: searching.Run, name: str) -> dict[str, float]:
+    """A run over passages ``set/document#number`` as one over documents, the set's by their own ids."""
+    best: dict[str, float] = {}
+    for passage, score in run:
+        best.setdefault(passage.rsplit("#", 1)[0].removeprefix(f"{name}/"), score)
+    return best
+
+
 def left_out(chooser: plan.Chooser, given: list[Tried], below: tuple[float, float]) -> list[float]:
     """Shares of the queries with a short look and with none, share of the looks' work left out, and the
     nDCG@10 that is kept of the full one.
@@ -123,7 +135,9 @@ def main() -> None:
     """Fit, try, print, write."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--queries", type=int, default=500)
-    most = parser.parse_args().queries
+    parser.add_argument("--mixed", type=Path)
+    options = parser.parse_args()
+    most = options.queries
     train = {name: tried(name, "train", most) for name in SETS}
     test = {name: tried(name, "test", most) for name in SETS}
     chooser = fitted(list(train.values()))
@@ -131,7 +145,10 @@ def main() -> None:
     usual = (settings.skip, settings.short)
     print(chooser)
     rows: list[list[object]] = []
-    for split, given in (("train", train), ("test", test)):
+    splits = {"train": train, "test": test}
+    if options.mixed:
+        splits["test, one index"] = {name: tried(name, "test", most, mixed=options.mixed) for name in SETS}
+    for split, given in splits.items():
         rows += [[f"all sets, {split}", *at, *left_out(chooser, list(given.values()), at)] for at in CHANCES]
     for name in SETS:
         others = fitted([train[other] for other in SETS if other != name])

@@ -173,15 +173,15 @@ class RerankSettings(Section):
             le=1,
             description="no second look where it would change the first result with less chance than this",
         ),
-    ] = 0.03
+    ] = 0.05
     short: Annotated[
         float,
         Field(
             ge=0,
             le=1,
-            description="a short second look (50 candidates, 10 read) where the chance is less than this",
+            description="a short second look (10 candidates read) where the chance is less than this",
         ),
-    ] = 0.6
+    ] = 0.4
     cross_encoder: Annotated[str, Field(description="folder of a cross-encoder (ONNX); empty = none")] = ""
     cross_depth: Annotated[int, Field(ge=0, le=200, description="candidates the cross-encoder scores")] = 20
     per_document: Annotated[

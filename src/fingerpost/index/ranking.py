@@ -98,7 +98,7 @@ class Effort:
     read: int
 
 
-NONE, SHORT = Effort(0, 0), Effort(50, 10)
+NONE, SHORT = Effort(0, 0), Effort(100, 10)
 
 
 @dataclass(frozen=True, slots=True)
