@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
 from fingerpost.config import ModelSettings
+from fingerpost.errors import FingerprintError
 from fingerpost.models.encoder import load_encoder
-from fingerpost.rerank import late
-from fingerpost.rerank.codec import Codec, Form
+from fingerpost.rerank import late, repeats
+from fingerpost.rerank.codec import ALL_KEPT, Codec, Form
 
 DIMS = 48
 
@@ -63,11 +66,50 @@ def test_int8_arithmetic_is_the_decoded_vectors_arithmetic(passages):
 
 def test_a_coded_vector_is_as_long_as_it_was(passages):
     tokens, pieces = passages
-    codec = Codec.train(tokens, pieces, form=Form(dims=DIMS, subspaces=6, common=1.0))
+    codec = Codec.train(tokens, pieces, form=Form(DIMS, 6, 1.0, ALL_KEPT))
     decoded = codec.decode(codec.encode(tokens, pieces))
     lengths = np.linalg.norm(decoded.vectors * np.float32(codec.scale), axis=1) * decoded.stretch
     truth = np.linalg.norm(np.concatenate(tokens) - codec.mean, axis=1)
     assert np.abs(lengths / truth - 1).max() < 0.02
+
+
+def test_alike_repeats_are_coded_once_and_rank_as_before(passages):
+    tokens, pieces = passages
+    near = [
+        unit(one + np.random.default_rng(at).normal(size=one.shape) * 0.01) for at, one in enumerate(tokens)
+    ]
+    doubled = [np.concatenate(both) for both in zip(tokens, near, strict=True)]
+    ids = [np.tile(one, 2) for one in pieces]
+    form = Form(dims=DIMS, subspaces=24, common=1.0)
+    codec = Codec.train(doubled, ids, form=form)
+    codes = codec.encode(doubled, ids)
+    assert sum(map(len, codes)) <= codec.width * sum(map(len, tokens))
+    whole = Codec.train(doubled, ids, form=replace(form, alike=ALL_KEPT))
+    assert sum(map(len, whole.encode(doubled, ids))) == whole.width * sum(map(len, doubled))
+    scores = late.maxsim(codec, late.prepare(codec, tokens[0][:8], pieces[0][:8]), codes).plain
+    truth = brute(tokens[0][:8], doubled).mean(axis=1)
+    assert np.corrcoef(scores, truth)[0, 1] > 0.98
+
+
+def test_repeats_that_differ_stay_apart():
+    far = unit(np.eye(4, DIMS))
+    assert [len(part) for part in repeats.once(far, np.full(4, 7, np.int32), alike=0.9)] == [4, 4]
+    assert [len(part) for part in repeats.once(far, np.full(4, 7, np.int32), alike=-1.0)] == [1, 1]
+
+
+def test_a_codec_of_version_0_1_goes_on_keeping_every_repeat(passages):
+    tokens, pieces = passages
+    codec = Codec.train(tokens, pieces, form=Form(DIMS, 6, 1.0, ALL_KEPT))
+    parts = load(codec.to_bytes())
+    old = Codec.from_bytes(save({**parts, "form": np.delete(parts["form"], 3)}))
+    assert old.form == codec.form
+    assert old.encode(tokens, pieces) == codec.encode(tokens, pieces)
+
+
+def test_a_codec_of_a_later_format_is_refused_with_a_cure(passages):
+    parts = load(Codec.train(*passages).to_bytes())
+    with pytest.raises(FingerprintError, match="6 numbers"):
+        Codec.from_bytes(save({**parts, "form": np.append(parts["form"], 1.0)}))
 
 
 def test_idf_weights_silence_pieces_that_every_passage_holds(passages):

@@ -27,7 +27,7 @@ def codec() -> Codec:
 def test_a_code_is_three_bytes_and_one_a_subspace_for_each_token(codec):
     tokens, pieces = passages()
     codes = codec.encode([tokens[0], tokens[1][:5], tokens[2][:0]], [pieces[0], pieces[1][:5], pieces[2][:0]])
-    assert codec.width == 3 + 16
+    assert codec.width == 3 + codec.form.subspaces
     assert [len(code) / codec.width for code in codes] == [24, 5, 0]
     assert codec.encode([], []) == []
 
