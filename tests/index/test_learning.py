@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.index.machines import corpus, hits, nickname, pairs
 
 import fingerpost
 from fingerpost.errors import InputError
@@ -16,61 +17,16 @@ from fingerpost.index.rooms import silent
 from fingerpost.records import Pair
 
 TOPICS = 60
-NICKNAMES = ["zorbo", "quilla", "vantrix", "mopsy", "tarkle", "bixen", "yulda", "fenno", "girra", "lopsun"]
-
-
-def corpus(folder: Path) -> Path:
-    """Sixty machines that users call by nicknames no document mentions."""
-    path = folder / "machines.jsonl"
-    rng = np.random.default_rng(0)
-    parts = [
-        "valve",
-        "piston",
-        "rotor",
-        "gasket",
-        "bearing",
-        "flange",
-        "spindle",
-        "nozzle",
-        "clutch",
-        "camshaft",
-    ]
-    with path.open("w") as file:
-        for at in range(TOPICS):
-            words = " ".join(rng.choice(parts, 8))
-            record = {
-                "_id": f"m{at}",
-                "title": f"Machine {at}",
-                "text": f"Model {at} has these parts: {words}.",
-            }
-            file.write(json.dumps(record) + "\n")
-    return path
-
-
-def nickname(at: int) -> str:
-    return f"{NICKNAMES[at % 10]} {NICKNAMES[at // 10]}"
-
-
-def pairs(kinds: tuple[str, ...]) -> list[Pair]:
-    return [Pair(kind.format(nickname(at)), f"m{at}") for at in range(TOPICS) for kind in kinds]
-
-
-TAUGHT = ("where is the {}", "manual of the {}", "the {} is broken", "who repairs the {}", "price of the {}")
 
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("taught")
     with fingerpost.compile(corpus(folder), to=folder / "kb") as index:
-        report = index.learn(pairs(TAUGHT))
+        report = index.learn(pairs())
     assert report.counts["fusion gain"] > 0
     assert any("held-out nDCG@10" in note for note in report.notes)
     return folder / "kb"
-
-
-def hits(index: fingerpost.Index) -> float:
-    found = [index.search(f"spare part for the {nickname(at)}", k=1) for at in range(TOPICS)]
-    return sum(spans[0].doc_id == f"m{at}" for at, spans in enumerate(found)) / TOPICS
 
 
 def test_taught_documents_are_found_by_words_they_do_not_hold(taught: Path) -> None:
@@ -146,9 +102,9 @@ def test_the_explanation_of_a_learned_result_names_its_factors(taught: Path) -> 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (pairs(TAUGHT)[:5], "20 needed"),
+        (pairs()[:5], "20 needed"),
         ([Pair("where is it", "nobody")], "names a document"),
-        ([*pairs(TAUGHT)[:40], *(Pair(f"who is {at}", f"x{at}") for at in range(41))], "not in this index"),
+        ([*pairs()[:40], *(Pair(f"who is {at}", f"x{at}") for at in range(41))], "not in this index"),
         ([Pair(f"question {at}", "m1") for at in range(50)], "ask for the same document"),
         ([Pair("where is it", f"m{at}") for at in range(50)], "only 1 different questions"),
         ([Pair(f"question {at}", "m1") for at in range(50)] + pairs(("the {}",))[:30], "claimed"),
@@ -186,7 +142,7 @@ def test_pages_that_are_all_equal_teach_nothing(tmp_path: Path) -> None:
                 json.dumps({"_id": f"m{at}", "title": "Same", "text": "The same on every page."}) + "\n"
             )
     with fingerpost.compile(tmp_path / "same.jsonl", to=tmp_path / "kb", settings=settings) as index:
-        report = index.learn(pairs(TAUGHT))
+        report = index.learn(pairs())
         assert report.notes[-1] == "nothing was changed"
         assert len({span.text for span in index.search("what is on every page")}) == 1
 
@@ -194,7 +150,7 @@ def test_pages_that_are_all_equal_teach_nothing(tmp_path: Path) -> None:
 def test_contradictions_teach_nothing(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     with fingerpost.compile(corpus(tmp_path), to=tmp_path / "kb") as index:
-        given = [Pair(pair.query, f"m{rng.integers(TOPICS)}") for pair in pairs(TAUGHT) for _ in range(3)]
+        given = [Pair(pair.query, f"m{rng.integers(TOPICS)}") for pair in pairs() for _ in range(3)]
         report = index.learn(given)
         assert "no better than the untrained sum" in " ".join(report.notes)
         assert index.status()["fusion"] == "untrained"

@@ -31,6 +31,7 @@ from fingerpost.cli import (
     route,
     search,
     status,
+    train,
     update,
     versions,
 )
@@ -49,7 +50,8 @@ app = typer.Typer(
 )
 
 for verb in (
-    *(demo.demo, init.init, compile.compile, update.update, delete.delete, learn.learn, rollback.rollback),
+    *(demo.demo, init.init, compile.compile, update.update, delete.delete),
+    *(learn.learn, train.train, rollback.rollback),
     *(search.search, ask.ask, explain.explain, route.route, evaluate.evaluate, compare.compare),
     *(advise.advise, feedback.feedback),
     *(versions.snapshot, versions.restore, versions.compact),

@@ -6,11 +6,21 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
+from typing import TYPE_CHECKING, Protocol
 
 from fingerpost.cli.output import note
 
-Callback = Callable[[str, int, "int | None"], None]
-"""``progress(stage, done, total)``; ``total`` is None while it is unknown."""
+if TYPE_CHECKING:
+    from fingerpost.route.deep.steps import Step
+
+
+class Callback(Protocol):
+    """``progress(stage, done, total)``; ``total`` is None while it is unknown. ``said`` stands in the place
+    of the rate and of the time that is left.
+    """
+
+    def __call__(self, stage: str, done: int, total: int | None, /, said: str = "") -> None: ...
+
 
 EVERY_SECONDS = 3.0
 
@@ -34,11 +44,12 @@ def bars() -> Iterator[Callback]:
     with Progress(*columns, console=Console(stderr=True)) as drawing:
         tasks: dict[str, TaskID] = {}
 
-        def draw(stage: str, done: int, total: int | None) -> None:
+        def draw(stage: str, done: int, total: int | None, /, said: str = "") -> None:
             if stage not in tasks:
                 tasks[stage] = drawing.add_task(stage, total=total, rate="")
             task = drawing.tasks[drawing.task_ids.index(tasks[stage])]
-            drawing.update(tasks[stage], completed=done, total=total, rate=rate(done, task.elapsed or 0.0))
+            beside = said or rate(done, task.elapsed or 0.0)
+            drawing.update(tasks[stage], completed=done, total=total, rate=beside)
 
         yield draw
 
@@ -50,14 +61,38 @@ class Lines:
         self._clock, self._tell = clock, tell
         self._stage, self._began, self._last = "", 0.0, 0.0
 
-    def __call__(self, stage: str, done: int, total: int | None) -> None:
+    def __call__(self, stage: str, done: int, total: int | None, /, said: str = "") -> None:
         now = self._clock()
         fresh, ended = stage != self._stage, total is not None and done >= total
         if fresh:
             self._stage, self._began = stage, now
         if fresh or ended or now - self._last >= EVERY_SECONDS:
             self._last = now
-            self._tell(line(stage, done, total, seconds=now - self._began))
+            self._tell(line(stage, done, total, seconds=now - self._began, said=said))
+
+
+def watch(draw: Callback, tell: Callable[[str], None] = note) -> Callable[[Step], None]:
+    """Tell what a training takes before it starts, and draw its steps."""
+
+    def told(step: Step) -> None:
+        if not step.done:
+            tell(f"training takes about {step.minutes_left:.1f} minutes of one core, judging it comes on top")
+        else:
+            draw("train", step.done, step.total, said=course(step))
+
+    return told
+
+
+def course(step: Step) -> str:
+    """Loss, last held-out figure and time left of a training.
+
+    >>> from fingerpost.route.deep.steps import Step
+    >>> course(Step(10, 40, 1.25, loss=2.5, held_out=0.61))
+    'loss 2.500, held-out MRR 0.610, 1.2 min left'
+    """
+    parts = [] if step.loss is None else [f"loss {step.loss:.3f}"]
+    parts += [] if step.held_out is None else [f"held-out MRR {step.held_out:.3f}"]
+    return ", ".join([*parts, f"{step.minutes_left:.1f} min left"])
 
 
 def rate(done: int, seconds: float) -> str:
@@ -69,7 +104,7 @@ def rate(done: int, seconds: float) -> str:
     return f"{done / seconds:,.0f}/s" if done and seconds > 0 else ""
 
 
-def line(stage: str, done: int, total: int | None, *, seconds: float) -> str:
+def line(stage: str, done: int, total: int | None, *, seconds: float, said: str = "") -> str:
     """One line of progress with rate and the time that is left.
 
     >>> line("encode", 100, 300, seconds=2.0)
@@ -77,7 +112,7 @@ def line(stage: str, done: int, total: int | None, *, seconds: float) -> str:
     >>> line("read", 7, None, seconds=0.0)
     'read       7'
     """
-    parts = [f"{done:,} of {total:,}" if total is not None else f"{done:,}", rate(done, seconds)]
-    if total is not None and 0 < done < total and seconds > 0:
+    parts = [f"{done:,} of {total:,}" if total is not None else f"{done:,}", said or rate(done, seconds)]
+    if not said and total is not None and 0 < done < total and seconds > 0:
         parts.append(f"{seconds * (total - done) / done:,.0f} s left")
     return f"{stage:<10} " + ", ".join(part for part in parts if part)

@@ -29,6 +29,7 @@ from fingerpost.index import (
     observing,
     searching,
     timing,
+    training,
     updating,
     upkeep,
     watching,
@@ -37,6 +38,7 @@ from fingerpost.index.rooms import Progress, Rooms, silent
 from fingerpost.index.searching import Request
 from fingerpost.index.situating import Announce, unsaid
 from fingerpost.index.spans import spans_of
+from fingerpost.index.training import Request as TrainingRequest
 from fingerpost.observe.trace import Recorder
 from fingerpost.records import Answer, Document, Explanation, Pair, Report, Span, Trace
 from fingerpost.route import drift
@@ -150,6 +152,10 @@ class Index:
         if pairs is None:
             return generated.learn(self._rooms, generate, progress)
         return learning.learn(self._rooms, pairs, progress)
+
+    def train(self, request: TrainingRequest, *, progress: Progress = silent) -> Report:
+        """Deep training, docs/deep-training.md; ``counts["kept"]`` is 0 where nothing was changed."""
+        return training.train(self._rooms, request, progress)
 
     def feedback(self, query: str, doc_id: str, *, principals: Sequence[str] = ()) -> None:
         """Record in the query log (`[observe] log_queries`) that a document was what the query wanted."""
@@ -278,6 +284,7 @@ class Index:
         )
         weighed = "weighed by generated questions" if epoch.judges.balance.questions else "untrained"
         found["fusion"] = weighed if epoch.judges.forest is None else "learned"
+        found["query_encoder"] = "untouched" if epoch.tuned is None else "trained"
         found["taught_documents"] = 0 if epoch.judges.memory is None else len(epoch.judges.memory.keys)
         fresh, chunks = int(found["fresh_chunks"]), int(found["chunks"])
         audit, target = self._rooms.audit, self._rooms.settings.route.recall

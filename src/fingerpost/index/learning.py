@@ -7,8 +7,8 @@ in the report are for queries and documents that the judging parts were not trai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,8 @@ from fingerpost.evaluate.datasets import load
 from fingerpost.index import planning, ranking, searching
 from fingerpost.index.planning import Replayed
 from fingerpost.index.ranking import Asked, Judges
-from fingerpost.index.rooms import FOREST, MEMORY, PLAN, ROUTER, Progress, Rooms
+from fingerpost.index.rooms import FOREST, MEMORY, PLAN, ROUTER, Epoch, Progress, Rooms
+from fingerpost.models.encoder import EncodedQuery
 from fingerpost.records import Pair, Report
 from fingerpost.rerank import learn as fusion
 from fingerpost.rerank.learn import FitResult, Group
@@ -54,25 +55,45 @@ def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress)
 
     Raises InputError E_PAIRS (too few, unknown documents, poisoned); nothing is changed then.
     """
-    if rooms.encoder is None:
-        raise UsageError(
-            "E_USAGE", "an index without an encoder has no router to train", cure="compile with one"
-        )
     given = read_pairs(source)
     snapshot = rooms.store.snapshot()
-    earlier = [pair for pair in rooms.store.pairs() if pair.origin in ("gold", "log")]
-    lesson = prepare(rooms, snapshot, [*earlier, *given], progress)
-    memory, forest, chooser, notes = train(rooms, snapshot, lesson, progress)
+    lesson = prepare(rooms, snapshot, [*earlier(rooms), *given], progress)
+    taught = teach(rooms, snapshot, lesson, progress)
     rooms.store.add_pairs(given)
-    figures = {f"fusion {name}": value for name, value in forest.figures.items()}
+    figures = {f"fusion {name}": value for name, value in taught.result.figures.items()}
     counts = {"pairs": float(len(lesson.pairs.query)), "queries": float(len(lesson.asked)), **figures}
-    if forest.forest is None:
-        return Report(counts, (), (*lesson.notes, *notes, "nothing was changed"), snapshot.generation)
-    artifacts = {MEMORY: memory.to_bytes(), FOREST: forest.forest.to_bytes(), PLAN: chooser.to_bytes()}
+    notes = (*lesson.notes, *taught.notes)
+    if not taught.artifacts:
+        return Report(counts, (), (*notes, "nothing was changed"), snapshot.generation)
+    return Report(counts, (), notes, rooms.store.republish(taught.artifacts))
+
+
+def earlier(rooms: Rooms) -> list[Pair]:
+    """The pairs that people gave before."""
+    return [pair for pair in rooms.store.pairs() if pair.origin in ("gold", "log")]
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a lesson taught: the artifacts to publish (none where nothing was better), and how that was
+    judged: ``result.values`` is the held-out nDCG@10 of each query that trained the fusion.
+    """
+
+    artifacts: Mapping[str, bytes]
+    result: FitResult
+    notes: tuple[str, ...]
+
+
+def teach(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) -> Taught:
+    """Train all that a lesson can train; nothing is published."""
+    memory, result, chooser, notes = train(rooms, snapshot, lesson, progress)
+    if result.forest is None:
+        return Taught({}, result, notes)
+    artifacts = {MEMORY: memory.to_bytes(), FOREST: result.forest.to_bytes(), PLAN: chooser.to_bytes()}
     router, said = train_router(rooms, snapshot, lesson)
     if router is not None:
         artifacts[ROUTER] = router.to_bytes()
-    return Report(counts, (), (*lesson.notes, *notes, *said), rooms.store.republish(artifacts))
+    return Taught(artifacts, result, (*notes, *said))
 
 
 def read_pairs(source: str | Path | Iterable[Pair]) -> list[Pair]:
@@ -90,7 +111,13 @@ def read_pairs(source: str | Path | Iterable[Pair]) -> list[Pair]:
 
 
 def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: Progress) -> Lesson:
-    """Encode the queries and find the documents. Raises InputError E_PAIRS where too little is left."""
+    """Encode the queries and find the documents. Raises InputError E_PAIRS where too little is left,
+    UsageError without an encoder.
+    """
+    if rooms.encoder is None:
+        raise UsageError(
+            "E_USAGE", "an index without an encoder has no router to train", cure="compile with one"
+        )
     keys: dict[str, int | None] = {}
     for pair in pairs:
         if pair.doc_id not in keys:
@@ -111,10 +138,10 @@ def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: P
         )
     texts = list(dict.fromkeys(text for text, _ in usable))
     place = {text: at for at, text in enumerate(texts)}
-    asked = []
+    asked, epoch = [], rooms.epoch(snapshot)
     for at, text in enumerate(texts):
         parsed = queries.parse(text)
-        asked.append(Asked(parsed, rooms.encoder.encode_query(parsed.text) if rooms.encoder else None))
+        asked.append(Asked(parsed, _unseen(rooms, epoch, parsed.text)))
         progress("encode queries", at + 1, len(texts))
     answers: list[set[int]] = [set() for _ in texts]
     for text, doc_id in usable:
@@ -200,6 +227,16 @@ def _replay(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: M
     grades = np.isin(candidates.docs, list(lesson.answers[at])).astype(np.int32)
     features = planning.features(asked, candidates)
     return Replayed(Group(rows, grades, lesson.doc_ids[at]), (short, none), features, candidates.docs)
+
+
+def _unseen(rooms: Rooms, epoch: Epoch, text: str) -> EncodedQuery | None:
+    """A query's vectors as they would be had the query encoder never been trained on it."""
+    encoder = rooms.asking(epoch)
+    if encoder is None:
+        return None
+    encoded = encoder.encode_query(text)
+    held_out = None if epoch.tuned is None else epoch.tuned.held_out(text)
+    return encoded if held_out is None else replace(encoded, vector=held_out)
 
 
 def _key(snapshot: Snapshot, doc_id: str) -> int | None:

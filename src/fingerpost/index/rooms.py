@@ -21,6 +21,8 @@ from fingerpost.rerank.cross import CrossEncoder
 from fingerpost.rerank.forest import Forest
 from fingerpost.retrieve.fuse import BALANCED, Balance
 from fingerpost.route import describe, plan
+from fingerpost.route.deep import artifact
+from fingerpost.route.deep.artifact import Tuned
 from fingerpost.route.drift import Audit
 from fingerpost.route.memory import Memory
 from fingerpost.route.router import Router
@@ -31,7 +33,8 @@ ROUTER, CODEC = "router.safetensors", "codec.safetensors"
 MEMORY, FOREST, PLAN = "memory.safetensors", "forest.safetensors", "plan.json"
 BALANCE = "balance.json"
 ADDRESSES, SOURCES = "addresses.json", "sources.json"
-LEARNED = (MEMORY, FOREST, PLAN, BALANCE)
+QUERIES = artifact.NAME
+LEARNED = (MEMORY, FOREST, PLAN, BALANCE, QUERIES)
 """Artifacts that training made: they go on unchanged from fold to fold."""
 NO_MODEL = "none"
 
@@ -73,13 +76,15 @@ class Shelf(Protocol):
 
 @dataclass(frozen=True)
 class Epoch:
-    """What was computed or learned for one generation: the router, who ranks, leaf descriptors. A router that
-    was not made for the generation's leaves is left out, and ``unfit`` says so.
+    """What was computed or learned for one generation: the router, who ranks, leaf descriptors, and the query
+    encoder where one was trained. A router that was not made for the generation's leaves is left out, and
+    ``unfit`` says so.
     """
 
     router: Router | None = None
     judges: Judges = field(default_factory=Judges)
     addresses: list[dict[str, object]] = field(default_factory=list)
+    tuned: Tuned | None = None
 
     stranger: bool = False
     unfit: str = ""
@@ -111,8 +116,9 @@ class Epoch:
             balance=read(BALANCE, Balance.from_bytes) or BALANCED,
         )
         router, addresses = read(ROUTER, Router.from_bytes), read(ADDRESSES, describe.from_json) or []
+        tuned = read(QUERIES, Tuned.from_bytes)
         unfit = router.misfit(snapshot.leaf_offsets, snapshot.dim) if router else ""
-        return cls(None if unfit else router, judges, addresses, unfit=unfit)
+        return cls(None if unfit else router, judges, addresses, tuned, unfit=unfit)
 
 
 @dataclass
@@ -129,6 +135,7 @@ class Rooms:
         self.path, self.store, self.settings = path, store, settings
         self._epoch: tuple[int, Epoch] | None = None
         self._current: tuple[int, int, Epoch] | None = None
+        self._asking: tuple[Tuned, Encoder] | None = None
         self.audit = Audit()
         self.rest = Rest()
         self.lagging = Lagging(path)
@@ -145,6 +152,19 @@ class Rooms:
                 cure="open it with the model that made it, or compile into a new folder",
             )
         return encoder
+
+    def asking(self, epoch: Epoch) -> Encoder | None:
+        """The encoder as an epoch's queries are encoded: with the network trained for them, if there is one.
+
+        Raises FingerprintError where that was trained from another encoder.
+        """
+        encoder, tuned = self.encoder, epoch.tuned
+        if encoder is None or tuned is None:
+            return encoder
+        if self._asking is None or self._asking[0] is not tuned:
+            graph = tuned.checked(encoder.fingerprint).graph
+            self._asking = (tuned, encoder.with_queries(graph))
+        return self._asking[1]
 
     @cached_property
     def cross_encoder(self) -> CrossEncoder | None:

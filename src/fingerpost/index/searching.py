@@ -121,12 +121,14 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
     if rooms.settings.store.isolation == "strict":
         snapshot = Isolated(snapshot, snapshot.allow(None, list(request.principals)))
     epoch = Epoch() if isinstance(snapshot, Isolated) else rooms.current(snapshot)
-    encoder = rooms.encoder
+    encoder = rooms.asking(epoch)
     recorder = Recorder()
     with recorder.stage("encode"):
         asked = Asked(query, encoded(encoder, query.text, request) if encoder else None)
     with recorder.stage("route") as stage:
         epoch = epoch.for_query(asked.encoded)
+        if epoch.stranger and asked.encoded is not None:
+            asked = Asked(query, asked.encoded.plain())
         once, plan = route(rooms, snapshot, epoch, asked, allow)
         if full and not plan.full:
             plan = Plan(legs=("lexical", "dense"), reason="full search: asked for")

@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -50,12 +50,18 @@ class Encoded:
 @dataclass(frozen=True, slots=True)
 class EncodedQuery:
     """A query: ``vector`` float32 [dim], ``tokens`` float32 [t, dim], all of length one; ``token_ids``
-    int32 [t].
+    int32 [t]. ``untouched`` [dim] is the vector by the encoder's own network, where another was trained for
+    queries.
     """
 
     vector: Vectors
     tokens: Vectors
     token_ids: NDArray[np.int32]
+    untouched: Vectors | None = None
+
+    def plain(self) -> EncodedQuery:
+        """The query as the encoder's own network gives it."""
+        return self if self.untouched is None else replace(self, vector=self.untouched, untouched=None)
 
 
 class Encoder:
@@ -98,11 +104,13 @@ class Encoder:
     def encode_query(self, text: str) -> EncodedQuery:
         """The vectors of one query, from one pass."""
         vector, states, ids = self._encode(text, prefix=self.query_prefix, tokens=True)
-        if self._tuned is not None:
-            vector, _ = self._tuned.run(self._framed(self.query_prefix + text), states=False)
-        return EncodedQuery(
+        found = EncodedQuery(
             vector, states if states is not None else np.zeros((0, self.dim), np.float32), ids
         )
+        if self._tuned is None:
+            return found
+        moved, _ = self._tuned.run(self._framed(self.query_prefix + text), states=False)
+        return replace(found, vector=moved, untouched=vector)
 
     def with_queries(self, graph: bytes) -> Encoder:
         """This encoder with a network of its own for the vector of a query (a graph of models/graph.py).
@@ -115,7 +123,7 @@ class Encoder:
             raise ModelError(
                 "E_MODEL",
                 f"the query encoder gives {tuned.dim} dimensions, the index has {self.dim}",
-                cure="train again with `fingerpost learn`, or roll back",
+                cure="train again with `fingerpost train`, or roll back",
             )
         changed = copy(self)
         changed._tuned = tuned

@@ -14,6 +14,7 @@ from fingerpost.models.encoder import load_encoder
 from fingerpost.models.runners import BuiltRunner
 from fingerpost.route.deep import queries as deep
 from fingerpost.route.deep.net import Net, merged, trainable
+from fingerpost.route.deep.steps import Step
 from fingerpost.route.deep.tune import Dials
 from fingerpost.route.pairs import pairs
 
@@ -56,7 +57,7 @@ def test_untrained_weights_come_back_as_they_went() -> None:
 
 
 def test_held_out_queries_become_better_and_the_first_step_says_what_it_takes(task: deep.Task) -> None:
-    steps: list[deep.Step] = []
+    steps: list[Step] = []
     dials = Dials(depth=1, passes=8, batch=16, rate=1e-3, keep=0.0)
     outcome = deep.train(task, load_base(MINILM), dials=dials, watch=steps.append)
     assert outcome.verdict.seen[1] > outcome.verdict.seen[0] + 0.2
@@ -74,14 +75,14 @@ def test_an_interrupted_run_goes_on_and_ends_in_the_same_bytes(task: deep.Task, 
     whole = course.run("all", everything)
     seen: list[int] = []
 
-    def stop(step: deep.Step) -> None:
+    def stop(step: Step) -> None:
         seen.append(step.done)
         if len(seen) == 10:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         deep._Course(task, load_base(MINILM), QUICK, tmp_path, stop).run("all", everything)
-    resumed: list[deep.Step] = []
+    resumed: list[Step] = []
     again = deep._Course(task, load_base(MINILM), QUICK, tmp_path, resumed.append).run("all", everything)
     assert again == whole
     assert resumed[0].done == 9
@@ -92,7 +93,7 @@ def test_a_checkpoint_of_another_run_is_not_used(
 ) -> None:
     everything = np.ones(len(task.texts), np.bool_)
     deep._Course(task, load_base(MINILM), QUICK, tmp_path, lambda step: None).run("all", everything)
-    seen: list[deep.Step] = []
+    seen: list[Step] = []
     fewer = everything.copy()
     fewer[:8] = False
     deep._Course(task, load_base(MINILM), QUICK, tmp_path, seen.append).run("all", fewer)

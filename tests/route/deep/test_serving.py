@@ -13,20 +13,27 @@ from fingerpost.errors import FingerprintError, InputError, MissingExtraError, M
 from fingerpost.models import build
 from fingerpost.models.base import load_base
 from fingerpost.models.encoder import load_encoder
-from fingerpost.route.deep import artifact, held
+from fingerpost.route.deep import held
+from fingerpost.route.deep.artifact import Tuned, names_of
 from fingerpost.route.deep.lazy import torch
 from fingerpost.route.kmeans import unit
+from fingerpost.route.pack import pack
 from fingerpost.route.pairs import pairs
 
 MINILM = ModelSettings(encoder="minilm")
+
+
+def nobody_asked(dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """No training queries."""
+    return names_of([]), np.zeros((0, dim), np.float32)
 
 
 def test_exported_untouched_weights_give_the_vectors_of_the_encoder() -> None:
     encoder, base = load_encoder(MINILM, threads=1), load_base(MINILM)
     assert encoder is not None
     graph = build.export(base.network, base.source, base.pieces, "int8").graph
-    kept = artifact.to_bytes(graph, fingerprint=encoder.fingerprint)
-    tuned = encoder.with_queries(artifact.from_bytes(kept, fingerprint=encoder.fingerprint))
+    kept = Tuned(graph, encoder.fingerprint, *nobody_asked(encoder.dim)).to_bytes()
+    tuned = encoder.with_queries(Tuned.from_bytes(kept).checked(encoder.fingerprint).graph)
     before, after = (one.encode_query("how do I rotate the key?") for one in (encoder, tuned))
     assert np.array_equal(before.vector, after.vector)
     assert tuned.fingerprint == encoder.fingerprint
@@ -40,15 +47,19 @@ def test_only_the_vector_of_queries_is_changed() -> None:
     before, after = (one.encode_query("rotate the key") for one in (encoder, tuned))
     assert not np.array_equal(before.vector, after.vector)
     assert np.array_equal(before.tokens, after.tokens)
+    assert np.array_equal(after.plain().vector, before.vector)
     passages = [one.encode_passages(["rotate the key"]).vectors for one in (encoder, tuned)]
     assert np.array_equal(*passages)
 
 
 def test_an_artifact_of_another_encoder_or_kind_is_refused() -> None:
+    tuned = Tuned(b"graph", "ab", *nobody_asked(3))
     with pytest.raises(FingerprintError, match="was trained from model ab"):
-        artifact.from_bytes(artifact.to_bytes(b"graph", fingerprint="ab"), fingerprint="cd")
+        Tuned.from_bytes(tuned.to_bytes()).checked("cd")
     with pytest.raises(ModelError):
-        artifact.from_bytes(b"not an artifact", fingerprint="ab")
+        Tuned.from_bytes(b"not an artifact")
+    with pytest.raises(ModelError, match="not whole"):
+        Tuned.from_bytes(pack("queries", {"graph": np.zeros(3, np.uint8)}, {"fingerprint": "ab"}))
 
 
 def test_a_model_without_weights_cannot_be_trained() -> None:

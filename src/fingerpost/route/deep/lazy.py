@@ -27,3 +27,8 @@ class _Torch:
 
 
 torch: Any = _Torch()
+
+
+def require() -> None:
+    """Raise MissingExtraError E_EXTRA where torch is not installed: before minutes are spent on the rest."""
+    _ = torch.Tensor

@@ -10,7 +10,7 @@ Phrases at Scale (doi:10.18653/v1/2021.acl-long.518).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import process_time
@@ -25,28 +25,12 @@ from fingerpost.route.deep import checkpoint, held
 from fingerpost.route.deep.held import Verdict
 from fingerpost.route.deep.lazy import torch
 from fingerpost.route.deep.net import merged, trainable
+from fingerpost.route.deep.steps import Step, Watch, nobody
 from fingerpost.route.deep.tune import Dials, Lesson, Run, Trainer
 from fingerpost.route.kmeans import F32, I64
 from fingerpost.route.pairs import Pairs, checked
 
 FOLDS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """How far training is, over all folds. ``held_out`` is the mean reciprocal rank of the queries held
-    out, once there is one; ``minutes_left`` are minutes of one core. The first step, ``done`` 0, comes
-    before anything is trained and says what all of it will take.
-    """
-
-    done: int
-    total: int
-    minutes_left: float
-    loss: float | None = None
-    held_out: float | None = None
-
-
-Watch = Callable[[Step], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +72,7 @@ def train(
     Raises InputError E_PAIRS (too few pairs, poisoned), MissingExtraError without the extra ``train``.
     """
     usable, notes = checked(task.given, np.unique(task.docs))
-    course = _Course(replace(task, given=usable), base, dials or Dials(), folder, watch or _nobody)
+    course = _Course(replace(task, given=usable), base, dials or Dials(), folder, watch or nobody)
     fold, unseen = held.assign(usable, FOLDS, seed=task.seed)
     course.announce([fold != number for number in range(FOLDS)])
     queries = usable.queries.copy()
@@ -194,7 +178,3 @@ class _Course:
         for text in self.texts:
             said.update(text.tobytes())
         return said.hexdigest()
-
-
-def _nobody(step: Step) -> None:
-    """Nobody watches."""

@@ -1,0 +1,161 @@
+"""Deep training: what torch trains for an index, put to use only where held-out questions become better.
+
+Two gates. The first compares vectors alone, documents without training questions apart. The second compares
+the whole search with everything it learns from the same pairs: with what was trained, and without. Both
+judge questions that neither the trained part nor the fusion has seen.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.errors import UsageError
+from fingerpost.index import learning
+from fingerpost.index.learning import Lesson, Taught
+from fingerpost.index.rooms import FOREST, MEMORY, PLAN, QUERIES, Progress, Rooms
+from fingerpost.models.base import load_base
+from fingerpost.models.encoder import EncodedQuery
+from fingerpost.records import Pair, Report
+from fingerpost.route.deep import queries as deep
+from fingerpost.route.deep.artifact import Tuned, names_of
+from fingerpost.route.deep.held import Verdict
+from fingerpost.route.deep.lazy import require
+from fingerpost.route.deep.steps import Watch, nobody
+from fingerpost.route.deep.tune import Dials
+from fingerpost.store.snapshot import Snapshot
+
+KINDS = ("query",)
+FOLDER = "training"
+"""Where checkpoints lie inside an index folder until a training ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Held-out nDCG@10 of the whole search without and with what was trained, and the error of the gain."""
+
+    before: float
+    after: float
+    error: float
+
+    @property
+    def accepted(self) -> bool:
+        """Better by more than the error."""
+        return self.after - self.before > self.error
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to train on (None: the pairs given before), who is told of every step, and with which dials."""
+
+    pairs: str | Path | Iterable[Pair] | None
+    kind: str = "query"
+    watch: Watch = nobody
+    dials: Dials | None = None
+
+
+def train(rooms: Rooms, request: Request, progress: Progress) -> Report:
+    """Train on all pairs, the new and the earlier ones; publish only what passes both gates.
+
+    ``counts["kept"]`` is 1 where it did. Raises InputError E_PAIRS, MissingExtraError without the extra
+    ``train``, UsageError for another kind; nothing is changed then.
+    """
+    if request.kind not in KINDS:
+        said = f"no training of kind {request.kind!r}"
+        raise UsageError("E_USAGE", said, cure=f"name one of {', '.join(KINDS)}")
+    require()
+    given = [] if request.pairs is None else learning.read_pairs(request.pairs)
+    pairs = [*learning.earlier(rooms), *given]
+    if not pairs:
+        raise UsageError("E_USAGE", "no pairs to train on", cure="name a folder or file with --pairs")
+    snapshot = rooms.store.snapshot()
+    lesson = _untouched(learning.prepare(rooms, snapshot, pairs, progress))
+    report = _queries(rooms, snapshot, lesson, request, progress)
+    rooms.store.add_pairs(given)
+    shutil.rmtree(rooms.path / FOLDER, ignore_errors=True)
+    return report
+
+
+def _queries(
+    rooms: Rooms, snapshot: Snapshot, lesson: Lesson, request: Request, progress: Progress
+) -> Report:
+    texts = [asked.query.text for asked in lesson.asked]
+    counts = {"pairs": float(len(lesson.pairs.query)), "queries": float(len(texts))}
+    outcome = _trained(rooms, texts, lesson, request)
+    if outcome.graph is None:
+        return _refused(counts, (*lesson.notes, *_table(outcome.verdict, None)), snapshot)
+    plain = learning.teach(rooms, snapshot, lesson, progress)
+    tuned = learning.teach(rooms, snapshot, _moved(lesson, outcome.queries), progress)
+    judged = judge(plain.result.values, tuned.result.values)
+    notes = (*lesson.notes, *_table(outcome.verdict, judged))
+    if not judged.accepted:
+        return _refused(counts, notes, snapshot)
+    encoder = Tuned(outcome.graph, rooms.store.fingerprint, names_of(texts), outcome.queries)
+    generation = _publish(rooms, tuned, {QUERIES: encoder.to_bytes()})
+    return Report({**counts, "kept": 1.0}, (), (*notes, *tuned.notes), generation)
+
+
+def _trained(rooms: Rooms, texts: list[str], lesson: Lesson, request: Request) -> deep.Outcome:
+    standing, seed = rooms.store.live(), rooms.settings.compile.seed
+    task = deep.Task(texts, lesson.pairs, rooms.store.vectors(standing.keys), standing.docs, seed)
+    base = load_base(rooms.settings.models)
+    return deep.train(task, base, dials=request.dials, folder=rooms.path / FOLDER, watch=request.watch)
+
+
+def judge(before: NDArray[np.float64], after: NDArray[np.float64]) -> Judged:
+    """The verdict over the same questions' values.
+
+    >>> judge(np.array([0.5, 0.5, 0.6]), np.array([0.7, 0.8, 0.8])).accepted
+    True
+    """
+    gains = after - before
+    error = float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else float("inf")
+    return Judged(float(before.mean()), float(after.mean()), error)
+
+
+def _publish(rooms: Rooms, taught: Taught, trained: Mapping[str, bytes]) -> int:
+    """What was trained and what learned from it, as one generation: what learned without it must not rank
+    with it.
+    """
+    drop = () if taught.artifacts else (MEMORY, FOREST, PLAN)
+    return rooms.store.republish({**taught.artifacts, **trained}, drop=drop)
+
+
+def _untouched(lesson: Lesson) -> Lesson:
+    """The lesson with vectors of the encoder that made the index: training starts anew."""
+    plain = [asked.encoded.plain() for asked in lesson.asked if asked.encoded is not None]
+    return _moved(lesson, np.stack([encoded.vector for encoded in plain]))
+
+
+def _moved(lesson: Lesson, vectors: NDArray[np.float32]) -> Lesson:
+    """The lesson with other vectors [m, d] of its queries."""
+
+    def move(encoded: EncodedQuery | None, vector: NDArray[np.float32]) -> EncodedQuery | None:
+        return None if encoded is None else replace(encoded, vector=vector)
+
+    moved = zip(lesson.asked, vectors, strict=True)
+    asked = tuple(replace(one, encoded=move(one.encoded, vector)) for one, vector in moved)
+    return replace(lesson, asked=asked, pairs=replace(lesson.pairs, queries=vectors))
+
+
+def _refused(counts: Mapping[str, float], notes: tuple[str, ...], snapshot: Snapshot) -> Report:
+    said = (*notes, "refused: nothing was changed")
+    return Report({**counts, "kept": 0.0}, (), said, snapshot.generation)
+
+
+def _table(verdict: Verdict, judged: Judged | None) -> tuple[str, ...]:
+    """What the gates saw, a line each."""
+    rows = [
+        ("held-out questions", "untrained", "trained"),
+        ("vectors, documents seen, MRR", *(f"{value:.3f}" for value in verdict.seen)),
+        ("vectors, documents unseen, MRR", *(f"{value:.3f}" for value in verdict.unseen)),
+    ]
+    if judged is not None:
+        after = f"{judged.after:.3f} (± {1.96 * judged.error:.3f})"
+        rows.append(("search as it would learn, nDCG@10", f"{judged.before:.3f}", after))
+    return tuple(f"{name:<34}{before:>10}  {after}" for name, before, after in rows)
