@@ -32,6 +32,8 @@ from fingerpost.store.vectors import Slices, load_slices
 Verify = Literal["full", "sizes"]
 ARTIFACTS = "artifacts/"
 NAME = "MANIFEST"
+_SMALL = 1 << 22
+"""Bytes that are read and hashed sooner than threads are started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +125,14 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def verify(folder: Path, manifest: Manifest, how: Verify) -> list[tuple[str, str]]:
     """``(file, problem)`` for every file of a generation that is not what MANIFEST says."""
+
+    def examined(item: tuple[str, tuple[int, str]]) -> tuple[str, str]:
+        return item[0], _problem(folder / item[0], item[1], how)
+
+    if sum(size for size, _ in manifest.files.values()) < _SMALL:
+        return [found for found in map(examined, manifest.files.items()) if found[1]]
     with ThreadPoolExecutor(2) as pool:
-        problems = pool.map(
-            lambda item: (item[0], _problem(folder / item[0], item[1], how)), manifest.files.items()
-        )
-        return [(name, problem) for name, problem in problems if problem]
+        return [found for found in pool.map(examined, manifest.files.items()) if found[1]]
 
 
 def _problem(path: Path, entry: tuple[int, str], how: Verify) -> str:
