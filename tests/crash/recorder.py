@@ -153,9 +153,14 @@ def calls(lines: Iterator[str] | Sequence[str], recording: Recording) -> Iterato
             continue
         process, resumed, name, rest = match.groups()
         since, text = len(recording.operations), rest
+        if resumed == "close":
+            continue  # its number was free for others from the moment it began
         if resumed:
             name, before, since = begun.pop(process)
             text = before + rest
+        elif name == "close":
+            yield name, _arguments(rest.split(")")[0].split(" <")[0]), 0, since
+            continue
         elif rest.rstrip().endswith("<unfinished ...>"):
             begun[process] = name, rest.rstrip().removesuffix("<unfinished ...>"), since
             continue
@@ -188,13 +193,15 @@ def _number(text: str) -> int:
     return int(match[1])
 
 
+def _named(text: str) -> Path:
+    """The path that strace gives beside a handle."""
+    match = _HANDLE.match(text)
+    return Path(bytes.fromhex(match[2].replace("\\x", "")).decode() if match and match[2] else "")
+
+
 def _path(text: str, folder: str | None = None) -> Path:
     """A path, relative to the folder of the handle before it."""
-    base = Path.cwd()
-    if folder is not None:
-        match = _HANDLE.match(folder)
-        if match is not None and match[2]:
-            base = Path(bytes.fromhex(match[2].replace("\\x", "")).decode())
+    base = Path.cwd() / ("" if folder is None else _named(folder))
     return Path(os.path.normpath(base / _bytes(text).decode()))
 
 
@@ -273,6 +280,8 @@ def _at_handle(disk: Recording, name: str, arguments: list[str], result: int, si
     if handle is None:
         if name == "write" and number == 1:
             disk.operations.append(Said(_bytes(arguments[1])))
+        elif name not in ("close", "lseek"):
+            assert not disk.covers(_named(arguments[0])), f"{name} on a file that was opened unseen"
         return
     if name == "close":
         del disk.handles[number]

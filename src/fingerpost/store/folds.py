@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,6 @@ from fingerpost.store.fresh import Fresh
 from fingerpost.store.generation import (
     ARTIFACTS,
     NAME,
-    Generation,
     Manifest,
     folder_name,
     held,
@@ -31,6 +29,7 @@ from fingerpost.store.generation import (
     write_manifest,
 )
 from fingerpost.store.live import Live
+from fingerpost.store.pins import pinned
 from fingerpost.store.publish import (
     Layout,
     Sources,
@@ -57,7 +56,6 @@ class Folds:
     def __init__(self, state: State, writer: Writer) -> None:
         self._state, self._writer, self._root = state, writer, state.root
         self._reach = writer.points.reach
-        self._held: dict[int, weakref.ref[Generation]] = {}
 
     def publish(self, layout: Layout) -> int:
         """Write and publish the next generation. Searches and updates go on meanwhile."""
@@ -91,7 +89,7 @@ class Folds:
             files=files,
         )
         self._publish(manifest)
-        self._writer.purge(before.manifest.seq)
+        self._writer.purge(min(before.manifest.seq, oldest_read(self._root)))
         self._reach("fold.purged")
         return number
 
@@ -150,7 +148,7 @@ class Folds:
                 replace_file(self._root / manifest.folder / NAME, manifest.to_bytes())
             write_manifest(self._root, manifest)
             self._state.adopt(manifest)
-            self._writer.purge(manifest.seq)
+            self._writer.purge(min(manifest.seq, oldest_read(self._root)))
             self._writer.give_back()
         self.clean()
 
@@ -163,7 +161,6 @@ class Folds:
                 if manifest.tail != state.generation.manifest.tail:
                     self._carry_over(manifest)
                 self._reach("publish.carried")
-                self._held[state.generation.manifest.generation] = weakref.ref(state.generation)
                 write_manifest(self._root, manifest)
                 self._reach("publish.published")
                 state.adopt(manifest)
@@ -189,10 +186,8 @@ class Folds:
         sync_folder(self._root)
 
     def clean(self) -> None:
-        """Remove what MANIFEST does not name and nobody in this process reads."""
-        manifest = self._state.generation.manifest
-        used = {number for number, held in self._held.items() if held() is not None}
-        sweep(self._root, keep=used | {manifest.generation})
+        """Remove what MANIFEST does not name and nobody reads."""
+        sweep(self._root, keep=self._state.generation.manifest.generation)
 
     def _history(self) -> tuple[int, ...]:
         now = self._state.generation.manifest.generation
@@ -238,13 +233,32 @@ class Folds:
                 yield key, " ".join(terms), " ".join(codes)
 
 
-def sweep(root: Path, *, keep: Iterable[int] = ()) -> None:
-    """Remove generations, tails and half-written files that MANIFEST does not name."""
+def oldest_read(root: Path) -> int:
+    """The least seq that a view of any generation may be of; the newest where nobody reads."""
+    numbers = {0, *_generations(root)}
+    seqs = [0 if not number else _seq(root, number) for number in pinned(root, numbers)]
+    return min(seqs, default=_seq(root, None))
+
+
+def _seq(root: Path, number: int | None) -> int:
+    folder = root if number is None else root / folder_name(number)
+    try:
+        return read_manifest(folder / NAME).seq
+    except (CorruptError, NotFoundError):
+        return 0
+
+
+def _generations(root: Path) -> set[int]:
+    return {int(path.name[4:]) for path in root.glob("gen-*") if path.name[4:].isdigit()}
+
+
+def sweep(root: Path, *, keep: int = 0) -> None:
+    """Remove generations, tails and half-written files that MANIFEST does not name and nobody reads."""
     try:
         manifest = read_manifest(root / NAME)
     except (CorruptError, NotFoundError):
         return  # opening will say so
-    kept = {manifest.generation, *manifest.history, *keep}
+    kept = {manifest.generation, *manifest.history, keep, *pinned(root, _generations(root))}
     tails = {each.tail for each in held(root)}
     for path in sorted(root.iterdir()):
         match = _OURS.fullmatch(path.name)

@@ -26,6 +26,7 @@ from fingerpost.store.disk import corrupt, named_errors, sha256
 from fingerpost.store.disk import replace as replace_file
 from fingerpost.store.lexical import FieldStatistics, Lexical
 from fingerpost.store.live import Rows
+from fingerpost.store.pins import pin
 from fingerpost.store.schema import FORMAT
 from fingerpost.store.vectors import Slices, load_slices
 
@@ -152,6 +153,7 @@ class Generation:
     def __init__(self, root: Path, manifest: Manifest, *, how: Verify = "full") -> None:
         self.manifest = manifest
         self.folder = root / manifest.folder
+        pin(root, manifest.generation, self)
         with named_errors(self.folder):
             for name, problem in verify(self.folder, manifest, how):
                 raise corrupt(f"{manifest.folder}/{name}", problem)

@@ -6,6 +6,7 @@ This is the replay of the ledger's log from the generation's seq on; it knows ex
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,15 @@ class Rows:
     def in_key_order(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A mask over rows as a mask over ascending keys."""
         return mask[self._order]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The standing chunks as of ``seq``: keys ascending int64 [n], and the document key of each."""
+
+    seq: int
+    keys: NDArray[np.int64]
+    docs: NDArray[np.int64]
 
 
 class Live:

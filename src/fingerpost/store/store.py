@@ -6,6 +6,7 @@
     kb/gen-000007/      immutable files of a generation
     kb/MANIFEST         names the generation, with every file's size and digest
     kb/LOCK             the writer's lock
+    kb/PINS             which generations are read, and must be kept
     kb/BALLAST          room for deletes on a full disk
 
 A write is one ledger transaction, on disk before the call returns, and visible to the next snapshot.
@@ -15,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from errno import EIO
 from pathlib import Path
 from sqlite3 import SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from fingerpost.config import Settings
 from fingerpost.errors import DiskError, FingerprintError, StoreError, UsageError
 from fingerpost.records import Chunk, Document, Pair
-from fingerpost.store import ballast, codec, headmark
+from fingerpost.store import ballast, codec, headmark, pins
 from fingerpost.store.check import Finding, check, status
 from fingerpost.store.desk import Desk
 from fingerpost.store.disk import corrupt, make_folder, named_errors
@@ -37,6 +37,7 @@ from fingerpost.store.folds import Folds, sweep
 from fingerpost.store.fresh import Encoded
 from fingerpost.store.generation import NAME, Manifest, Verify, write_manifest
 from fingerpost.store.ledger import Ledger
+from fingerpost.store.live import Standing
 from fingerpost.store.lock import WriterLock
 from fingerpost.store.past import AsOf, Past
 from fingerpost.store.points import Points
@@ -52,15 +53,6 @@ _UNKNOWN = {SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_WRITE}
 _NOWHERE = Points()
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """The standing chunks as of ``seq``: keys ascending int64 [n], and the document key of each."""
-
-    seq: int
-    keys: NDArray[np.int64]
-    docs: NDArray[np.int64]
-
-
 class Store:
     """An index folder. Use as a context manager, or ``close`` it."""
 
@@ -72,6 +64,7 @@ class Store:
         self._failed = ""
         try:
             if write:
+                pins.prepare(path)
                 sweep(path)
             self._ledger = Ledger(path / "ledger.db", write=write)
             try:
