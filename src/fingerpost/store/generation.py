@@ -153,7 +153,7 @@ class Generation:
     def __init__(self, root: Path, manifest: Manifest, *, how: Verify = "full") -> None:
         self.manifest = manifest
         self.folder = root / manifest.folder
-        pin(root, manifest.generation, self)
+        self.release = pin(root, manifest.generation, self)
         with named_errors(self.folder):
             for name, problem in verify(self.folder, manifest, how):
                 raise corrupt(f"{manifest.folder}/{name}", problem)

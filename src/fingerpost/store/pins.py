@@ -11,7 +11,7 @@ import fcntl
 import os
 import struct
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,14 +27,15 @@ def prepare(root: Path) -> None:
         os.close(os.open(root / NAME, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-def pin(root: Path, generation: int, holder: object) -> None:
-    """Keep a generation for as long as ``holder`` lives."""
-    if _SET is None:
-        return
+def pin(root: Path, generation: int, holder: object) -> Callable[[], object]:
+    """Keep a generation for as long as ``holder`` lives, or until what is returned is called."""
     with suppress(OSError):
-        handle = os.open(root / NAME, os.O_RDONLY | os.O_CLOEXEC)
-        weakref.finalize(holder, os.close, handle)
-        fcntl.fcntl(handle, _SET, struct.pack(_LOCK, fcntl.F_RDLCK, os.SEEK_SET, generation, 1, 0))
+        if _SET is not None:
+            handle = os.open(root / NAME, os.O_RDONLY | os.O_CLOEXEC)
+            release = weakref.finalize(holder, os.close, handle)
+            fcntl.fcntl(handle, _SET, struct.pack(_LOCK, fcntl.F_RDLCK, os.SEEK_SET, generation, 1, 0))
+            return release
+    return lambda: None
 
 
 def pinned(root: Path, generations: Iterable[int]) -> set[int]:

@@ -199,6 +199,7 @@ class State:
         with self.lock:
             self._snapshot = None
             self.fresh.close()
+            self.generation.release()
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
