@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fingerpost.compiler.chunk import split
-from fingerpost.compiler.questions import LONGEST, SHORTEST, Made, questions
+from fingerpost.compiler.questions import FEWEST, LONGEST, MOST_WORDS, SHORTEST, Made, questions
 from fingerpost.records import Chunk, Document
 
 TEXT = (
@@ -21,7 +21,7 @@ def made(chunks: list[Chunk], seed: int = 0) -> dict[str, Made]:
 def test_what_a_question_is_made_of_is_not_in_its_chunk() -> None:
     chunks = split(Document("d", TEXT, title="Key rotation"))
     for seed in range(20):
-        for one in made(chunks, seed).values():
+        for one in (one for one in made(chunks, seed).values() if one.kind != "words"):
             rest = " ".join(chunk.passage for chunk in one.without.values())
             assert one.query not in rest
             said = " ".join(f"{chunk.title} {chunk.text}" for chunk in chunks)
@@ -31,10 +31,19 @@ def test_what_a_question_is_made_of_is_not_in_its_chunk() -> None:
 def test_each_kind_comes_at_most_once_and_the_same_seed_gives_the_same() -> None:
     chunks = split(Document("d", TEXT, title="Key rotation"))
     found = questions(chunks, np.random.default_rng(3))
-    assert [one.kind for one in found] == ["sentence", "crop", "title", "faq"]
+    assert [one.kind for one in found] == ["sentence", "crop", "title", "faq", "words"]
     assert found == questions(chunks, np.random.default_rng(3))
     assert found[2].query == "Key rotation"
     assert found[3].query == "How long is the old one valid?"
+
+
+def test_words_are_asked_for_as_they_stand() -> None:
+    for seed in range(20):
+        one = made(split(Document("d", TEXT)), seed)["words"]
+        assert not one.without
+        assert FEWEST <= len(one.query.split()) <= MOST_WORDS
+        places = [TEXT.find(word) for word in one.query.split()]
+        assert min(places) >= 0
 
 
 def test_crops_are_short() -> None:

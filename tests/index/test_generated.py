@@ -83,7 +83,7 @@ def test_the_words_of_a_question_do_not_find_its_document_for_free(manual: Path)
         rooms, snapshot = index._rooms, index._rooms.store.snapshot()
         for key, made in generated.drawn(snapshot, 30, seed=0):
             held = generated.replayed(rooms, snapshot, key, made)
-            if held is None:
+            if held is None or made.kind == "words":
                 continue
             keys, scores = snapshot.lexical(queries.parse(made.query), k=PAGES)
             best = float(scores[snapshot.doc_keys(keys) == key].max())
@@ -97,7 +97,7 @@ def test_the_same_index_gives_the_same_questions(manual: Path) -> None:
         one, other = (list(generated.drawn(snapshot, 50, seed=0)) for _ in range(2))
         assert one == other
         assert len({(key, made.kind) for key, made in one}) == 50
-        assert {made.kind for _, made in one} >= {"sentence", "crop", "title"}
+        assert {made.kind for _, made in one} >= {"sentence", "crop", "title", "words"}
 
 
 @pytest.mark.parametrize("count", [-1, generated.MOST + 1])

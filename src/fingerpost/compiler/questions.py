@@ -10,6 +10,7 @@ cloze task). Kinds, by the part of the document that they are made of:
     title      the document's title, taken out of the context of all its chunks
     heading    a heading with its title, taken out of the context of the chunks beneath it
     faq        a line that ends in a question mark
+    words      3 to 6 words of a chunk, which stay: some people ask in the words of the page before them
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from fingerpost.records import Chunk
 from fingerpost.text.spans import sentences
 from fingerpost.text.tokens import analyze
 
-KINDS = ("sentence", "crop", "docstring", "title", "heading", "faq")
+KINDS = ("sentence", "crop", "docstring", "title", "heading", "faq", "words")
 SHORTEST, LONGEST = 4, 10
 """Words of a crop."""
+FEWEST, MOST_WORDS = 3, 6
+"""Words that are asked for as they stand."""
 LEAST_LEFT = 5
 """Terms that a chunk must still hold without the question's words."""
 MOST_CHUNKS = 8
@@ -52,9 +55,9 @@ def questions(chunks: Sequence[Chunk], rng: np.random.Generator) -> list[Made]:
     >>> text = "Hold the reset button for ten seconds. Then the green lamp of the router lights up."
     >>> made = questions([Chunk("c", "d", 0, 0, len(text), text)], np.random.default_rng(0))[0]
     >>> made.kind, made.query, made.without[0].text
-    ('crop', 'Hold the reset button for ten seconds', 'Then the green lamp of the router lights up.')
+    ('sentence', 'Hold the reset button for ten seconds.', 'Then the green lamp of the router lights up.')
     """
-    makers = (_sentences, _crops, _docstrings, _titles, _headings, _faq)
+    makers = (_sentences, _crops, _docstrings, _titles, _headings, _faq, _words)
     found = ([made for made in maker(chunks, rng) if _usable(made)] for maker in makers)
     return [made[int(rng.integers(len(made)))] for made in found if made]
 
@@ -134,6 +137,15 @@ def _faq(chunks: Sequence[Chunk], _: np.random.Generator) -> Iterator[Made]:
     for at, chunk in enumerate(chunks):
         for found in _QUESTION.finditer(chunk.text):
             yield Made(" ".join(found.group(1).split()), "faq", {at: _cut(chunk, *found.span(1))})
+
+
+def _words(chunks: Sequence[Chunk], rng: np.random.Generator) -> Iterator[Made]:
+    chunk = chunks[int(rng.integers(len(chunks)))] if chunks else None
+    held = [word for word in _WORD.findall(chunk.text) if analyze(word)] if chunk else []
+    count = int(rng.integers(FEWEST, MOST_WORDS + 1))
+    if len(held) >= 2 * MOST_WORDS:
+        chosen = np.sort(rng.choice(len(held), count, replace=False)).tolist()
+        yield Made(" ".join(held[at] for at in chosen), "words", {})
 
 
 def _cut(chunk: Chunk, start: int, end: int) -> Chunk:

@@ -132,7 +132,8 @@ def replayed(rooms: Rooms, snapshot: Snapshot, key: int, made: Made) -> Example 
 def _rewritten(rooms: Rooms, snapshot: Snapshot, key: int, made: Made) -> dict[int, Rewritten]:
     """The document's chunks that read otherwise, encoded as they read now."""
     codec, encoder = rooms.epoch(snapshot).judges.codec, rooms.encoder
-    assert encoder is not None
+    if encoder is None or not made.without:
+        return {}
     keys, chunks = snapshot.chunk_keys(np.array([key])), list(made.without.values())
     encoded = encoder.encode_passages([chunk.passage for chunk in chunks], tokens=codec is not None)
     codes = building.token_codes(codec, encoded) if codec else [b""] * len(chunks)
