@@ -18,7 +18,10 @@ def train(
             help="a BEIR folder (its training split) or JSON Lines of query and doc_id",
         ),
     ] = None,
-    kind: Annotated[str, typer.Option("--kind", help="what to train: query (the query encoder)")] = "query",
+    kind: Annotated[
+        str,
+        typer.Option("--kind", help="query (the query encoder) or dsi (a decoder of docids)"),
+    ] = "query",
     at: options.At = options.DEFAULT_AT,
     config: options.Config = None,
     as_json: options.Json = False,

@@ -41,9 +41,9 @@ class Untrained(Rooms):
         return self._rooms.encoder
 
     def epoch(self, snapshot: Shelf) -> Epoch:
-        """The epoch without memory, forest and trained query encoder."""
+        """The epoch without memory, forest, DSI and trained query encoder."""
         known = self._rooms.epoch(snapshot)
-        return replace(known, judges=Judges(known.judges.codec), tuned=None)
+        return replace(known, judges=Judges(known.judges.codec), tuned=None, dsi=None)
 
 
 def advise(

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from fingerpost.compiler import chunk, pairs, prepare, read
 from fingerpost.errors import InputError
 from fingerpost.index.lagging import Write
-from fingerpost.index.rooms import ADDRESSES, CODEC, LEARNED, MEMORY, ROUTER, SOURCES, Progress, Rooms
+from fingerpost.index.rooms import ADDRESSES, CODEC, DSI, LEARNED, MEMORY, ROUTER, SOURCES, Progress, Rooms
 from fingerpost.index.situating import Announce, situating, unsaid
 from fingerpost.models.encoder import Encoded
 from fingerpost.records import Chunk, Document, Pair, Rejection
 from fingerpost.rerank.codec import Codec
 from fingerpost.route import address, describe, graph
 from fingerpost.route.address import Addresses
+from fingerpost.route.deep.served import Generative
 from fingerpost.route.memory import Memory
 from fingerpost.route.router import Router
 from fingerpost.store.codec import refusal
@@ -261,16 +262,19 @@ def _described(rooms: Rooms, keys: NDArray[np.int64], laid: Addresses) -> bytes:
 
 
 def _carried(rooms: Rooms, documents: NDArray[np.int64]) -> dict[str, bytes]:
-    """What was trained goes on from generation to generation. The memory follows its documents to their new
-    versions, and forgets those that were deleted.
+    """What was trained goes on from generation to generation. Memory and DSI follow their documents to their
+    new versions, and forget those that were deleted.
     """
     desk = rooms.store.desk
+    replaced = desk.replaced()
     found = {name: body for name in (CODEC, *LEARNED) if (body := desk.artifact(name)) is not None}
     if MEMORY in found:
         memory = Memory.from_bytes(found[MEMORY])
-        now = memory.renamed(desk.replaced()).only(documents)
+        now = memory.renamed(replaced).only(documents)
         if not np.array_equal(now.keys, memory.keys):
             found[MEMORY] = now.to_bytes()
+    if DSI in found and replaced:
+        found[DSI] = Generative.from_bytes(found[DSI]).renamed(replaced).to_bytes()
     return found
 
 

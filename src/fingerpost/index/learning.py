@@ -41,13 +41,16 @@ LEAST_HELD = 50
 
 @dataclass(frozen=True)
 class Lesson:
-    """The pairs in all their forms: distinct queries, encoded, and which documents answer them."""
+    """The pairs in all their forms: distinct queries, encoded, which documents answer them, and which the DSI
+    proposes that never saw them (none without one).
+    """
 
     asked: tuple[Asked, ...]
     pairs: Pairs
     answers: tuple[frozenset[int], ...]
     doc_ids: tuple[str, ...]
     notes: tuple[str, ...]
+    proposed: tuple[searching.Proposed, ...]
 
 
 def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress) -> Report:
@@ -121,7 +124,7 @@ def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: P
     keys: dict[str, int | None] = {}
     for pair in pairs:
         if pair.doc_id not in keys:
-            keys[pair.doc_id] = _key(snapshot, pair.doc_id)
+            keys[pair.doc_id] = key_of(snapshot, pair.doc_id)
     usable = list(dict.fromkeys((pair.query, pair.doc_id) for pair in pairs if keys[pair.doc_id] is not None))
     gone = len({(pair.query, pair.doc_id) for pair in pairs}) - len(usable)
     if not usable:
@@ -138,10 +141,12 @@ def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: P
         )
     texts = list(dict.fromkeys(text for text, _ in usable))
     place = {text: at for at, text in enumerate(texts)}
-    asked, epoch = [], rooms.epoch(snapshot)
+    asked, proposed, epoch = [], [], rooms.current(snapshot)
     for at, text in enumerate(texts):
         parsed = queries.parse(text)
         asked.append(Asked(parsed, _unseen(rooms, epoch, parsed.text)))
+        known = None if epoch.dsi is None else epoch.dsi.held_out(parsed.text)
+        proposed.append(searching.propose(rooms, snapshot, epoch, asked[-1]) if known is None else known)
         progress("encode queries", at + 1, len(texts))
     answers: list[set[int]] = [set() for _ in texts]
     for text, doc_id in usable:
@@ -157,6 +162,7 @@ def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: P
         tuple(map(frozenset, answers)),
         tuple(first[at] for at in range(len(texts))),
         (f"{gone:,} pairs left out: unknown documents",) if gone else (),
+        tuple(proposed),
     )
 
 
@@ -217,7 +223,7 @@ def _replay(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: M
     """One training query with a memory that never saw it."""
     asked = lesson.asked[at]
     once, where = searching.route(rooms, snapshot, rooms.epoch(snapshot), asked)
-    sight = searching.Sight(snapshot, where, None, memory)
+    sight = searching.Sight(snapshot, where, None, memory, lesson.proposed[at])
     candidates = searching.gather(rooms, once, asked, sight).candidates
     standing = rooms.epoch(snapshot).judges
     judges = Judges(standing.codec, balance=standing.balance)
@@ -239,7 +245,8 @@ def _unseen(rooms: Rooms, epoch: Epoch, text: str) -> EncodedQuery | None:
     return encoded if held_out is None else replace(encoded, vector=held_out)
 
 
-def _key(snapshot: Snapshot, doc_id: str) -> int | None:
+def key_of(snapshot: Snapshot, doc_id: str) -> int | None:
+    """A document's key; None where there is no such document."""
     try:
         return snapshot.doc_key(doc_id)
     except NotFoundError:

@@ -148,7 +148,8 @@ def rank(snapshot: Snapshot, asked: Asked, look: Look, judges: Judges) -> Ranked
 def feature_rows(snapshot: Snapshot, asked: Asked, look: Look, memory: Memory | None) -> NDArray[np.float32]:
     """The features of every candidate, [n, F]."""
     found, read = look.candidates, look.read
-    taught = memory_columns(snapshot, asked.encoded, found, memory)
+    taught = dict(memory_columns(snapshot, asked.encoded, found, memory))
+    taught |= {name: found.scores[name] for name in ("router",) if name in found.scores}
     return features.build(
         features.Evidence(asked.query, found.scores, look.total.scores, found.docs, read.words, taught)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +21,9 @@ from fingerpost.rerank.cross import CrossEncoder
 from fingerpost.rerank.forest import Forest
 from fingerpost.retrieve.fuse import BALANCED, Balance
 from fingerpost.route import describe, plan
-from fingerpost.route.deep import artifact
+from fingerpost.route.deep import artifact, served
 from fingerpost.route.deep.artifact import Tuned
+from fingerpost.route.deep.served import Generative
 from fingerpost.route.drift import Audit
 from fingerpost.route.memory import Memory
 from fingerpost.route.router import Router
@@ -33,8 +34,8 @@ ROUTER, CODEC = "router.safetensors", "codec.safetensors"
 MEMORY, FOREST, PLAN = "memory.safetensors", "forest.safetensors", "plan.json"
 BALANCE = "balance.json"
 ADDRESSES, SOURCES = "addresses.json", "sources.json"
-QUERIES = artifact.NAME
-LEARNED = (MEMORY, FOREST, PLAN, BALANCE, QUERIES)
+QUERIES, DSI = artifact.NAME, served.NAME
+LEARNED = (MEMORY, FOREST, PLAN, BALANCE, QUERIES, DSI)
 """Artifacts that training made: they go on unchanged from fold to fold."""
 NO_MODEL = "none"
 
@@ -77,14 +78,15 @@ class Shelf(Protocol):
 @dataclass(frozen=True)
 class Epoch:
     """What was computed or learned for one generation: the router, who ranks, leaf descriptors, and the query
-    encoder where one was trained. A router that was not made for the generation's leaves is left out, and
-    ``unfit`` says so.
+    encoder and the DSI where they were trained. A router that was not made for the generation's leaves is
+    left out, and ``unfit`` says so.
     """
 
     router: Router | None = None
     judges: Judges = field(default_factory=Judges)
     addresses: list[dict[str, object]] = field(default_factory=list)
     tuned: Tuned | None = None
+    dsi: Generative | None = None
 
     stranger: bool = False
     unfit: str = ""
@@ -97,7 +99,19 @@ class Epoch:
         if encoded is None or memory is None or memory.knows(encoded.vector):
             return self
         judges = Judges(self.judges.codec, balance=self.judges.balance)
-        return replace(self, judges=judges, stranger=True)
+        return replace(self, judges=judges, stranger=True, dsi=None)
+
+    @property
+    def names_documents(self) -> bool:
+        """Whether something learned names documents by their key."""
+        memory = self.judges.memory
+        return self.dsi is not None or (memory is not None and bool(len(memory.keys)))
+
+    def renamed(self, successors: Mapping[int, int | None]) -> Epoch:
+        """The epoch after documents were replaced or deleted, oldest first."""
+        memory, dsi = self.judges.memory, self.dsi
+        judges = replace(self.judges, memory=None if memory is None else memory.renamed(successors))
+        return replace(self, judges=judges, dsi=None if dsi is None else dsi.renamed(successors))
 
     @classmethod
     def of(cls, snapshot: Shelf) -> Epoch:
@@ -116,9 +130,9 @@ class Epoch:
             balance=read(BALANCE, Balance.from_bytes) or BALANCED,
         )
         router, addresses = read(ROUTER, Router.from_bytes), read(ADDRESSES, describe.from_json) or []
-        tuned = read(QUERIES, Tuned.from_bytes)
+        tuned, dsi = read(QUERIES, Tuned.from_bytes), read(DSI, Generative.from_bytes)
         unfit = router.misfit(snapshot.leaf_offsets, snapshot.dim) if router else ""
-        return cls(None if unfit else router, judges, addresses, tuned, unfit=unfit)
+        return cls(None if unfit else router, judges, addresses, tuned, dsi, unfit=unfit)
 
 
 @dataclass
@@ -179,18 +193,14 @@ class Rooms:
         return self._epoch[1]
 
     def current(self, snapshot: Snapshot) -> Epoch:
-        """The epoch of a snapshot, its memory naming documents by the versions that stand in the snapshot."""
-        epoch = self.epoch(snapshot)
-        memory, known = epoch.judges.memory, self._current
-        if memory is None or not len(memory.keys):
+        """The epoch of a snapshot, what was learned naming documents by the versions that stand in it."""
+        epoch, known = self.epoch(snapshot), self._current
+        if not epoch.names_documents:
             return epoch
         if known is None or known[0] != snapshot.generation or known[1] > snapshot.seq:
             known = (snapshot.generation, snapshot.folded_seq, epoch)
         if known[1] < snapshot.seq:
-            replaced, memory = snapshot.replaced(known[1]), known[2].judges.memory
-            if replaced and memory is not None:
-                judges = replace(epoch.judges, memory=memory.renamed(replaced))
-                known = (*known[:2], replace(epoch, judges=judges))
-            known = (known[0], snapshot.seq, known[2])
+            replaced = snapshot.replaced(known[1])
+            known = (known[0], snapshot.seq, known[2].renamed(replaced) if replaced else known[2])
         self._current = known
         return known[2]

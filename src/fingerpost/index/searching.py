@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from fingerpost.observe.trace import Recorder
 from fingerpost.records import Chunk, Plan, Trace
 from fingerpost.rerank import cross
 from fingerpost.retrieve import fuse, legs
+from fingerpost.route.deep.served import SHORTLIST
 from fingerpost.route.memory import Memory
 from fingerpost.route.router import Router
 from fingerpost.store.isolated import Isolated
@@ -29,8 +31,12 @@ Scores = NDArray[np.float32]
 Run = list[tuple[str, float]]
 VOTERS = 100
 """BM25's best chunks that vote for their leaves."""
+Proposed = tuple[Keys, Scores]
+NOBODY: Proposed = (legs.NO_KEYS, legs.NO_SCORES)
 REMEMBERED = 20
 """Documents that the memory's rows bring, beside what the mapped query finds."""
+LOOKS = 5
+"""How often as many documents as wanted are asked of the DSI, where the asker may not see all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,8 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
             plan = Plan(legs=("lexical", "dense"), reason="full search: asked for")
         stage.counts["leaves"], stage.note = float(len(plan.leaves)), plan.reason
     with recorder.stage("retrieve") as stage:
-        gathered = gather(rooms, once, asked, Sight(snapshot, plan, allow, epoch.judges.memory))
+        proposed = propose(rooms, snapshot, epoch, asked, allow)
+        gathered = gather(rooms, once, asked, Sight(snapshot, plan, allow, epoch.judges.memory, proposed))
         stage.counts.update({name: float(count) for name, count in gathered.counts.items()})
         if asked.encoded is not None and auditing.due(rooms, plan, query.text):
             recall = auditing.audit(rooms, snapshot, asked.encoded.vector, gathered, allow)
@@ -199,34 +206,75 @@ def extended(trace: Trace, recorder: Recorder) -> Trace:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Where candidates may come from."""
+    """Where candidates may come from. ``proposed`` are documents that the DSI names, by key, with their
+    log-probabilities.
+    """
 
     snapshot: Snapshot
     plan: Plan
     allow: Allow | None
     memory: Memory | None = None
+    proposed: Proposed = NOBODY
 
 
 def gather(rooms: Rooms, look: OneLook, asked: Asked, sight: Sight) -> legs.Gathered:
     """The candidates of all legs."""
     vector = asked.encoded.vector if asked.encoded else None
     plan, remembered = sight.plan, (legs.NO_KEYS, legs.NO_SCORES)
-    if vector is not None and sight.memory is not None and sight.memory.trained:
-        remembered = remember(sight, sight.memory, vector, depth=rooms.settings.retrieve.depth)
+    learned = len(sight.proposed[0]) or (sight.memory is not None and sight.memory.trained)
+    if vector is not None and learned:
+        remembered = remember(sight, vector, depth=rooms.settings.retrieve.depth)
         plan = Plan(legs=(*plan.legs, "memory"), full=plan.full, leaves=plan.leaves)
     asked_legs: legs.Request[Query, Allow] = legs.Request(asked.query, vector, plan, sight.allow, remembered)
-    return legs.gather(look, asked_legs, rooms.settings.retrieve)
+    return with_chances(legs.gather(look, asked_legs, rooms.settings.retrieve), sight.proposed)
 
 
-def remember(sight: Sight, memory: Memory, vector: Scores, *, depth: int) -> tuple[Keys, Scores]:
-    """What the memory brings: chunks that the mapped query finds, and those of documents it was taught."""
-    snapshot = sight.snapshot
-    moved = memory.map(vector)
-    leaves = None if sight.plan.full else np.asarray(sight.plan.leaves, np.int32)
-    near, _, _ = snapshot.dense(moved, k=depth, leaves=leaves, allow=sight.allow)
-    taught = snapshot.chunk_keys(memory.shortlist(vector, REMEMBERED)[0])
+def with_chances(gathered: legs.Gathered, proposed: Proposed) -> legs.Gathered:
+    """The candidates with the log-probability of the documents that the DSI proposed, NaN for the others."""
+    keys, chances = proposed
+    if not len(keys):
+        return gathered
+    found, order = gathered.candidates, np.argsort(keys)
+    at = np.minimum(np.searchsorted(keys[order], found.docs), len(keys) - 1)
+    named = keys[order][at] == found.docs
+    column = np.where(named, chances[order][at], np.nan).astype(np.float32)
+    return replace(gathered, candidates=replace(found, scores={**found.scores, "router": column}))
+
+
+def remember(sight: Sight, vector: Scores, *, depth: int) -> tuple[Keys, Scores]:
+    """What was learned brings: chunks that the memory's mapped query finds, those of documents it was taught,
+    and those of documents that the DSI proposes.
+    """
+    snapshot, memory = sight.snapshot, sight.memory
+    moved, near, documents = vector, legs.NO_KEYS, sight.proposed[0]
+    if memory is not None and memory.trained:
+        moved = memory.map(vector)
+        leaves = None if sight.plan.full else np.asarray(sight.plan.leaves, np.int32)
+        near, _, _ = snapshot.dense(moved, k=depth, leaves=leaves, allow=sight.allow)
+        documents = np.union1d(documents, memory.shortlist(vector, REMEMBERED)[0])
+    taught = snapshot.chunk_keys(documents)
     keys = np.union1d(near, taught[snapshot.permitted(taught, sight.allow)])
     return keys, (snapshot.vectors(keys) @ moved).astype(np.float32)
+
+
+def propose(
+    rooms: Rooms, snapshot: Snapshot, epoch: Epoch, asked: Asked, allow: Allow | None = None
+) -> Proposed:
+    """The documents that the epoch's DSI names for a query, as far as the asker may see them."""
+    if epoch.dsi is None or asked.encoded is None or rooms.encoder is None:
+        return NOBODY
+    said = asked.encoded.plain()
+    ranked = epoch.dsi.checked(rooms.encoder.fingerprint).ranked(said.vector, said.tokens)
+    found: list[tuple[int, float]] = []
+    for _ in range(LOOKS):
+        named = list(islice(ranked, SHORTLIST))
+        chunks = snapshot.chunk_keys(np.array([key for key, _ in named], np.int64))
+        seen = set(snapshot.doc_keys(chunks[snapshot.permitted(chunks, allow)]).tolist())
+        found += [(key, chance) for key, chance in named if key in seen]
+        if len(found) >= SHORTLIST or len(named) < SHORTLIST:
+            break
+    keys, chances = zip(*found[:SHORTLIST], strict=True) if found else ((), ())
+    return np.array(keys, np.int64), np.array(chances, np.float32)
 
 
 def route(

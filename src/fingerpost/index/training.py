@@ -8,6 +8,7 @@ judge questions that neither the trained part nor the fusion has seen.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,21 +17,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
-from fingerpost.index import learning
+from fingerpost.index import learning, searching
 from fingerpost.index.learning import Lesson, Taught
-from fingerpost.index.rooms import FOREST, MEMORY, PLAN, QUERIES, Progress, Rooms
+from fingerpost.index.rooms import DSI, FOREST, MEMORY, PLAN, QUERIES, Progress, Rooms
 from fingerpost.models.base import load_base
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.records import Pair, Report
+from fingerpost.route.deep import dsi, seq2seq, tune
 from fingerpost.route.deep import queries as deep
 from fingerpost.route.deep.artifact import Tuned, names_of
+from fingerpost.route.deep.decoder import memory
+from fingerpost.route.deep.docids import GONE
 from fingerpost.route.deep.held import Verdict
 from fingerpost.route.deep.lazy import require
+from fingerpost.route.deep.served import Generative
 from fingerpost.route.deep.steps import Watch, nobody
-from fingerpost.route.deep.tune import Dials
 from fingerpost.store.snapshot import Snapshot
 
-KINDS = ("query",)
+KINDS = ("query", "dsi")
+TITLES = ("title", "heading", "docstring", "faq")
+TITLES_EACH = 2
+"""What a document calls itself, at most so often, that a DSI is trained on."""
+MOST_TITLES = 20_000
 FOLDER = "training"
 """Where checkpoints lie inside an index folder until a training ends."""
 
@@ -56,7 +64,7 @@ class Request:
     pairs: str | Path | Iterable[Pair] | None
     kind: str = "query"
     watch: Watch = nobody
-    dials: Dials | None = None
+    dials: tune.Dials | seq2seq.Dials | None = None
 
 
 def train(rooms: Rooms, request: Request, progress: Progress) -> Report:
@@ -74,8 +82,9 @@ def train(rooms: Rooms, request: Request, progress: Progress) -> Report:
     if not pairs:
         raise UsageError("E_USAGE", "no pairs to train on", cure="name a folder or file with --pairs")
     snapshot = rooms.store.snapshot()
-    lesson = _untouched(learning.prepare(rooms, snapshot, pairs, progress))
-    report = _queries(rooms, snapshot, lesson, request, progress)
+    lesson = learning.prepare(rooms, snapshot, pairs, progress)
+    do = {"query": _queries, "dsi": _dsi}[request.kind]
+    report = do(rooms, snapshot, lesson, request, progress)
     rooms.store.add_pairs(given)
     shutil.rmtree(rooms.path / FOLDER, ignore_errors=True)
     return report
@@ -84,15 +93,15 @@ def train(rooms: Rooms, request: Request, progress: Progress) -> Report:
 def _queries(
     rooms: Rooms, snapshot: Snapshot, lesson: Lesson, request: Request, progress: Progress
 ) -> Report:
-    texts = [asked.query.text for asked in lesson.asked]
-    counts = {"pairs": float(len(lesson.pairs.query)), "queries": float(len(texts))}
+    lesson = _untouched(lesson)
+    texts, counts = _texts(lesson), _counts(lesson)
     outcome = _trained(rooms, texts, lesson, request)
     if outcome.graph is None:
-        return _refused(counts, (*lesson.notes, *_table(outcome.verdict, None)), snapshot)
+        return _refused(counts, (*lesson.notes, *_table("vectors", outcome.verdict, None)), snapshot)
     plain = learning.teach(rooms, snapshot, lesson, progress)
     tuned = learning.teach(rooms, snapshot, _moved(lesson, outcome.queries), progress)
     judged = judge(plain.result.values, tuned.result.values)
-    notes = (*lesson.notes, *_table(outcome.verdict, judged))
+    notes = (*lesson.notes, *_table("vectors", outcome.verdict, judged))
     if not judged.accepted:
         return _refused(counts, notes, snapshot)
     encoder = Tuned(outcome.graph, rooms.store.fingerprint, names_of(texts), outcome.queries)
@@ -103,8 +112,75 @@ def _queries(
 def _trained(rooms: Rooms, texts: list[str], lesson: Lesson, request: Request) -> deep.Outcome:
     standing, seed = rooms.store.live(), rooms.settings.compile.seed
     task = deep.Task(texts, lesson.pairs, rooms.store.vectors(standing.keys), standing.docs, seed)
-    base = load_base(rooms.settings.models)
-    return deep.train(task, base, dials=request.dials, folder=rooms.path / FOLDER, watch=request.watch)
+    base, dials = load_base(rooms.settings.models), request.dials
+    own = dials if isinstance(dials, tune.Dials) else None
+    return deep.train(task, base, dials=own, folder=rooms.path / FOLDER, watch=request.watch)
+
+
+def _dsi(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, request: Request, progress: Progress) -> Report:
+    outcome = spoken(rooms, snapshot, lesson, request, progress)
+    lists = zip(outcome.proposed, outcome.chances, strict=True)
+    proposed = tuple((keys[keys != GONE], chances[keys != GONE]) for keys, chances in lists)
+    without, within = (
+        learning.teach(rooms, snapshot, replace(lesson, proposed=each), progress)
+        for each in ((searching.NOBODY,) * len(lesson.asked), proposed)
+    )
+    judged = judge(without.result.values, within.result.values)
+    notes = (*lesson.notes, *outcome.notes, *_table("DSI alone", outcome.verdict, judged))
+    if not judged.accepted:
+        return _refused(_counts(lesson), notes, snapshot)
+    generation = _publish(rooms, within, {DSI: generative(rooms, lesson, outcome).to_bytes()})
+    return Report({**_counts(lesson), "kept": 1.0}, (), (*notes, *within.notes), generation)
+
+
+def spoken(
+    rooms: Rooms, snapshot: Snapshot, lesson: Lesson, request: Request, progress: Progress
+) -> dsi.Outcome:
+    """A DSI trained on a lesson, on what documents call themselves and on their chunks; not judged yet."""
+    standing, seed = rooms.store.live(), rooms.settings.compile.seed
+    asked = [memory_of(one.encoded) for one in lesson.asked if one.encoded is not None]
+    called, vectors = titles(rooms, snapshot, progress), rooms.store.vectors(standing.keys)
+    task = dsi.Task(asked, lesson.pairs, called, vectors, standing.docs, seed)
+    own = request.dials if isinstance(request.dials, seq2seq.Dials) else None
+    return dsi.train(task, dials=own, folder=rooms.path / FOLDER, watch=request.watch)
+
+
+def generative(rooms: Rooms, lesson: Lesson, outcome: dsi.Outcome) -> Generative:
+    """What an index keeps of a DSI."""
+    names, held_out = names_of(_texts(lesson)), (outcome.proposed, outcome.chances)
+    return Generative(outcome.graph, outcome.docids, rooms.store.fingerprint, names, *held_out)
+
+
+def titles(rooms: Rooms, snapshot: Snapshot, progress: Progress) -> list[tuple[NDArray[np.float16], int]]:
+    """What documents call themselves, encoded, with their keys."""
+    chosen: list[tuple[str, int]] = []
+    given: Counter[str] = Counter()
+    for pair in rooms.store.pairs():
+        if pair.origin in TITLES and given[pair.doc_id] < TITLES_EACH and len(chosen) < MOST_TITLES:
+            key = learning.key_of(snapshot, pair.doc_id)
+            if key is not None:
+                given[pair.doc_id] += 1
+                chosen.append((pair.query, key))
+    encoded = []
+    for at, (text, key) in enumerate(chosen):
+        if rooms.encoder is not None:
+            encoded.append((memory_of(rooms.encoder.encode_query(text)), key))
+        progress("encode titles", at + 1, len(chosen))
+    return encoded
+
+
+def memory_of(encoded: EncodedQuery) -> NDArray[np.float16]:
+    """What a DSI reads of a query, in half the memory."""
+    plain = encoded.plain()
+    return memory(plain.vector, plain.tokens).astype(np.float16)
+
+
+def _texts(lesson: Lesson) -> list[str]:
+    return [asked.query.text for asked in lesson.asked]
+
+
+def _counts(lesson: Lesson) -> dict[str, float]:
+    return {"pairs": float(len(lesson.pairs.query)), "queries": float(len(lesson.asked))}
 
 
 def judge(before: NDArray[np.float64], after: NDArray[np.float64]) -> Judged:
@@ -148,12 +224,12 @@ def _refused(counts: Mapping[str, float], notes: tuple[str, ...], snapshot: Snap
     return Report({**counts, "kept": 0.0}, (), said, snapshot.generation)
 
 
-def _table(verdict: Verdict, judged: Judged | None) -> tuple[str, ...]:
-    """What the gates saw, a line each."""
+def _table(what: str, verdict: Verdict, judged: Judged | None) -> tuple[str, ...]:
+    """What the gates saw, a line each: ``what`` was trained, against the vectors of the untouched encoder."""
     rows = [
         ("held-out questions", "untrained", "trained"),
-        ("vectors, documents seen, MRR", *(f"{value:.3f}" for value in verdict.seen)),
-        ("vectors, documents unseen, MRR", *(f"{value:.3f}" for value in verdict.unseen)),
+        (f"{what}, documents seen, MRR", *(f"{value:.3f}" for value in verdict.seen)),
+        (f"{what}, documents unseen, MRR", *(f"{value:.3f}" for value in verdict.unseen)),
     ]
     if judged is not None:
         after = f"{judged.after:.3f} (± {1.96 * judged.error:.3f})"

@@ -3,7 +3,8 @@
     legs     each leg's score, raw and standardised over the query's candidates, and its rank
     sum      the untrained fusion (given), standardised: the forest starts from it
     words    coverage, order, nearness, title, codes (``matches``), as they are and standardised
-    router   log-probability of the candidate's leaf; memory's columns: given by name, NaN where missing
+    router   log-probability of the document, where the DSI proposed it; memory's columns: given by
+             name, NaN where missing
     document best and mean of the untrained sum over the document's candidates, and how many there are
     query    its length, its codes, each leg's best score and how far that is ahead of the tenth
 

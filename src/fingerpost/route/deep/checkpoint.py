@@ -9,14 +9,35 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from fingerpost.errors import FingerpostError
-from fingerpost.route.deep.lazy import torch
-from fingerpost.route.deep.tune import Trainer
+from fingerpost.route.deep.lazy import Tensor, torch
 from fingerpost.route.pack import Arrays, pack, unpack
+
+
+class Net(Protocol):
+    """What is trained."""
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """Tensors by name."""
+        ...
+
+
+class Trainer(Protocol):
+    """A run between steps."""
+
+    done: int
+    optimiser: Any
+
+    @property
+    def net(self) -> Net:
+        """Its network."""
+        ...
+
 
 _log = logging.getLogger(__name__)
 _MOMENTS = ("exp_avg", "exp_avg_sq")
