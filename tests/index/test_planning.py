@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -28,24 +29,52 @@ def traced(kb: Path, query: str, **rerank: float) -> Trace:
         return index.trace(query)[1]
 
 
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index just large enough that the plan is asked."""
+    folder = tmp_path_factory.mktemp("many")
+    words = [
+        "valve",
+        "piston",
+        "rotor",
+        "gasket",
+        "bearing",
+        "flange",
+        "spindle",
+        "nozzle",
+        "clutch",
+        "shaft",
+    ]
+    with (folder / "parts.jsonl").open("w") as file:
+        for at in range(planning.SMALL):
+            text = f"The {words[at % 10]} of model {at} fits the {words[at // 10 % 10]}."
+            file.write(json.dumps({"_id": f"p{at}", "text": text}) + "\n")
+    fingerpost.compile(folder / "parts.jsonl", to=folder / "kb").close()
+    return folder / "kb"
+
+
 @pytest.mark.parametrize(
     ("chances", "depth", "note"),
     [
         ({"skip": 0.0, "short": 0.0}, 100, "untrained sum"),
-        ({"skip": 0.0, "short": 1.0}, SHORT.depth, "untrained sum"),
+        ({"skip": 0.0, "short": 1.0}, SHORT.depth, "a short second look"),
         ({"skip": 1.0, "short": 1.0}, 0, "no second look"),
     ],
 )
 def test_the_settings_decide_how_careful_the_plan_is(
-    tiny_kb: Path, chances: dict[str, float], depth: int, note: str
+    many: Path, chances: dict[str, float], depth: int, note: str
 ) -> None:
-    trace = traced(tiny_kb, "how do I get my money back", **chances)
+    trace = traced(many, "which valve fits the piston", **chances)
     assert trace.plan.rerank_depth == depth
     assert note in trace.stages[3].note
 
 
-def test_names_are_always_looked_for_in_the_text(tiny_kb: Path) -> None:
-    assert traced(tiny_kb, "E_TIMEOUT_504", skip=1.0, short=1.0).plan.rerank_depth == 100
+def test_names_are_always_looked_for_in_the_text(many: Path) -> None:
+    assert traced(many, "E_TIMEOUT_504", skip=1.0, short=1.0).plan.rerank_depth == 100
+
+
+def test_a_small_index_that_has_learned_nothing_always_looks_again(tiny_kb: Path) -> None:
+    assert traced(tiny_kb, "how do I get my money back", skip=1.0, short=1.0).plan.rerank_depth == 100
 
 
 def test_a_short_look_is_never_more_than_the_settings_allow() -> None:

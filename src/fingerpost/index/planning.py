@@ -19,8 +19,14 @@ from fingerpost.route import plan
 HELD_OUT = 0.2
 """Share of the replayed queries that judge the plan and are not fitted."""
 LEAST_HELD = 30
+SMALL = 500
+"""Chunks below which the plan of an index that has learned nothing is not asked: it was fitted where the
+candidates are the best few of many, and not nearly all there is.
+"""
 KEPT = 0.995
 """Share of nDCG@10 that must be kept on them."""
+SAID = {NONE: ", no second look: it would hardly change the first", SHORT: ", a short second look"}
+"""What a trace says of the effort."""
 CARE = (0.0, 1.0, 2.0, 3.0)
 """Log-odds added to every chance, tried in this order, until that much is kept."""
 
@@ -43,13 +49,16 @@ def full(settings: RerankSettings) -> Effort:
     return Effort(settings.depth, settings.read)
 
 
-def effort(asked: Asked, candidates: Candidates, judges: Judges, settings: RerankSettings) -> Effort:
+def effort(
+    asked: Asked, candidates: Candidates, judges: Judges, settings: RerankSettings, *, n_chunks: int
+) -> Effort:
     """The second look that the plan gives these candidates: none, a short one, or a full one. Names are
     always looked for in the text, and without both legs there is nothing to choose by.
     """
     whole = full(settings)
-    cautious = max(settings.skip, settings.short)
-    if not cautious or asked.query.codes or asked.encoded is None or not len(candidates.keys):
+    if asked.query.codes or asked.encoded is None or not len(candidates.keys):
+        return whole
+    if not max(settings.skip, settings.short) or (judges.plan == plan.DEFAULT and n_chunks < SMALL):
         return whole
     return chosen(judges.plan.chance(features(asked, candidates)), settings)
 

@@ -151,13 +151,13 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
         stage.note = " · ".join(filter(None, (stage.note, without_vectors(snapshot.missing(allow)))))
     with recorder.stage("rerank") as stage:
         given, settings = gathered.candidates, rooms.settings.rerank
-        effort = planning.effort(asked, given, epoch.judges, settings)
+        effort = planning.effort(asked, given, epoch.judges, settings, n_chunks=snapshot.n_chunks)
         look = look_again(snapshot, asked, given, epoch.judges, effort=effort)
         plan = replace(plan, rerank_depth=effort.depth)
         ranked = rank(snapshot, asked, look, epoch.judges)
         ranked, note = read_together(rooms, snapshot, asked, ranked)
         stage.counts["candidates"] = float(len(ranked.scores))
-        stage.note = judged_by(ranked, epoch) + note
+        stage.note = judged_by(ranked, epoch) + planning.SAID.get(effort, "") + note
     trace = recorder.trace(request.text, generation=snapshot.generation, plan=plan)
     return Found(asked, snapshot, allow, epoch, plan, ranked, trace)
 
@@ -174,9 +174,7 @@ def judged_by(ranked: Ranked, epoch: Epoch) -> str:
     """Who ranked, for the trace."""
     who = "untrained sum" if ranked.rows is None else "learned fusion"
     strange = ": the query is unlike those it was taught" if epoch.stranger else ""
-    return (
-        who + strange + ("" if ranked.read.chunks else ", no second look: it would hardly change the first")
-    )
+    return who + strange
 
 
 def without_vectors(missing: int) -> str:
