@@ -194,11 +194,11 @@ def test_missing_index_is_4(cli: Cli, tmp_path: Path) -> None:
 def test_explain_names_the_stage_that_lost_a_document(cli: Cli, tiny_kb: Path) -> None:
     asked = ("explain", "rotate the signing key", "--at", tiny_kb)
     told = cli(*asked, "--doc", "docs/quota.md", "-k", 1).out
-    assert "lost in fusion  – not among the first 1: fused " in told
-    assert "cure  – raise rerank.depth" in told
+    assert "lost in reranking  – not among the first 1: fused " in told
+    assert "cure  – `learn` the reranker" in told
     assert "lost in" not in cli(*asked, "--doc", "docs/auth.md", "-k", 1).out
     children = json.loads(cli(*asked, "--doc", "docs/quota.md", "-k", 1, "--json").out)["children"]
-    assert (children[-1]["name"], children[-1]["value"]) == ("lost in", "fusion")
+    assert (children[-1]["name"], children[-1]["value"]) == ("lost in", "reranking")
 
 
 def test_compile_and_update_drop_what_is_gone(cli: Cli, tmp_path: Path) -> None:
