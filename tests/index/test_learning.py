@@ -154,6 +154,36 @@ def test_contradictions_teach_nothing(tmp_path: Path) -> None:
         report = index.learn(given)
         assert "no better than the untrained sum" in " ".join(report.notes)
         assert index.status()["fusion"] == "untrained"
+        assert not _given(index)
+        good = index.learn(pairs())
+        assert good.counts["pairs"] == len(pairs())
+        assert good.counts["fusion learned"] > 0.9
+
+
+def test_pairs_too_few_to_judge_wait_for_more(tmp_path: Path) -> None:
+    first, rest = pairs()[:60], pairs()[60:]
+    with fingerpost.compile(corpus(tmp_path), to=tmp_path / "kb") as index:
+        assert "the pairs are kept for the next lesson" in index.learn(first).notes
+        assert index.status()["fusion"] == "untrained"
+        assert index.learn(rest).counts["pairs"] == len(pairs())
+
+
+def test_a_lesson_that_is_undone_is_not_taught_again(tmp_path: Path) -> None:
+    """Pairs of two lessons: taking the second back forgets its pairs and keeps those of the first."""
+    poison = [Pair(pair.query, "m1") for pair in pairs(("the {} is loud",))]
+    with fingerpost.compile(corpus(tmp_path), to=tmp_path / "kb") as index:
+        index.learn(pairs())
+        index.learn(poison)
+        assert len(_given(index)) == len(pairs()) + len(poison)
+        assert "60 pairs forgotten" in index.rollback().notes
+        assert _given(index) == pairs()
+        building.fold(index._rooms, silent)
+        assert "rolled back" in index.rollback().notes
+        assert _given(index) == pairs()
+
+
+def _given(index: fingerpost.Index) -> list[Pair]:
+    return [pair for pair in index._rooms.store.pairs() if pair.origin == "gold"]
 
 
 def test_audits_switch_a_bad_router_off(tmp_path: Path) -> None:

@@ -272,8 +272,8 @@ class Index:
         return upkeep.compact(self._rooms, progress)
 
     def rollback(self) -> Report:
-        """Publish the generation before this one again."""
-        return Report({}, (), ("rolled back",), self._rooms.store.rollback())
+        """Publish the generation before this one again, and forget the pairs of a lesson that this undoes."""
+        return learning.rollback(self._rooms)
 
     def status(self) -> dict[str, int | float | str]:
         """Counts, versions and the router's health."""

@@ -7,6 +7,7 @@ in the report are for queries and documents that the judging parts were not trai
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from fingerpost.evaluate.datasets import load
 from fingerpost.index import planning, ranking, searching
 from fingerpost.index.planning import Replayed
 from fingerpost.index.ranking import Asked, Judges
-from fingerpost.index.rooms import FOREST, MEMORY, PLAN, ROUTER, Epoch, Progress, Rooms
+from fingerpost.index.rooms import FOREST, LESSON, MEMORY, PLAN, ROUTER, Epoch, Progress, Rooms
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.records import Pair, Report
 from fingerpost.rerank import learn as fusion
@@ -37,6 +38,8 @@ FUSION_QUERIES = 4_000
 HELD_OUT = 0.2
 """Share of the queries that calibrate the router and train nothing in it."""
 LEAST_HELD = 50
+GIVEN = ("gold", "log")
+"""Origins of pairs that somebody gave; the others were made from the documents."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +65,45 @@ def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress)
     snapshot = rooms.store.snapshot()
     lesson = prepare(rooms, snapshot, [*earlier(rooms), *given], progress)
     taught = teach(rooms, snapshot, lesson, progress)
-    rooms.store.add_pairs(given)
     figures = {f"fusion {name}": value for name, value in taught.result.figures.items()}
     counts = {"pairs": float(len(lesson.pairs.query)), "queries": float(len(lesson.asked)), **figures}
     notes = (*lesson.notes, *taught.notes)
     if not taught.artifacts:
-        return Report(counts, (), (*notes, "nothing was changed"), snapshot.generation)
-    return Report(counts, (), notes, rooms.store.republish(taught.artifacts))
+        notes = (*notes, _refused(rooms, given, taught.result), "nothing was changed")
+        return Report(counts, (), notes, snapshot.generation)
+    rooms.store.add_pairs(given)
+    lesson_of = json.dumps({"pairs": rooms.store.desk.last_pair}).encode()
+    return Report(counts, (), notes, rooms.store.republish({**taught.artifacts, LESSON: lesson_of}))
+
+
+def rollback(rooms: Rooms) -> Report:
+    """Publish the generation before this one again. The pairs of a lesson that is undone are forgotten, or
+    the next lesson would teach them again.
+    """
+    known = _known_pairs(rooms)
+    number = rooms.store.rollback()
+    before = _known_pairs(rooms)
+    gone = rooms.store.forget_pairs(before, GIVEN) if before < known else 0
+    return Report({}, (), ("rolled back", *([f"{gone:,} pairs forgotten"] if gone else [])), number)
+
+
+def _known_pairs(rooms: Rooms) -> int:
+    """The number of the last pair that the published lesson knew; 0 without one."""
+    lesson = rooms.store.desk.artifact(LESSON)
+    return 0 if lesson is None else int(json.loads(lesson)["pairs"])
+
+
+def _refused(rooms: Rooms, given: Sequence[Pair], result: FitResult) -> str:
+    """Keep pairs that were too few to judge for the next lesson; not those that made nothing better."""
+    if result.figures:
+        return "the pairs are not kept"
+    rooms.store.add_pairs(given)
+    return "the pairs are kept for the next lesson"
 
 
 def earlier(rooms: Rooms) -> list[Pair]:
     """The pairs that people gave before."""
-    return [pair for pair in rooms.store.pairs() if pair.origin in ("gold", "log")]
+    return [pair for pair in rooms.store.pairs() if pair.origin in GIVEN]
 
 
 @dataclass(frozen=True)

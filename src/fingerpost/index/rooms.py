@@ -31,7 +31,7 @@ from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.store import Store
 
 ROUTER, CODEC = "router.safetensors", "codec.safetensors"
-MEMORY, FOREST, PLAN = "memory.safetensors", "forest.safetensors", "plan.json"
+MEMORY, FOREST, PLAN, LESSON = "memory.safetensors", "forest.safetensors", "plan.json", "lesson.json"
 BALANCE = "balance.json"
 ADDRESSES, SOURCES = "addresses.json", "sources.json"
 QUERIES, DSI = artifact.NAME, served.NAME

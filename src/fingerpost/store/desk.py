@@ -43,6 +43,11 @@ class Desk:
             return len(self._state.fresh.lacking(fresh)) if self._state.dim else 0
 
     @property
+    def last_pair(self) -> int:
+        """The number of the newest training pair, 0 before the first."""
+        return self._state.ledger.last_pair()
+
+    @property
     def n_fresh(self) -> int:
         """Standing chunks that the generation does not hold."""
         return len(self._state.live.fresh_keys)

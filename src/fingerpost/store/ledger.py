@@ -321,6 +321,12 @@ class Ledger:
             query, doc_id, chunk_id, weight, origin = row[1:-1]
             yield Pair(query, doc_id, chunk_id, weight, origin)
 
+    def last_pair(self) -> int:
+        """The number of the newest training pair, 0 before the first."""
+        found = self.rows("SELECT coalesce(max(id), 0) FROM pairs")[0][0]
+        assert isinstance(found, int)
+        return found
+
     def _check_format(self) -> None:
         try:
             version = self.rows("PRAGMA user_version")[0][0]

@@ -248,6 +248,11 @@ class Store:
         with self._writing() as writer:
             return writer.add_pairs(pairs, instead_of=instead_of)
 
+    def forget_pairs(self, after: int, origins: Sequence[str]) -> int:
+        """Forget training pairs of these origins that came after pair number ``after``; returns how many."""
+        with self._writing() as writer:
+            return writer.forget_pairs(after, origins)
+
     def pairs(self) -> Iterator[Pair]:
         """The training pairs kept."""
         return self._ledger.pairs()

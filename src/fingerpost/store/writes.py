@@ -197,6 +197,15 @@ class Writer:
                 self.drop_pairs({pair.doc_id for pair in kept}, origins=instead_of)
             return sum(self._insert_pair(pair) for pair in kept)
 
+    def forget_pairs(self, after: int, origins: Sequence[str]) -> int:
+        """Forget training pairs of these origins that came after pair number ``after``; returns how many."""
+        marks = ",".join("?" * len(origins))
+        with self.atomic():
+            gone = self.connection.execute(
+                f"DELETE FROM pairs WHERE id > ? AND origin IN ({marks})", (after, *origins)
+            )
+            return int(gone.rowcount)
+
     def _insert_pair(self, pair: Pair) -> bool:
         row: tuple[Field, ...] = (pair.query, pair.doc_id, pair.chunk_id, float(pair.weight), pair.origin)
         same = "doc_id = ?2 AND query = ?1 AND chunk_id IS ?3 AND weight = ?4 AND origin = ?5"
