@@ -4,10 +4,11 @@
 
 All documents of the retrieval sets in one index, one vector a document; the queries are the sets' test
 queries. The router's head is trained on training queries only, by exhaustive search. Shares count each
-chunk scored (leaves, hop and seeds; BM25's own work apart); ``products`` is what scoring the leaves
-themselves costs, in the same unit. ``--vectors`` takes a folder of ``<set>.npz`` with D, Q, docs and
-queries; without it they are encoded and kept. ``--index`` takes the chunks, leaves, graph and BM25 of a
-compiled index instead (such as that of ``bench.speed``, which holds every set), with the same queries.
+chunk scored (leaves, hop and seeds; BM25 itself multiplies no vectors); ``products`` is what scoring the
+leaves costs, in the same unit, and ``all`` the sum. IVF and HNSW are those of faiss over the same vectors.
+``--vectors`` takes a folder of ``<set>.npz`` with D, Q, docs and queries; without it they are encoded and
+kept. ``--index`` takes the chunks, leaves and BM25 of a compiled index instead (such as that of
+``bench.speed``, which holds every set), with the same queries.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ import fingerpost
 from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.route import address, graph, train
-from fingerpost.route.router import Router
+from fingerpost.route.descent import Adam
+from fingerpost.route.router import TEMPERATURE, Router, softmax
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as parsing
 
 SETS = ("scifact", "squad4", "medquad", "cosqa", "spider-tables")
-SHARES = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4)
+SHARES = (0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4)
 TARGET = 0.95
 SEEDS = 20
 K = 10
@@ -76,7 +78,7 @@ def main() -> None:
     )
     facts, rows = measure(corpus)
     print(f"{facts}\n")
-    header = ["router", "recall at 1 %", "2 %", "5 %", "10 %", f"share for {TARGET}", "products"]
+    header = ["router", "recall at 1 %", "2 %", "5 %", "10 %", f"share for {TARGET}", "products", "all"]
     print(table(header, rows))
     part = "index" if options.index else ""
     write("router", {**facts, "rows": [dict(zip(header, row, strict=True)) for row in rows]}, part=part)
@@ -127,21 +129,21 @@ def _best(snapshot: Snapshot, row: dict[int, int], text: str) -> np.ndarray:
 def measure(corpus: Corpus) -> tuple[dict[str, object], list[list[object]]]:
     """Every router on the same queries."""
     vectors, laid = corpus.vectors, corpus.laid
-    started = time.perf_counter()
+    started = time.process_time()
     plain = Router.fit_statistics(vectors, laid.leaf_offsets, addresses=laid.addresses)
-    statistics_s = time.perf_counter() - started
-    started = time.perf_counter()
+    statistics_s = time.process_time() - started
+    started = time.process_time()
     docs = np.arange(len(vectors))
     examples = train.examples(
         corpus.train, vectors, laid.leaf_offsets, docs=docs, votes=corpus.votes(corpus.train_lexical)
     )
-    labels_s = time.perf_counter() - started
-    started = time.perf_counter()
+    labels_s = time.process_time() - started
+    started = time.process_time()
     learned, verdict = train.leaf_head(plain, examples)
-    head_s = time.perf_counter() - started
-    started = time.perf_counter()
+    head_s = time.process_time() - started
+    started = time.process_time()
     edges = graph.neighbours(vectors, laid.leaf_offsets)
-    graph_s = time.perf_counter() - started
+    graph_s = time.process_time() - started
     test = train.examples(
         corpus.test, vectors, laid.leaf_offsets, docs=docs, votes=corpus.votes(corpus.test_lexical)
     )
@@ -160,17 +162,18 @@ def measure(corpus: Corpus) -> tuple[dict[str, object], list[list[object]]]:
         "head_held_out": [verdict.untrained, verdict.trained],
         "plan_ms": plan_ms,
     }  # fmt: skip
-    return facts, _rows(corpus, test, truth, edges, plain, learned)
+    return facts, _rows(corpus, test, truth, edges, plain, learned, examples)
 
 
-def _rows(corpus, test, truth, edges, plain, learned) -> list[list[object]]:  # type: ignore[no-untyped-def]
+def _rows(corpus, test, truth, edges, plain, learned, examples) -> list[list[object]]:  # type: ignore[no-untyped-def]
     leaves = len(corpus.laid.addresses)
     few = max(128, leaves // 10)
     orders = {
         "oracle leaf order": (test.labels, 0),
         "centroid IVF": (test.queries @ corpus.laid.centroids.T, leaves),
-        "optimist (untrained)": (train.batch_scores(plain, test), 2 * leaves + 9 * few),
-        "trained": (train.batch_scores(learned, test), 3 * leaves + 17 * few),
+        "optimist (untrained)": (_served(plain, test), 2 * leaves + 9 * few),
+        "linear (learning to rank)": (test.queries @ linear(corpus, examples).T, leaves),
+        "trained": (_served(learned, test), 3 * leaves + 17 * few),
     }
     rows = []
     for name, (scores, products) in orders.items():
@@ -180,57 +183,84 @@ def _rows(corpus, test, truth, edges, plain, learned) -> list[list[object]]:  # 
             (" + hop", True, False),
             (" + hop + BM25 seeds", True, True),
         ):
-            curve = [_routed(corpus, truth, order, edges, share, hop=hop, seeds=seeds) for share in SHARES]
-            rows.append([name + extra, *_row(curve), f"{products / len(corpus.vectors):.1%}"])
+            curve = _routed(corpus, truth, order, edges, hop=hop, seeds=seeds)
+            rows.append([name + extra, *_row(curve, products / len(corpus.vectors))])
     rows.append(
         [
             "LADR (BM25 top 100, 16 neighbours)",
             *_row([_ladr(corpus, truth, edges, n) for n in (10, 20, 50, 100)]),
-            "0",
         ]
     )
-    rows.append(["HNSW (faiss, M 16)", *_row(_hnsw(corpus, truth)), "0"])
+    rows.append(["IVF (faiss, as many lists)", *_row(_ivf(corpus, truth), leaves / len(corpus.vectors))])
+    rows.append(["HNSW (faiss, M 16)", *_row(_hnsw(corpus, truth))])
     return rows
 
 
 Curve = list[tuple[float, float]]
 
 
-def _row(curve: Curve) -> list[object]:
-    """Recall at four shares and the share for the target, by straight lines between what was measured."""
+def _served(router: Router, given: train.Examples) -> np.ndarray:
+    """Scores as a search computes them, one query at a time, most leaves by their bound only."""
+    return np.stack([router.score(q, votes) for q, votes in zip(given.queries, given.votes, strict=True)])
+
+
+def linear(corpus: Corpus, given: train.Examples) -> np.ndarray:
+    """One vector a leaf, from its centroid, by cross-entropy on where the exhaustive top-k lies: [L, d].
+
+    Learning to rank for clustering (Vecchiato et al., SIGIR 2024, arXiv:2404.11731).
+    """
+    weights = corpus.laid.centroids / np.float32(TEMPERATURE)
+    random = np.random.default_rng(0)
+    everything, stepper = np.arange(len(weights)), Adam(weights, rate=0.05, steps=400)
+    for _ in range(400):
+        rows = random.permutation(len(given.queries))[:512]
+        slope = (softmax(given.queries[rows] @ weights.T) - given.labels[rows]) / np.float32(len(rows))
+        stepper.step(everything, slope.T @ given.queries[rows])
+    return weights
+
+
+def _row(curve: Curve, products: float = 0.0) -> list[object]:
+    """Recall at four shares and the share for the target, by straight lines between what was measured; what
+    scoring leaves costs, and all together.
+    """
     shares, recalls = (np.array(part) for part in zip(*sorted(curve), strict=True))
     recalls = np.maximum.accumulate(recalls)
     at = [
         float(np.interp(s, shares, recalls)) if shares[0] <= s <= shares[-1] else "–"
         for s in (0.01, 0.02, 0.05, 0.1)
     ]
-    need = (
-        f"{np.interp(TARGET, recalls, shares):.1%}" if recalls[-1] >= TARGET else f"never ({recalls[-1]:.3f})"
-    )
-    return [*at, need]
+    if recalls[-1] < TARGET:
+        return [*at, f"never ({recalls[-1]:.3f})", f"{products:.1%}", "–"]
+    need = float(np.interp(TARGET, recalls, shares))
+    return [*at, f"{need:.1%}", f"{products:.1%}", f"{need + products:.1%}"]
 
 
-def _routed(corpus, truth, order, edges, share, *, hop, seeds) -> tuple[float, float]:  # type: ignore[no-untyped-def]
-    offsets, total = corpus.laid.leaf_offsets, len(corpus.vectors)
-    scored, found = 0, 0.0
+def _routed(corpus, truth, order, edges, *, hop, seeds) -> Curve:  # type: ignore[no-untyped-def]
+    """Share scored and recall at every one of ``SHARES``: leaves stay open from one to the next."""
+    offsets, total = corpus.laid.leaf_offsets.astype(np.int64), len(corpus.vectors)
+    sums = np.zeros((len(SHARES), 2))
     for exact, leaves, right, lexical in zip(corpus.exact, order, truth, corpus.test_lexical, strict=True):
-        held = np.cumsum(np.diff(offsets)[leaves])
-        chosen = leaves[: max(1, int(np.searchsorted(held, share * total, side="right")))]
-        rows = np.concatenate([np.arange(offsets[leaf], offsets[leaf + 1]) for leaf in chosen])
-        if seeds:
-            rows = np.union1d(rows, lexical[:SEEDS])
-        if hop:
-            rows = _hop(exact, rows, edges, lexical[:SEEDS] if seeds else None)
-        scored += len(rows)
-        found += np.isin(right, rows).mean()
-    return scored / total / len(truth), found / len(truth)
+        held, opened = np.cumsum(np.diff(offsets)[leaves]), 0
+        scored = np.zeros(total, dtype=np.bool_)
+        for at, share in enumerate(SHARES):
+            count = max(1, int(np.searchsorted(held, share * total, side="right")))
+            for leaf in leaves[opened:count].tolist():
+                scored[offsets[leaf] : offsets[leaf + 1]] = True
+            opened = count
+            if seeds:
+                scored[lexical[:SEEDS]] = True
+            found = _hop(exact, scored, edges, lexical[:SEEDS] if seeds else None) if hop else scored
+            sums[at] += found.sum() / total, found[right].mean()
+    return [(float(share), float(recall)) for share, recall in sums / len(truth)]
 
 
-def _hop(exact, rows, edges, seeds) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _hop(exact, scored, edges, seeds) -> np.ndarray:  # type: ignore[no-untyped-def]
+    rows = np.flatnonzero(scored)
     best = rows[np.argpartition(-exact[rows], min(SEEDS, len(rows)) - 1)[:SEEDS]]
-    start = best if seeds is None else np.union1d(best, seeds)
-    near = np.unique(edges[start])
-    return np.union1d(rows, near[near >= 0])
+    near = edges[best if seeds is None else np.concatenate([best, seeds])].ravel()
+    found = scored.copy()
+    found[near[near >= 0]] = True
+    return found
 
 
 def _ladr(corpus, truth, edges, count) -> tuple[float, float]:  # type: ignore[no-untyped-def]
@@ -241,6 +271,23 @@ def _ladr(corpus, truth, edges, count) -> tuple[float, float]:  # type: ignore[n
         scored += len(rows)
         found += np.isin(right, rows).mean()
     return scored / len(corpus.vectors) / len(truth), found / len(truth)
+
+
+def _ivf(corpus, truth) -> Curve:  # type: ignore[no-untyped-def]
+    faiss.omp_set_num_threads(1)
+    dim, lists = corpus.vectors.shape[1], len(corpus.laid.addresses)
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
+    index.train(corpus.vectors.astype(np.float32))
+    index.add(corpus.vectors.astype(np.float32))
+    curve = []
+    for probes in (1, 2, 4, 8, 16, 32, 64, 128, 256):
+        index.nprobe = min(probes, lists)
+        faiss.cvar.indexIVF_stats.reset()
+        _, found = index.search(corpus.test, K)
+        share = faiss.cvar.indexIVF_stats.ndis / len(corpus.test) / len(corpus.vectors)
+        hits = [np.isin(t, f).mean() for t, f in zip(truth, found, strict=True)]
+        curve.append((share, float(np.mean(hits))))
+    return curve
 
 
 def _hnsw(corpus, truth) -> Curve:  # type: ignore[no-untyped-def]
