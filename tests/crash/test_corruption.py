@@ -174,3 +174,16 @@ def test_doctor_names_the_damaged_file(kb: Path) -> None:
         assert store.check() == []
         with damaged(path, bytes(body)):
             assert [finding.file for finding in store.check()] == ["gen-000001/vectors.f16"]
+
+
+def test_without_digests_damage_is_believed(
+    kb: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
+    """The campaign would notice: with the digests of files unchecked, one bit changes an answer."""
+    record_property("control", "digests of files not checked")
+    expected, path = answers(kb), kb / "gen-000001" / "vectors.f16"
+    monkeypatch.setattr("fingerpost.store.generation.verify", lambda folder, manifest, how: [])
+    body = bytearray(path.read_bytes())
+    body[8] ^= 4
+    with damaged(path, bytes(body)):
+        assert answers(kb) != expected

@@ -1,0 +1,187 @@
+"""Deleted is gone at once, revoked is revoked at once, and no memory of one caller answers another.
+
+Two opened stores, the writer's and a reader's, are asked by every user after each change, twice, so that the
+second answer may come from memory. What each may see is known from a plain dict.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fingerpost.errors import NotFoundError
+from fingerpost.store import Allow, Store
+from fingerpost.store.live import Live
+from fingerpost.store.permits import Permits
+from fingerpost.text.query import parse
+
+sys.path.insert(0, str(Path(__file__).parent))
+from worker import DIM, document, encode, fold, promote
+
+USERS = ("user:a", "user:b", "user:c")
+NAMES = [f"doc{number}" for number in range(10)]
+ANY = np.ones(DIM, dtype=np.float32)
+Owners = dict[str, str]
+
+
+def put(store: Store, name: str, version: int, owner: str) -> None:
+    whole, chunks = document(name, version)
+    result = store.put([(replace(whole, labels=(owner,)), chunks)])
+    store.put_vectors(result.keys, encode(result.passages))
+
+
+def change(store: Store, owners: Owners, choice: random.Random, number: int, mix: tuple[int, ...]) -> str:
+    """One acknowledged change, followed in ``owners``; returns its kind."""
+    kind = choice.choices(("delete", "relabel", "put", "fold", "promote", "rollback"), mix)[0]
+    if kind == "delete" and owners:
+        gone = choice.choice(sorted(owners))
+        store.delete([gone])
+        del owners[gone]
+    elif kind == "relabel" and owners:
+        name, owner = choice.choice(sorted(owners)), choice.choice(USERS)
+        store.relabel({name: (owner,)})
+        owners[name] = owner
+    elif kind in ("fold", "promote"):
+        (fold if kind == "fold" else promote)(store, number)
+    elif kind == "rollback" and int(store.status()["generation"]) > 1:
+        store.rollback()
+    else:
+        name = choice.choice(NAMES)
+        owners[name] = choice.choice(USERS)
+        put(store, name, number, owners[name])
+        kind = "put"
+    return kind
+
+
+def ask(store: Store, owners: Owners, user: str) -> None:
+    """One user sees his documents in every leg, and nothing else anywhere."""
+    mine = {name for name, owner in owners.items() if owner == user}
+    snapshot = store.snapshot()
+    allow = snapshot.allow((), [user])
+    keys, _ = snapshot.lexical(parse("stands"), k=100, allow=allow)
+    near, _, _ = snapshot.dense(ANY, k=100, allow=allow)
+    assert {chunk.doc_id for chunk in snapshot.chunks(keys)} == mine, "words"
+    assert {chunk.doc_id for chunk in snapshot.chunks(near)} == mine, "vectors"
+    assert (allow.n_chunks if allow is not None else len(owners)) == len(near), "counts"
+
+
+def ask_by_name(store: Store, owners: Owners) -> None:
+    """Whoever may see everything sees what stands."""
+    snapshot = store.snapshot()
+    keys, _ = snapshot.lexical(parse("stands"), k=100)
+    assert {chunk.doc_id for chunk in snapshot.chunks(keys)} == set(owners), "words"
+    assert snapshot.n_documents == len(owners)
+    for name in NAMES:
+        try:
+            snapshot.document(name)
+        except NotFoundError:
+            assert name not in owners
+        else:
+            assert name in owners
+
+
+def campaign(folder: Path, *, changes: int, seed: int, mix: tuple[int, ...]) -> dict[str, int]:
+    """Returns how many changes of each kind were followed by answers, and how many answers."""
+    choice, owners, done = random.Random(seed), Owners(), dict.fromkeys(("delete", "relabel", "answer"), 0)
+    with Store.create(folder, fingerprint="f", dim=DIM) as store:
+        for name in NAMES:
+            owners[name] = choice.choice(USERS)
+            put(store, name, 0, owners[name])
+    with ExitStack() as stack:
+        stores = [stack.enter_context(Store.open(folder, write=write)) for write in (True, False)]
+        for number in range(1, changes):
+            kind = change(stores[0], owners, choice, number, mix)
+            for store in stores:
+                for user in (*USERS, *USERS):
+                    ask(store, owners, user)
+                ask_by_name(store, owners)
+            done["answer"] += 2 * 2 * len(USERS)
+            done[kind] = done.get(kind, 0) + 1
+    return done
+
+
+DELETES = (50, 0, 40, 5, 3, 2)
+REVOCATIONS = (5, 80, 7, 4, 3, 1)
+
+
+@pytest.mark.parametrize(("kind", "mix"), [("delete", DELETES), ("relabel", REVOCATIONS)])
+def test_gone_at_once(
+    memory: Path, kind: str, mix: tuple[int, ...], record_property: Callable[[str, object], None]
+) -> None:
+    record_property("trials", campaign(memory / "kb", changes=120, seed=1, mix=mix)[kind])
+
+
+def test_nobody_is_answered_from_what_another_asked(
+    memory: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("trials", campaign(memory / "kb", changes=40, seed=1, mix=REVOCATIONS)["answer"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2])
+@pytest.mark.parametrize(("kind", "mix"), [("delete", DELETES), ("relabel", REVOCATIONS)])
+def test_gone_at_once_for_long(
+    memory: Path, kind: str, mix: tuple[int, ...], seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("seed", seed)
+    record_property("trials", campaign(memory / "kb", changes=1_500, seed=seed, mix=mix)[kind])
+
+
+@pytest.mark.slow
+def test_nobody_is_answered_from_what_another_asked_for_long(
+    memory: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("seed", 2)
+    record_property("trials", campaign(memory / "kb", changes=850, seed=2, mix=REVOCATIONS)["answer"])
+
+
+def tombstones_not_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Live, "_bury", lambda self, keys: None)
+
+
+def remembered(monkeypatch: pytest.MonkeyPatch, key: Callable[[tuple[str, ...]], object]) -> None:
+    """Permissions are kept under ``key`` of the principals, whatever changes."""
+    known: dict[object, Allow] = {}
+    decide = Permits._decide
+
+    def broken(self: Permits, view: object, chosen: object, held: tuple[str, ...]) -> Allow:
+        fresh = decide(self, view, chosen, held)  # type: ignore[arg-type]
+        kept = known.setdefault((key(held), len(fresh.base), len(fresh.tail)), fresh)
+        return replace(kept, of=view)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Permits, "_decide", broken)
+
+
+def permissions_remembered_across_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    remembered(monkeypatch, lambda held: held)
+
+
+def permissions_remembered_for_all_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    remembered(monkeypatch, lambda held: "anybody")
+
+
+@pytest.fixture(
+    params=[
+        (tombstones_not_applied, DELETES),
+        (permissions_remembered_across_changes, REVOCATIONS),
+        (permissions_remembered_for_all_users, REVOCATIONS),
+    ],
+    ids=lambda each: each[0].__name__,
+)
+def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[int, ...]:
+    guard, mix = request.param
+    guard(monkeypatch)
+    request.node.user_properties.append(("control", guard.__name__.replace("_", " ")))
+    return mix
+
+
+def test_a_missing_guard_is_caught(memory: Path, broken: tuple[int, ...]) -> None:
+    with pytest.raises(AssertionError, match=r"words|vectors|counts"):
+        campaign(memory / "kb", changes=120, seed=1, mix=broken)
