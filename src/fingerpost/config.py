@@ -105,6 +105,10 @@ class ModelSettings(Section):
         str,
         Field(description="'minilm' (from the registry package), 'none' (BM25 only), or a model folder"),
     ] = "minilm"
+    sparse: Annotated[
+        str,
+        Field(description="folder of a learned sparse model (SPLADE, ONNX) for one more leg; empty = none"),
+    ] = ""
     query_prefix: Annotated[str, Field(description="put before queries where the model wants it")] = ""
     passage_prefix: Annotated[str, Field(description="put before passages where the model wants it")] = ""
 

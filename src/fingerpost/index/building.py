@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fingerpost.compiler import chunk, pairs, prepare, read
 from fingerpost.errors import InputError
+from fingerpost.index import expanding
 from fingerpost.index.lagging import Write
 from fingerpost.index.rooms import ADDRESSES, CODEC, DSI, LEARNED, MEMORY, ROUTER, SOURCES, Progress, Rooms
 from fingerpost.index.situating import Announce, situating, unsaid
@@ -140,6 +141,7 @@ def fold(rooms: Rooms, progress: Progress, *, roots: Mapping[str, str] | None = 
     """Lay every standing chunk out by address and publish the next generation; returns its number."""
     standing = rooms.store.live()
     artifacts = {SOURCES: _dump(roots if roots is not None else roots_of(rooms))}
+    artifacts |= expanding.artifacts(rooms, standing.keys, progress)
     if not rooms.store.dim:
         offsets = np.array([0, len(standing.keys)], dtype=np.int64)
         return rooms.store.publish(Layout(standing.keys, offsets, standing.seq, artifacts=artifacts))

@@ -7,7 +7,7 @@ from pathlib import Path
 from fingerpost.compiler import policy_digest
 from fingerpost.config import Settings
 from fingerpost.errors import NotFoundError, UsageError
-from fingerpost.index import building, updating, upkeep
+from fingerpost.index import building, expanding, updating, upkeep
 from fingerpost.index.facade import Index
 from fingerpost.index.rooms import NO_MODEL, SOURCES, Progress, Rooms, silent
 from fingerpost.index.situating import Announce, unsaid
@@ -44,7 +44,8 @@ def compile(
             building.encode(rooms, progress)
         else:
             updating.finish(rooms, done, progress, look=False)
-        if not rooms.store.desk.folded or building.roots_of(rooms) != dict(done.roots):
+        stale = not rooms.store.desk.folded or expanding.lacking(rooms)
+        if stale or building.roots_of(rooms) != dict(done.roots):
             building.fold(rooms, progress, roots=done.roots)
     except BaseException:
         rooms.store.close()

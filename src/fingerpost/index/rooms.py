@@ -20,6 +20,7 @@ from fingerpost.rerank.codec import Codec
 from fingerpost.rerank.cross import CrossEncoder
 from fingerpost.rerank.forest import Forest
 from fingerpost.retrieve.fuse import BALANCED, Balance
+from fingerpost.retrieve.sparse import Postings
 from fingerpost.route import describe, plan
 from fingerpost.route.deep import artifact, served
 from fingerpost.route.deep.artifact import Tuned
@@ -35,6 +36,7 @@ MEMORY, FOREST, PLAN, LESSON = "memory.safetensors", "forest.safetensors", "plan
 BALANCE = "balance.json"
 ADDRESSES, SOURCES = "addresses.json", "sources.json"
 QUERIES, DSI = artifact.NAME, served.NAME
+SPARSE = "sparse.safetensors"
 LEARNED = (MEMORY, FOREST, PLAN, BALANCE, QUERIES, DSI)
 """Artifacts that training made: they go on unchanged from fold to fold."""
 NO_MODEL = "none"
@@ -88,6 +90,7 @@ class Epoch:
     tuned: Tuned | None = None
     dsi: Generative | None = None
 
+    sparse: Postings | None = None
     stranger: bool = False
     unfit: str = ""
 
@@ -132,7 +135,8 @@ class Epoch:
         router, addresses = read(ROUTER, Router.from_bytes), read(ADDRESSES, describe.from_json) or []
         tuned, dsi = read(QUERIES, Tuned.from_bytes), read(DSI, Generative.from_bytes)
         unfit = router.misfit(snapshot.leaf_offsets, snapshot.dim) if router else ""
-        return cls(None if unfit else router, judges, addresses, tuned, dsi, unfit=unfit)
+        sparse = read(SPARSE, Postings.from_bytes)
+        return cls(None if unfit else router, judges, addresses, tuned, dsi, sparse, unfit=unfit)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.index import auditing, planning, reasoning
+from fingerpost.index import auditing, expanding, planning, reasoning
 from fingerpost.index.ranking import Asked, Ranked, look_again, rank
 from fingerpost.index.rooms import Epoch, Rooms
 from fingerpost.models.encoder import EncodedQuery, Encoder
@@ -17,6 +17,7 @@ from fingerpost.observe.trace import Recorder
 from fingerpost.records import Chunk, Plan, Trace
 from fingerpost.rerank import cross
 from fingerpost.retrieve import fuse, legs
+from fingerpost.retrieve.sparse import Postings
 from fingerpost.route.deep.served import SHORTLIST
 from fingerpost.route.memory import Memory
 from fingerpost.route.router import Router
@@ -141,7 +142,8 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
         stage.counts["leaves"], stage.note = float(len(plan.leaves)), plan.reason
     with recorder.stage("retrieve") as stage:
         proposed = propose(rooms, snapshot, epoch, asked, allow)
-        gathered = gather(rooms, once, asked, Sight(snapshot, plan, allow, epoch.judges.memory, proposed))
+        sight = Sight(snapshot, plan, allow, epoch.judges.memory, proposed, epoch.sparse)
+        gathered = gather(rooms, once, asked, sight)
         stage.counts.update({name: float(count) for name, count in gathered.counts.items()})
         if asked.encoded is not None and auditing.due(rooms, plan, query.text):
             recall = auditing.audit(rooms, snapshot, asked.encoded.vector, gathered, allow)
@@ -213,6 +215,7 @@ class Sight:
     allow: Allow | None
     memory: Memory | None = None
     proposed: Proposed = NOBODY
+    sparse: Postings | None = None
 
 
 def gather(rooms: Rooms, look: OneLook, asked: Asked, sight: Sight) -> legs.Gathered:
@@ -223,7 +226,10 @@ def gather(rooms: Rooms, look: OneLook, asked: Asked, sight: Sight) -> legs.Gath
     if vector is not None and learned:
         remembered = remember(sight, vector, depth=rooms.settings.retrieve.depth)
         plan = Plan(legs=(*plan.legs, "memory"), full=plan.full, leaves=plan.leaves)
-    asked_legs: legs.Request[Query, Allow] = legs.Request(asked.query, vector, plan, sight.allow, remembered)
+    sparse = expanding.scores(rooms, sight.sparse, asked.query.text)
+    asked_legs: legs.Request[Query, Allow] = legs.Request(
+        asked.query, vector, plan, sight.allow, remembered, sparse
+    )
     return with_chances(legs.gather(look, asked_legs, rooms.settings.retrieve), sight.proposed)
 
 

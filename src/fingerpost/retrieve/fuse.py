@@ -36,6 +36,9 @@ BALANCED_WEIGHTS: Mapping[str, float] = {
 }
 """Chosen by the mean over four sets' training queries, the same for all (bench/LOG.md)."""
 
+SPARSE_WEIGHT = 1.0
+"""Of a learned sparse leg, where there is one, when the dials say nothing of it."""
+
 SURE_COSINE = 0.6  # a best cosine at which the default encoder is right about as often as BM25
 SURE_POWER = 8
 SURE_MOST = 3.0
@@ -120,7 +123,7 @@ def balanced(
     >>> {leg: round(weight, 2) for leg, weight in balanced(legs).weights.items()}
     {'lexical': 0.16, 'dense': 2.0}
     """
-    scaled = dict(weights)
+    scaled = {"sparse": SPARSE_WEIGHT, **weights}
     if "dense" in legs and "dense" in scaled:
         scaled["dense"] *= dense_surety(legs["dense"], power)
     if "lexical" in legs and "lexical" in scaled:

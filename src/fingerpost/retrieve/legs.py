@@ -4,6 +4,7 @@
     dense        exact dot products inside the planned leaves and the fresh tail, or over everything
     neighbours   routed search only: one hop over the neighbour graph from the best hits of both legs
     memory       the docid memory's shortlist, given by the caller
+    sparse       learned sparse vectors, where there is a model: scored by the caller over everything folded
 
 A chunk's dense score is computed whoever found it. BM25 is known only where the lexical leg looked:
 elsewhere it is NaN, which means "below the cut" (``fuse`` knows what to do about it) – or zero where there
@@ -68,7 +69,8 @@ class Snapshot(Protocol[Q, A]):
 class Request(Generic[Q, A]):
     """One search: the parsed query, its vector (None without an encoder), the plan, what may be seen.
 
-    ``memory`` is the docid memory's shortlist: chunk keys and their scores.
+    ``memory`` is the docid memory's shortlist: chunk keys and their scores. ``sparse`` are all chunks that
+    have a sparse vector, keys ascending, and their scores.
     """
 
     query: Q
@@ -76,6 +78,7 @@ class Request(Generic[Q, A]):
     plan: Plan
     allow: A | None = None
     memory: tuple[Keys, Scores] = (NO_KEYS, NO_SCORES)
+    sparse: tuple[Keys, Scores] = (NO_KEYS, NO_SCORES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,8 @@ def gather(snapshot: Snapshot[Q, A], request: Request[Q, A], settings: RetrieveS
     dense, scored = _dense(snapshot, request, settings.depth)
     hop = _hop(snapshot, request, (lexical[0], dense)) if _hops(request, settings) else NO_KEYS
     memory = _memory(snapshot, request)
-    keys = np.unique(np.concatenate([lexical[0], dense, memory[0]]))
+    sparse = _sparse(snapshot, request, settings.depth)
+    keys = np.unique(np.concatenate([lexical[0], dense, memory[0], sparse]))
     keys, hopped = _with_best(snapshot, request, (keys, np.setdiff1d(hop, keys)), settings.depth)
     found = _at(keys, *deep)
     if 0 < len(deep[0]) < settings.depth:
@@ -104,11 +108,14 @@ def gather(snapshot: Snapshot[Q, A], request: Request[Q, A], settings: RetrieveS
     scores = {"lexical": found, "dense": _dots(snapshot, request.vector, keys)}
     if len(memory[0]):
         scores["memory"] = _at(keys, *memory)
+    if len(request.sparse[0]):
+        scores["sparse"] = _at(keys, *request.sparse)
     counts = {
         "lexical": len(lexical[0]),
         "dense": len(dense),
         "neighbours": hopped,
         "memory": len(memory[0]),
+        **({"sparse": len(sparse)} if len(request.sparse[0]) else {}),
         "union": len(keys),
         "scored": scored + len(hop),
     }
@@ -135,6 +142,14 @@ def _memory(snapshot: Snapshot[Q, A], request: Request[Q, A]) -> tuple[Keys, Sco
     keys, scores = request.memory
     seen = snapshot.permitted(keys, request.allow)
     return keys[seen], scores[seen]
+
+
+def _sparse(snapshot: Snapshot[Q, A], request: Request[Q, A], depth: int) -> Keys:
+    """The best ``depth`` chunks that share a word piece with the query and may be seen."""
+    keys, scores = request.sparse
+    some = np.flatnonzero(scores > 0)
+    some = some[snapshot.permitted(keys[some], request.allow)]
+    return keys[some[np.lexsort((keys[some], -scores[some]))[:depth]]]
 
 
 def _hops(request: Request[Q, A], settings: RetrieveSettings) -> bool:
