@@ -101,9 +101,9 @@ def test_shapes_lengths_and_kinds(small_model: Path) -> None:
     assert encoded.vectors.dtype == np.float32
     assert [tokens.shape for tokens in encoded.tokens] == [(count, HIDDEN) for count in counts]
     assert [ids.shape for ids in encoded.token_ids] == [(count,) for count in counts]
-    assert {tokens.dtype for tokens in encoded.tokens} == {np.dtype(np.float16)}
+    assert {tokens.dtype for tokens in encoded.tokens} == {np.dtype(np.float32)}
     np.testing.assert_allclose(np.linalg.norm(encoded.vectors, axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(encoded.tokens[2].astype(np.float32), axis=1), 1, atol=2e-3)
+    np.testing.assert_allclose(np.linalg.norm(encoded.tokens[2], axis=1), 1, atol=1e-5)
 
 
 def test_no_texts_and_no_tokens(small_model: Path) -> None:

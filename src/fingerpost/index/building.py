@@ -37,6 +37,7 @@ BATCH_DOCUMENTS = 128
 BATCH_CHUNKS = 512
 CODEC_SAMPLE = 2_000
 """Passages whose tokens train the codec; twice as many changed no ranking."""
+CODED_AT_ONCE = 32
 DESCRIBED = 24
 """Chunks a leaf's descriptor is made from."""
 REGROW = 2.0
@@ -212,20 +213,19 @@ def _codec(rooms: Rooms, progress: Progress) -> Codec | None:
     encoded = encoder.encode_passages(
         passages, tokens=True, progress=lambda done, total: progress("train codec", done, total)
     )
-    codec = Codec.train(wide(encoded), encoded.token_ids, seed=rooms.settings.compile.seed)
+    codec = Codec.train(encoded.tokens, encoded.token_ids, seed=rooms.settings.compile.seed)
     rooms.store.republish({CODEC: codec.to_bytes()})
     rooms.store.put_vectors(sample, encoded.vectors, token_codes(codec, encoded))
     return codec
 
 
 def token_codes(codec: Codec, encoded: Encoded) -> list[bytes]:
-    """The codes of encoded passages."""
-    return codec.encode(wide(encoded), encoded.token_ids)
-
-
-def wide(encoded: Encoded) -> list[NDArray[np.float32]]:
-    """Token vectors in float32, as the codec computes."""
-    return [states.astype(np.float32) for states in encoded.tokens]
+    """The codes of encoded passages, a few at a time: what is worked on stays small, and near."""
+    codes: list[bytes] = []
+    for at in range(0, len(encoded.tokens), CODED_AT_ONCE):
+        few = slice(at, at + CODED_AT_ONCE)
+        codes += codec.encode(encoded.tokens[few], encoded.token_ids[few])
+    return codes
 
 
 def _lay_out(rooms: Rooms, keys: NDArray[np.int64], vectors: NDArray[np.float16]) -> Addresses:

@@ -169,7 +169,7 @@ def encoded(encoder: Encoder, text: str, request: Request) -> EncodedQuery:
     if not request.hypothetical:
         return encoder.encode_query(text)
     passage = encoder.encode_passages([text], tokens=True)
-    return EncodedQuery(passage.vectors[0], passage.tokens[0].astype(np.float32), passage.token_ids[0])
+    return EncodedQuery(passage.vectors[0], passage.tokens[0], passage.token_ids[0])
 
 
 def judged_by(ranked: Ranked, epoch: Epoch) -> str:

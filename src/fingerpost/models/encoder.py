@@ -38,12 +38,12 @@ _SLICE = 64
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """Passages: ``vectors`` float32 [n, dim] of length one. With ``tokens=True``, for each passage the
-    vectors of its word pieces (float16 [t, dim], of length one, special pieces left out) and their ids
+    vectors of its word pieces (float32 [t, dim], of length one, special pieces left out) and their ids
     (int32 [t]).
     """
 
     vectors: Vectors
-    tokens: list[NDArray[np.float16]]
+    tokens: list[Vectors]
     token_ids: list[NDArray[np.int32]]
 
 
@@ -95,7 +95,7 @@ class Encoder:
                 ):
                     encoded.vectors[at] = vector
                     if states is not None:
-                        encoded.tokens.append(states.astype(np.float16))
+                        encoded.tokens.append(states)
                         encoded.token_ids.append(ids)
                 if progress:
                     progress(min(start + _SLICE, len(texts)), len(texts))
