@@ -80,7 +80,9 @@ def test_what_is_no_number_keeps_the_order_and_says_so(tmp_path):
 
 def test_a_network_that_fails_keeps_the_order_and_says_so(model):
     encoder = CrossEncoder(model)
-    encoder._inputs = ["input_ids", "attention_mask"]  # the network takes one input only: it will refuse
+    encoder._inputs = dict.fromkeys(
+        ["input_ids", "attention_mask"], np.int64
+    )  # the network takes one input only: it will refuse
     judged = rerank(encoder, "which?", ["a key"], BEFORE)
     assert judged.scores.tolist() == BEFORE.tolist()
     assert "order kept" in judged.note

@@ -32,6 +32,7 @@ from fingerpost.cli import (
     search,
     status,
     train,
+    train_reranker,
     update,
     versions,
 )
@@ -51,7 +52,7 @@ app = typer.Typer(
 
 for verb in (
     *(demo.demo, init.init, compile.compile, update.update, delete.delete),
-    *(learn.learn, train.train, rollback.rollback),
+    *(learn.learn, train.train, train_reranker.train_reranker, rollback.rollback),
     *(search.search, ask.ask, explain.explain, route.route, evaluate.evaluate, compare.compare),
     *(advise.advise, feedback.feedback),
     *(versions.snapshot, versions.restore, versions.compact),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
 from types import TracebackType
+from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from fingerpost.errors import NotFoundError, UsageError
@@ -43,6 +44,9 @@ from fingerpost.observe.trace import Recorder
 from fingerpost.records import Answer, Document, Explanation, Pair, Report, Span, Trace
 from fingerpost.route import drift
 from fingerpost.store.check import Finding
+
+if TYPE_CHECKING:
+    from fingerpost.index.crosses import Course
 
 MOST = 1_000
 MEASURES = ("nDCG@10", "R@100", "Hits@1", "MRR@10", "AP", "failure@20")
@@ -156,6 +160,14 @@ class Index:
     def train(self, request: TrainingRequest, *, progress: Progress = silent) -> Report:
         """Deep training, docs/deep-training.md; ``counts["kept"]`` is 0 where nothing was changed."""
         return training.train(self._rooms, request, progress)
+
+    def train_reranker(self, to: str | Path, course: Course, *, progress: Progress = silent) -> Report:
+        """Make a cross-encoder at ``to``, docs/deep-training.md; the index stays as it is. ``counts["kept"]``
+        is 0 where held-out questions did not become better: then no folder is made.
+        """
+        from fingerpost.index import crosses  # what exports networks costs 0.2 s to import
+
+        return crosses.train(self._rooms, Path(to), course, progress)
 
     def feedback(self, query: str, doc_id: str, *, principals: Sequence[str] = ()) -> None:
         """Record in the query log (`[observe] log_queries`) that a document was what the query wanted."""

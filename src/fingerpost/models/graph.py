@@ -9,6 +9,8 @@ with a scale a row; norms, biases, attention and GELU stay in float32. bench/LOG
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,32 @@ def build(bert: Bert, *, pooling: str, quantise: bool) -> bytes:
     for at, layer in enumerate(bert.layers):
         x = graph.layer(x, layer, f"layer{at}")
     graph.outputs(x, pooling)
-    return graph.serialise(bert.shape.hidden)
+    hidden = bert.shape.hidden
+    return graph.serialise(("input_ids",), {"vector": [1, hidden], "states": [1, "t", hidden]})
+
+
+@dataclass(frozen=True, slots=True)
+class PairHead:
+    """From the states of query and passage, read together, to one number: ``scale`` times the mean over the
+    query's word pieces of their best match in the passage, weighted by softmax(states @ ``share``), and the
+    first state times ``first``. Both vectors are [hidden].
+    """
+
+    share: Array
+    first: Array
+    scale: float
+
+
+def build_pair(bert: Bert, head: PairHead, *, quantise: bool) -> bytes:
+    """The serialised graph of a cross-encoder: ``input_ids`` and ``token_type_ids`` (0 = query, 1 = passage)
+    int32 [1, t] give ``logits`` float32 [1, 1]. The types only tell the head which is which.
+    """
+    graph = _Graph(bert.shape.heads, bert.shape.epsilon, quantise)
+    x = graph.embed(bert)
+    for at, layer in enumerate(bert.layers):
+        x = graph.layer(x, layer, f"layer{at}")
+    graph.pair(x, head)
+    return graph.serialise(("input_ids", "token_type_ids"), {"logits": [1, 1]})
 
 
 class _Graph:
@@ -68,16 +95,32 @@ class _Graph:
             helper.make_node("LpNormalization", [x], ["states"], axis=-1, p=2),
         ]
 
-    def serialise(self, hidden: int) -> bytes:
+    def pair(self, x: str, head: PairHead) -> None:
+        """The head of a cross-encoder; an offset of -4 keeps a cosine from being the best."""
+        unit = self._add("LpNormalization", x, axis=-1, p=2)
+        alike = self._add("MatMul", unit, self._add("Transpose", unit, perm=[0, 2, 1]))
+        passage = self._add("Cast", "token_type_ids", to=TensorProto.FLOAT)
+        away = self._add("Sub", passage, self._constant("one", np.array(1, np.float32)))
+        away = self._add("Mul", away, self._constant("apart", np.array(4, np.float32)))
+        away = self._add("Unsqueeze", away, self._constant("second", np.array([1], np.int64)))
+        best = self._add("ReduceMax", self._add("Add", alike, away), axes=[2], keepdims=0)
+        share = self._add("MatMul", x, self._constant("share", head.share[:, None]))
+        share = self._add("Squeeze", share, self._constant("last", np.array([2], np.int64)))
+        silent = self._add("Mul", passage, self._constant("silent", np.array(-1e4, np.float32)))
+        share = self._add("Softmax", self._add("Add", share, silent), axis=1)
+        mean = self._add("ReduceSum", self._add("Mul", best, share), "second", keepdims=1)
+        start = self._add("Gather", x, self._constant("cls", np.array(0, np.int64)), axis=1)
+        rest = self._add("MatMul", start, self._constant("start", head.first[:, None]))
+        scaled = self._add("Mul", mean, self._constant("scale", np.array(head.scale, np.float32)))
+        self._nodes.append(helper.make_node("Add", [scaled, rest], ["logits"]))
+
+    def serialise(self, inputs: Sequence[str], outputs: Mapping[str, Sequence[int | str]]) -> bytes:
         info = helper.make_tensor_value_info
         graph = helper.make_graph(
             self._nodes,
             "encoder",
-            [info("input_ids", TensorProto.INT32, [1, "t"])],
-            [
-                info("vector", TensorProto.FLOAT, [1, hidden]),
-                info("states", TensorProto.FLOAT, [1, "t", hidden]),
-            ],
+            [info(name, TensorProto.INT32, [1, "t"]) for name in inputs],
+            [info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
             self._constants,
         )
         opsets = [helper.make_opsetid("", 17), helper.make_opsetid(_RUNTIME, 1)]
@@ -133,7 +176,7 @@ class _Graph:
 
 
 def _scale(largest: Array, steps: int) -> Array:
-    return np.where(largest > 0, largest / np.float32(steps), np.float32(1)).astype(np.float32)
+    return np.where(largest > 0, largest / np.float32(steps), np.array(1, np.float32)).astype(np.float32)
 
 
 def _rounded(values: Array, scale: Array, steps: int) -> NDArray[np.int8]:

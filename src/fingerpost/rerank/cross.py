@@ -1,13 +1,17 @@
 """A cross-encoder, where one is given: query and passage read together, for the first few candidates.
 
-A folder with an ONNX file, ``tokenizer.json`` and ``config.json``, as sentence-transformers exports one. It
-can only help: whatever it fails at leaves the order as it was, with a note for the trace.
+A folder with an ONNX file, ``tokenizer.json`` and ``config.json``. One that sentence-transformers exported
+decides alone; one that was trained here says in ``config.json`` how far its word goes beside the search's
+(``fingerpost.weight``). It can only help: whatever it fails at leaves the order as it was, with a note for
+the trace.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,10 +40,16 @@ class Judged:
 
 
 class CrossEncoder:
-    """A cross-encoder from a folder. It may be used from several threads at once."""
+    """A cross-encoder from a folder. It may be used from several threads at once.
 
-    def __init__(self, folder: Path) -> None:
-        """Raises ModelError where the folder holds no such model."""
+    ``weight`` is what its standard scores count beside those of the search; None: it decides alone.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 0) -> None:
+        """``threads`` passages are read side by side, 0 means one a core.
+
+        Raises ModelError where the folder holds no such model.
+        """
         files.check_folder(folder)
         graph = next((folder / name for name in FILES if (folder / name).is_file()), None)
         if graph is None:
@@ -49,13 +59,16 @@ class CrossEncoder:
                 cure=f"export the cross-encoder to ONNX, as one of {', '.join(FILES)}",
             )
         config = files.read_json(folder / "config.json")
+        self.weight = _weight(config)
+        self._threads = threads or os.cpu_count() or 1
         self._session = runners.session(files.read(graph).data)
-        self._inputs = [node.name for node in self._session.get_inputs()]
-        self._tokenizer = _tokenizer(folder, config)
+        self._inputs = {node.name: _whole(node.type) for node in self._session.get_inputs()}
+        self._tokenizer = pair_tokenizer(folder)
 
     def score(self, query: str, passages: Sequence[str]) -> Scores:
         """One number a passage, more is better; NaN where the network gave none."""
-        return np.array([self._one(query, passage) for passage in passages], np.float64)
+        with ThreadPoolExecutor(max(1, min(self._threads, len(passages)))) as pool:
+            return np.array(list(pool.map(lambda passage: self._one(query, passage), passages)), np.float64)
 
     def _one(self, query: str, passage: str) -> float:
         pieces = self._tokenizer.encode(query, passage)
@@ -64,7 +77,7 @@ class CrossEncoder:
             "attention_mask": pieces.attention_mask,
             "token_type_ids": pieces.type_ids,
         }
-        feed = {name: np.array([values[name]], np.int64) for name in self._inputs}
+        feed = {name: np.array([values[name]], kind) for name, kind in self._inputs.items()}
         logits = np.asarray(self._session.run(None, feed)[0], np.float64).ravel()
         return float(logits[-1] - logits[0]) if len(logits) == 2 else float(logits[-1])
 
@@ -86,18 +99,56 @@ def rerank(
         return Judged(before, f"cross-encoder failed ({_reason(error)}): order kept")
     if not np.isfinite(judged).all():
         return Judged(before, "cross-encoder gave no number for a passage: order kept")
+    if encoder.weight is not None:
+        judged = together(before[: len(judged)], judged, encoder.weight)
     after = before.copy()
     order = np.argsort(-judged, kind="stable")
     after[: len(judged)][order] = before[: len(judged)]
     return Judged(after)
 
 
+def together(search: Scores, judged: Scores, weight: float) -> Scores:
+    """Standard scores of the search, and ``weight`` times those of the cross-encoder.
+
+    >>> together(np.array([2.0, 1.0]), np.array([0.0, 1.0]), 0.5).tolist()
+    [0.5, -0.5]
+    """
+    return _standard(search) + weight * _standard(judged)
+
+
+def _standard(scores: Scores) -> Scores:
+    centred: Scores = scores - scores.mean()
+    return centred / max(float(scores.std()), 1e-9)
+
+
 def _reason(error: Exception) -> str:
     return error.code if isinstance(error, FingerpostError) else type(error).__name__
 
 
-def _tokenizer(folder: Path, config: Mapping[str, Any]) -> Any:
-    """A tokenizer for pairs, after the checks that every model's tokenizer must pass."""
+def _whole(kind: str) -> type[np.integer[Any]]:
+    return np.int32 if kind == "tensor(int32)" else np.int64
+
+
+def _weight(config: Mapping[str, Any]) -> float | None:
+    """How far the word of a model that was made here goes."""
+    own = config.get("fingerpost")
+    if own is None:
+        return None
+    weight = own.get("weight") if isinstance(own, dict) else None
+    if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight <= 100:
+        raise ModelError(
+            "E_MODEL",
+            f"config.json: fingerpost.weight = {weight!r}; 0 to 100 is allowed",
+            cure="train the reranker again",
+        )
+    return float(weight)
+
+
+def pair_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a cross-encoder's folder, which cuts the longer text of a pair, after the checks that
+    every model's tokenizer must pass.
+    """
+    config = files.read_json(folder / "config.json")
     blob = files.read(folder / "tokenizer.json")
     most = min(int(config.get("max_position_embeddings", MOST_PIECES)), MOST_PIECES)
     WordPieces(blob, vocabulary=int(config.get("vocab_size", 0)), max_length=most)
