@@ -89,7 +89,7 @@ def _encode(index: Index, path: Path) -> None:
             passages = [chunk.passage for chunk in snapshot.chunks(keys[start : start + 256])]
             encoded = encoder.encode_passages(passages, tokens=True)
             for vectors, pieces in zip(encoded.tokens, encoded.token_ids, strict=True):
-                file.write(np.ascontiguousarray(vectors).tobytes())
+                file.write(vectors.astype(np.float16).tobytes())
                 lengths.append(len(pieces))
                 ids.append(pieces)
     np.savez(path.with_suffix(".npz"), keys=keys, lengths=lengths, ids=np.concatenate(ids))
