@@ -106,3 +106,11 @@ def test_candidates_of_one_question_do_not_depend_on_how_many_another_has() -> N
 def test_a_damaged_balance_is_named(body: bytes) -> None:
     with pytest.raises(ModelError, match="E_MODEL"):
         Balance.from_bytes(body)
+
+
+def test_a_gain_too_small_to_matter_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = examples(300, good="lexical")
+    assert fit(given, folds).balance is not None
+    gain = fit(given, folds).figures["gain"]
+    monkeypatch.setattr(weigh, "LEAST_GAIN", gain + 1e-6)
+    assert fit(given, folds).balance is None

@@ -1,7 +1,7 @@
 """Learning without anybody's questions: made from documents and replayed as if their words were not there.
 
-They choose the dials of the untrained sum and nothing else. A memory or a forest taught with them learns how
-they were made, and real questions get worse (bench/LOG.md).
+They choose the dials of the untrained sum and nothing else. A forest taught with them learns how they were
+made, and real questions get worse (bench/LOG.md).
 """
 
 from __future__ import annotations

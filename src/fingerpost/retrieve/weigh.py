@@ -34,6 +34,8 @@ FARTHEST = 4.0
 ROUNDS = 3
 LEAST_STEP = 1e-3
 """What a step must be worth, in nDCG@10 on the questions that choose."""
+LEAST_GAIN = 0.01
+"""What documents that did not choose must gain, in nDCG@10: less is not worth leaving what others share."""
 LEAST_OF_KIND = 30
 """A kind of fewer questions has no say of its own."""
 MEAN_SHARE = 0.25
@@ -124,7 +126,7 @@ def fit(examples: Sequence[Example], folds: Callable[[Sequence[str]], NDArray[np
         "gain": float(gains.mean()),
         "error": error,
     }
-    if gains.mean() <= 2 * error or table.kinds(gains).min() < -error:
+    if gains.mean() <= max(2 * error, LEAST_GAIN) or table.kinds(gains).min() < -error:
         return Weighed(None, "no better than the weights that ship on held-out documents", figures)
     dials = _search(table)
     power = dials.pop("power")
