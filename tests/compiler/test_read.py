@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from fingerpost.compiler import read, walk
-from fingerpost.compiler.pool import Job, Pool
+from fingerpost.compiler.pool import MOST_BYTES, Job, Pool, Warm
 from fingerpost.config import CompileSettings, Settings
 from fingerpost.records import Document, Rejection
 
@@ -178,3 +180,37 @@ def test_closing_early_ends_the_reading_process(site: Path) -> None:
     next(sources)
     sources.close()
     assert list(sources) == []
+
+
+def test_a_reading_process_that_stays_is_replaced_when_it_must(site: Path) -> None:
+    warm = Warm(SETTINGS.compile)
+
+    def read_all() -> int:
+        assert list(read.sources([site], SETTINGS, warm=warm)) == expected
+        worker = warm._pool._worker
+        assert worker is not None
+        return worker._process.pid
+
+    expected = list(read.sources([site], SETTINGS))
+    first = read_all()
+    assert read_all() == first, "it stayed"
+    os.kill(first, signal.SIGKILL)
+    os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+    second = read_all()
+    assert second != first
+    broken = read.sources([site], SETTINGS, warm=warm)
+    next(broken)
+    broken.close()
+    third = read_all()
+    assert third != second, "answers nobody took were left in its pipe"
+    with warm.lend() as one, warm.lend() as other:
+        assert one is not other, "two calls at a time have two"
+    warm._pool.taken = MOST_BYTES + 1
+    assert list(read.sources([site], SETTINGS, warm=warm)) == expected
+    assert warm._pool._worker is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(third, 0)
+    fourth = read_all()
+    warm.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(fourth, 0)

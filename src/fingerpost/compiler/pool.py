@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +23,8 @@ from fingerpost.records import Rejection
 
 BATCH_JOBS = 64
 BATCH_BYTES = 2 << 20
+MOST_BYTES = 64 << 20
+"""What a reading process that stays is given before it is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,8 @@ class Pool:
     def __init__(self, settings: CompileSettings) -> None:
         self._settings = settings
         self._worker: Worker | None = None
+        self.taken = 0
+        """Bytes handed to the process that runs."""
 
     def __enter__(self) -> Pool:
         return self
@@ -120,7 +126,7 @@ class Pool:
     ) -> None:
         if self._worker is not None:
             self._worker.end() if kind else self._worker.close()
-            self._worker = None
+            self._worker, self.taken = None, 0
 
     def run(self, work: Iterable[Job | Rejection]) -> Iterator[tuple[Job | None, Item]]:
         """What the jobs hold, in their order; rejections pass. While a batch is used, the next is parsed."""
@@ -135,6 +141,7 @@ class Pool:
 
     def _send(self, batch: Sequence[Job | Rejection]) -> None:
         jobs = [job for job in batch if isinstance(job, Job)]
+        self.taken += sum(len(job.payload) for job in jobs)
         for _ in range(3 if jobs else 0):
             if self._worker is None:
                 self._worker = Worker(self._settings)
@@ -186,6 +193,38 @@ class Pool:
             ),
             "mend or remove the file, or raise parser_memory_mb",
         )
+
+
+class Warm:
+    """A reading process that stays for the next call: starting one takes longer than reading a file. Whoever
+    finds it in use by another thread reads in one of its own. ``close`` it in the end.
+    """
+
+    def __init__(self, settings: CompileSettings) -> None:
+        self._settings, self._pool, self._lock = settings, Pool(settings), Lock()
+
+    @contextmanager
+    def lend(self) -> Iterator[Pool]:
+        """The process for one call. It is replaced after a call that was broken off, with answers still in
+        the pipe, and after ``MOST_BYTES``, so that what parsers leave in memory does not add up.
+        """
+        if not self._lock.acquire(blocking=False):
+            with Pool(self._settings) as pool:
+                yield pool
+            return
+        try:
+            with self._pool if self._pool.taken > MOST_BYTES else ExitStack():
+                yield self._pool
+        except BaseException:
+            self._pool.__exit__(*sys.exc_info())
+            raise
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Let the process leave."""
+        with self._lock, self._pool:
+            pass
 
 
 def _batches(work: Iterable[Job | Rejection]) -> Iterator[list[Job | Rejection]]:

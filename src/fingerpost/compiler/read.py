@@ -19,7 +19,7 @@ from typing import IO, NamedTuple
 from fingerpost.compiler import ids
 from fingerpost.compiler.detect import detect
 from fingerpost.compiler.formats import MAX_LINE_BYTES
-from fingerpost.compiler.pool import Job, Pool
+from fingerpost.compiler.pool import Job, Pool, Warm
 from fingerpost.compiler.walk import Found, Walk
 from fingerpost.config import Settings
 from fingerpost.errors import InputError
@@ -43,8 +43,9 @@ class Sources(Iterator["Document | Rejection"]):
     ``roots`` is what to keep and hand in again, so that single files keep the ids their folders gave them.
     """
 
-    def __init__(self, walk: Walk, settings: Settings) -> None:
+    def __init__(self, walk: Walk, settings: Settings, warm: Warm | None = None) -> None:
         self.roots = walk.roots
+        self._warm = warm
         self._walk = walk
         self._settings = settings.compile
         self._seen: set[int] = set()
@@ -66,7 +67,7 @@ class Sources(Iterator["Document | Rejection"]):
         return (*self._walk.notes(), *twice)
 
     def _read(self) -> Generator[Document | Rejection, None, None]:
-        with Pool(self._settings) as pool:
+        with self._warm.lend() if self._warm else Pool(self._settings) as pool:
             for job, item in pool.run(self._jobs()):
                 yield self._finished(item, job)
 
@@ -139,15 +140,20 @@ class Sources(Iterator["Document | Rejection"]):
 
 
 def sources(
-    paths: Iterable[str | Path], settings: Settings, *, known_roots: Mapping[str, str] | None = None
+    paths: Iterable[str | Path],
+    settings: Settings,
+    *,
+    known_roots: Mapping[str, str] | None = None,
+    warm: Warm | None = None,
 ) -> Sources:
     """Documents of folders (recursive), files, glob patterns and lists of paths, in a fixed order.
 
     A document's id is its path relative to the folder given (see ``walk.roots`` for several folders and for
     ``known_roots``), for records their own id or ``file.jsonl#line``. A folder with ``corpus.jsonl`` and
     ``queries.jsonl`` or ``qrels/`` is a BEIR folder: only its corpus is read.
+    ``warm`` is a reading process that stays.
     """
-    return Sources(Walk(paths, known_roots), settings)
+    return Sources(Walk(paths, known_roots), settings, warm)
 
 
 def record_blocks(file: IO[bytes], name: str, origin: int) -> Iterator[Job | Rejection]:

@@ -22,7 +22,7 @@ from fingerpost.index.lagging import Write
 from fingerpost.index.rooms import ADDRESSES, CODEC, DSI, LEARNED, MEMORY, ROUTER, SOURCES, Progress, Rooms
 from fingerpost.index.situating import Announce, situating, unsaid
 from fingerpost.models.encoder import Encoded
-from fingerpost.records import Chunk, Document, Pair, Rejection
+from fingerpost.records import Chunk, Document, Rejection
 from fingerpost.rerank.codec import Codec
 from fingerpost.route import address, describe, graph
 from fingerpost.route.address import Addresses
@@ -71,7 +71,7 @@ def ingest(
     done = Ingested()
 
     def sources() -> read.Sources:
-        return read.sources(paths, rooms.settings, known_roots=roots_of(rooms))
+        return read.sources(paths, rooms.settings, known_roots=roots_of(rooms), warm=rooms.reading)
 
     with situating(rooms, lambda: _chunked(rooms, sources(), Ingested()), progress, announce) as run:
         items = sources()
@@ -94,7 +94,8 @@ def put(rooms: Rooms, batch: Sequence[tuple[Document, list[Chunk]]], done: Inges
     A document that the store refuses is reported; the others are taken in.
     """
     try:
-        result = rooms.store.put(batch)
+        suggested = (pair for document, chunks in batch for pair in pairs.from_document(document, chunks))
+        result = rooms.store.put(batch, suggested, instead_of=tuple(pairs.WEIGHTS))
     except InputError:
         refused = {at: error for at, item in enumerate(batch) if (error := refusal(*item)) is not None}
         if not refused:
@@ -112,10 +113,6 @@ def put(rooms: Rooms, batch: Sequence[tuple[Document, list[Chunk]]], done: Inges
     done.files |= {path for doc_id, path in paths if path and path != doc_id}
     if result.added or result.updated:
         done.writes.append(Write(result.seq, result.added + result.updated, done.began, monotonic()))
-        suggested: list[Pair] = [
-            pair for document, chunks in batch for pair in pairs.from_document(document, chunks)
-        ]
-        rooms.store.add_pairs(suggested, instead_of=tuple(pairs.WEIGHTS))
 
 
 def encode(rooms: Rooms, progress: Progress) -> int:

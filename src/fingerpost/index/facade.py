@@ -317,7 +317,7 @@ class Index:
 
     def close(self) -> None:
         """Let go of the folder."""
-        self._rooms.store.close()
+        self._rooms.close()
 
     def __enter__(self) -> Index:
         return self

@@ -3,7 +3,8 @@
 A write is *accepted* when reading it begins, *durable* when the ledger has it on disk, *lexical* when a
 search for its words finds it, *dense* when one for its meaning does, *routed* when a generation holds it, so
 that the router leads to it like to everything else. `freshness.json` is a measurement, no evidence: it is
-replaced whole but not flushed, nothing is answered from it, and one that is damaged begins anew.
+written over and not flushed (some file systems flush what is renamed over another file), nothing is answered
+from it, and one that is damaged begins anew.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from time import monotonic, time
+from time import monotonic, sleep, time
 
 from fingerpost.evaluate.freshness import EDGES, STEPS, Freshness, Lags
 
@@ -103,10 +104,7 @@ class Lagging:
     def read(self) -> Kept:
         """What is kept; nothing where the file is missing or damaged."""
         try:
-            digest, _, body = self._path.read_text(encoding="utf-8").partition("\n")
-            if digest != _digest(body):
-                raise ValueError("its digest does not match")
-            found = json.loads(body)
+            found = json.loads(self._body())
             steps = {step: Lags(**found["steps"][step]) for step in STEPS}
             waiting = [(int(seq), float(at), int(changes)) for seq, at, changes in found["waiting"]]
         except FileNotFoundError:
@@ -116,19 +114,35 @@ class Lagging:
             return Kept()
         return Kept(steps, waiting)
 
+    def _body(self) -> str:
+        """The text in the file. Raises ValueError where it is not what was written, also after a moment: it
+        may just be written.
+        """
+        for patience in (0.0, 0.01, 0.1):
+            sleep(patience)
+            head, _, text = self._path.read_text(encoding="utf-8").partition("\n")
+            size, _, digest = head.partition(" ")
+            body = text[: int(size)] if size.isdecimal() else ""
+            if digest == _digest(body):
+                return body
+        raise ValueError("its digest does not match")
+
     def _write(self, kept: Kept) -> None:
         steps = {
             step: {"counts": lags.counts, "total": lags.total, "longest": lags.longest}
             for step, lags in kept.steps.items()
         }
         body = json.dumps({"steps": steps, "waiting": kept.waiting})
-        temporary = self._path.with_name(f"{NAME}.new")
+        whole = f"{len(body)} {_digest(body)}\n{body}".encode()
         try:
-            temporary.write_text(f"{_digest(body)}\n{body}", encoding="utf-8")
-            os.replace(temporary, self._path)
+            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.pwrite(handle, whole, 0)
+                os.ftruncate(handle, len(whole))
+            finally:
+                os.close(handle)
         except OSError as error:  # a full disk: the write itself was acknowledged, only its lag is lost
             _log.warning("%s cannot be written (%s)", self._path, error)
-            temporary.unlink(missing_ok=True)
 
 
 def _bounded(waiting: list[tuple[int, float, int]]) -> list[tuple[int, float, int]]:

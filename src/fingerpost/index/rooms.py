@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.compiler.pool import Warm
 from fingerpost.config import Settings
 from fingerpost.errors import FingerprintError
 from fingerpost.index.lagging import Lagging
@@ -157,6 +158,18 @@ class Rooms:
         self.audit = Audit()
         self.rest = Rest()
         self.lagging = Lagging(path)
+        self.reading: Warm | None = None
+        """The reading process that stays, once there was an update."""
+
+    def keep_reading(self) -> None:
+        """Keep the reading process from now on, until this is closed."""
+        self.reading = self.reading or Warm(self.settings.compile)
+
+    def close(self) -> None:
+        """Let go of the folder and of the reading process; safe to call twice."""
+        if self.reading is not None:
+            self.reading.close()
+        self.store.close()
 
     @cached_property
     def encoder(self) -> Encoder | None:

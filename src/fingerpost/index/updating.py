@@ -20,6 +20,7 @@ def update(
     rooms: Rooms, paths: Sequence[str | Path], progress: Progress, announce: Announce = unsaid
 ) -> Report:
     """Read ``paths`` again: searchable in every leg when this returns. Folds when the tail has grown long."""
+    rooms.keep_reading()
     given = [str(path) for path in paths]
     lost = lost_sources(rooms, [path for path in given if not os.path.lexists(path)])
     done = building.ingest(rooms, [path for path in given if path not in lost], progress, announce)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -88,10 +89,12 @@ class Encoder:
         """Vectors of ``texts``; what exceeds ``max_tokens`` word pieces is not read."""
         encoded = Encoded(np.zeros((len(texts), self.dim), np.float32), [], [])
         work = partial(self._encode, prefix=self.passage_prefix, tokens=tokens)
-        with ThreadPoolExecutor(self._threads) as pool:
+        alone = self._threads == 1 or len(texts) == 1  # starting a thread takes as long as a short text
+        with nullcontext() if alone else ThreadPoolExecutor(self._threads) as pool:
+            spread = map if pool is None else pool.map
             for start in range(0, len(texts), _SLICE):
                 for at, (vector, states, ids) in enumerate(
-                    pool.map(work, texts[start : start + _SLICE]), start
+                    spread(work, texts[start : start + _SLICE]), start
                 ):
                     encoded.vectors[at] = vector
                     if states is not None:

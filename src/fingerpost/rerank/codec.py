@@ -98,9 +98,15 @@ class Codec:
     def _turn(self) -> numkong.PackedMatrix:
         return numkong.dots_pack(np.ascontiguousarray(self.rotation.T))
 
+    @cached_property
+    def _books(self) -> list[numkong.PackedMatrix]:
+        """The centroids of each subspace, packed for products."""
+        scale = np.float32(self.scale)
+        return [numkong.dots_pack(np.ascontiguousarray(book * scale)) for book in self.codebook]
+
     def rotated(self, tokens: Floats) -> Floats:
-        """A query's token vectors [q, d] in the codec's directions, [q, dims]. Not by BLAS: its second
-        thread wakes later than this takes where both cores are busy.
+        """Token vectors [t, d] in the codec's directions, [t, dims]. Not by BLAS: its second thread wakes
+        later than this takes where both cores are busy.
         """
         return np.asarray(numkong.dots_packed(tokens, self._turn))
 
@@ -137,13 +143,13 @@ class Codec:
         codes = np.empty((len(vectors), self.width), np.uint8)
         at = _places(self.known, ids)
         codes[:, :PIECE_BYTES] = at.astype("<u2")[:, None].view(np.uint8)
-        rotated = np.asarray((vectors - self.mean) @ self.rotation, np.float32)
+        rotated = np.asarray(self.rotated(vectors - self.mean), np.float32)
         scale = np.float32(self.scale)
         coded = np.asarray(self.means[at] * scale, np.float32)
         parts = np.split(rotated - coded, self.form.subspaces, axis=1)
         for subspace, part in enumerate(parts):
             book = self.codebook[subspace] * scale
-            nearest = _assign(part, book)
+            nearest = _nearest(part, book, self._books[subspace])
             codes[:, HEAD_BYTES + subspace] = nearest
             coded[:, subspace * part.shape[1] :][:, : part.shape[1]] += book[nearest]
         codes[:, PIECE_BYTES] = _stretch(rotated, coded)
@@ -317,6 +323,14 @@ def _centroids(vectors: Floats, rng: np.random.Generator) -> Floats:
             sums = np.bincount(nearest, weights=sample[:, dim], minlength=CENTROIDS)
             centroids[:, dim] = np.where(counts, sums / np.maximum(counts, 1), centroids[:, dim])
     return centroids
+
+
+def _nearest(vectors: Floats, centroids: Floats, packed: numkong.PackedMatrix) -> NDArray[np.intp]:
+    """The nearest centroid of each vector, as ``_assign``, without BLAS (see ``Codec.rotated``)."""
+    half_norms = (centroids * centroids).sum(axis=1) / 2
+    products = np.asarray(numkong.dots_packed(np.ascontiguousarray(vectors), packed), np.float32)
+    nearest: NDArray[np.intp] = np.argmax(products - half_norms, axis=1)
+    return nearest
 
 
 def _assign(vectors: Floats, centroids: Floats) -> NDArray[np.intp]:

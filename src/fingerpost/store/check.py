@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from fingerpost.errors import CorruptError, StoreError
-from fingerpost.store.generation import held, verify
+from fingerpost.store import headmark
+from fingerpost.store.disk import corrupt
+from fingerpost.store.generation import NAME, held, verify
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.state import State
+from fingerpost.store.writes import EMPTY, unfinished
 
 NO_VECTOR = "chunks have no vector"
 _BATCH = 500
@@ -109,3 +113,22 @@ def _counts(state: State) -> Iterator[Finding]:
     standing = state.ledger.head().chunks
     if standing != len(state.live.keys):
         yield Finding("ledger.db", f"{len(state.live.keys):,} chunks stand instead of {standing:,}", _RESTORE)
+
+
+def check_empty(root: Path) -> None:
+    """Refuse to make an index where there is one; what is left of one that never held anything goes."""
+    if (root / NAME).exists():
+        raise StoreError(
+            "E_EXISTS", f"{root} holds an index", cure="open it, or choose another folder", detail=str(root)
+        )
+    path = root / "ledger.db"
+    if path.exists() and not path.stat().st_size:
+        headmark.check(root, EMPTY)  # an emptied ledger is no new one
+    if path.exists() and not unfinished(path):
+        ledger = Ledger(path)
+        seq = ledger.head().seq
+        ledger.close()
+        if seq:
+            raise corrupt(NAME, "it is missing beside a ledger that holds documents")
+    for path in root.glob("ledger.db*"):
+        path.unlink()

@@ -27,15 +27,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.config import Settings
-from fingerpost.errors import DiskError, FingerprintError, StoreError, UsageError
+from fingerpost.errors import DiskError, FingerprintError, UsageError
 from fingerpost.records import Chunk, Document, Pair
 from fingerpost.store import ballast, codec, headmark, pins
-from fingerpost.store.check import Finding, check, status
+from fingerpost.store.check import Finding, check, check_empty, status
 from fingerpost.store.desk import Desk
-from fingerpost.store.disk import corrupt, make_folder, named_errors
+from fingerpost.store.disk import make_folder, named_errors
 from fingerpost.store.folds import Folds, sweep
 from fingerpost.store.fresh import Encoded
-from fingerpost.store.generation import NAME, Manifest, Verify, write_manifest
+from fingerpost.store.generation import Manifest, Verify, write_manifest
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.live import Standing
 from fingerpost.store.lock import WriterLock
@@ -46,7 +46,7 @@ from fingerpost.store.puts import PutResult, Puts
 from fingerpost.store.schema import shrink
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.state import State
-from fingerpost.store.writes import EMPTY, GENESIS, Writer, create_ledger, unfinished
+from fingerpost.store.writes import EMPTY, GENESIS, Writer, create_ledger
 
 _UNKNOWN = {SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_WRITE}
 """After these nobody knows what is on the disk."""
@@ -108,7 +108,7 @@ class Store:
             make_folder(root)
         lock = WriterLock(root)
         try:
-            _check_empty(root)
+            check_empty(root)
             meta = {
                 "fingerprint": fingerprint,
                 "dim": str(dim),
@@ -154,8 +154,15 @@ class Store:
                 )
         return store
 
-    def put(self, documents: Iterable[tuple[Document, Sequence[Chunk]]]) -> PutResult:
+    def put(
+        self,
+        documents: Iterable[tuple[Document, Sequence[Chunk]]],
+        pairs: Iterable[Pair] = (),
+        *,
+        instead_of: Sequence[str] = (),
+    ) -> PutResult:
         """Add or update documents with their chunks, in one transaction; the last of two with one id wins.
+        ``pairs`` go with them as in ``add_pairs``, unless no document changed.
 
         An unchanged document is left alone. A changed one becomes a new version; its unchanged passages keep
         their vectors. Labels change only where the incoming document carries labels. Raises InputError for a
@@ -169,6 +176,8 @@ class Store:
             with writer.transaction() as batch:
                 for document, chunks in taken.values():
                     work.put(batch, document, chunks)
+                if work.added or work.updated:
+                    writer.keep_pairs(list(pairs), instead_of=instead_of)
             self._acknowledge()
             kept = self._take_over(work.twins)
         wanted = {key: text for key, text in work.passages.items() if self.dim and key not in kept}
@@ -377,21 +386,3 @@ class Store:
         rows = {new: found[old] for new, old in twins.items() if old in found}
         self._state.fresh.put(list(rows), rows.values())
         return set(rows)
-
-
-def _check_empty(root: Path) -> None:
-    if (root / NAME).exists():
-        raise StoreError(
-            "E_EXISTS", f"{root} holds an index", cure="open it, or choose another folder", detail=str(root)
-        )
-    path = root / "ledger.db"
-    if path.exists() and not path.stat().st_size:
-        headmark.check(root, EMPTY)  # an emptied ledger is no new one
-    if path.exists() and not unfinished(path):
-        ledger = Ledger(path)
-        seq = ledger.head().seq
-        ledger.close()
-        if seq:
-            raise corrupt(NAME, "it is missing beside a ledger that holds documents")
-    for path in root.glob("ledger.db*"):
-        path.unlink()

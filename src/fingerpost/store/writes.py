@@ -191,11 +191,14 @@ class Writer:
         """Keep training pairs, a pair already there not twice; pairs of the same documents whose origin is
         in ``instead_of`` go. Returns how many are new.
         """
-        kept = list(pairs)
         with self.atomic():
-            if instead_of:
-                self.drop_pairs({pair.doc_id for pair in kept}, origins=instead_of)
-            return sum(self._insert_pair(pair) for pair in kept)
+            return self.keep_pairs(list(pairs), instead_of=instead_of)
+
+    def keep_pairs(self, pairs: Sequence[Pair], *, instead_of: Sequence[str]) -> int:
+        """The same as part of the transaction that is open."""
+        if instead_of:
+            self.drop_pairs({pair.doc_id for pair in pairs}, origins=instead_of)
+        return sum(self._insert_pair(pair) for pair in pairs)
 
     def forget_pairs(self, after: int, origins: Sequence[str]) -> int:
         """Forget training pairs of these origins that came after pair number ``after``; returns how many."""
