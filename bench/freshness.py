@@ -1,10 +1,11 @@
 """Freshness: how long from a single document's update to durable, and to found by each way of searching.
 
-    python -m bench.freshness [--at bench/cache/speed-100000] [--updates 200]
+    python -m bench.freshness [--at bench/cache/speed-100000] [--updates 200] [--seconds 20]
 
-Works on a copy of the index. Two figures: the store's own (a
-document that is already read: chunked, written, encoded) and a file's (``index.update(path)``, which starts a
-reading process of its own).
+Works on a copy of the index. Three figures: the store's own (a document that is already read: chunked,
+written, encoded); a file's (``index.update(path)`` in this process, the encoder's own time told apart); and
+both under traffic: ten updates a second beside ten queries a second, each begun when it is due, whether or
+not the one before has ended, against the same queries while nothing is written.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +31,8 @@ from fingerpost.records import Document
 from fingerpost.text.query import parse
 
 WORDS = ["amber", "basalt", "cedar", "delta", "ember", "fjord", "granite", "harbor", "island", "jasper"]
+RATE = 10.0
+"""Updates, and queries, a second."""
 
 
 def text_of(number: int) -> str:
@@ -57,16 +62,66 @@ def change(index: fingerpost.Index, number: int) -> Change:
     return Change(name, accepted, durable, lexical, dense)
 
 
-def files(index: fingerpost.Index, folder: Path, count: int) -> list[float]:
-    """Milliseconds of ``index.update`` of one file each."""
+class Files:
+    """Updates of one file each."""
+
+    def __init__(self, index: fingerpost.Index, folder: Path) -> None:
+        self._index, self._folder = index, folder
+
+    def update(self, number: int) -> None:
+        """Write a file and take it in."""
+        path = self._folder / f"file-{number % 10}.md"
+        path.write_text(text_of(10**6 + number))
+        self._index.update(path)
+
+    def timed(self, count: int, clock: Callable[[], float]) -> list[float]:
+        """Milliseconds by ``clock`` of ``count`` updates."""
+        took = []
+        for number in range(count):
+            began = clock()
+            self.update(number)
+            took.append(1000 * (clock() - began))
+        return took
+
+
+def encoding(index: fingerpost.Index, count: int) -> list[float]:
+    """Milliseconds that the encoder alone takes for such a document."""
+    encoder = index._rooms.encoder
     took = []
     for number in range(count):
-        path = folder / f"file-{number % 10}.md"
-        path.write_text(text_of(10**6 + number))
         began = time.perf_counter()
-        index.update(path)
+        if encoder is not None:
+            encoder.encode_passages([text_of(number)], tokens=True)
         took.append(1000 * (time.perf_counter() - began))
     return took
+
+
+def paced(work: Callable[[int], object], seconds: float) -> list[float]:
+    """Milliseconds from when each call was due until it had ended, ``RATE`` due a second."""
+    took, began = [], time.perf_counter()
+    for number in range(int(seconds * RATE)):
+        due = began + number / RATE
+        time.sleep(max(0.0, due - time.perf_counter()))
+        work(number)
+        took.append(1000 * (time.perf_counter() - due))
+    return took
+
+
+def traffic(index: fingerpost.Index, files: Files, seconds: float) -> dict[str, list[float]]:
+    """Queries while nothing is written, then beside updates, then quiet again."""
+
+    def query(number: int) -> None:
+        index.search(" ".join(np.random.default_rng(number).choice(WORDS, 4)), k=10)
+
+    before = paced(query, seconds / 2)
+    with ThreadPoolExecutor(2) as pool:
+        searched, updated = pool.submit(paced, query, seconds), pool.submit(paced, files.update, seconds)
+    quiet = before + paced(query, seconds / 2)
+    return {
+        "query, nothing written": quiet,
+        "query beside updates": searched.result(),
+        "update beside queries": updated.result(),
+    }
 
 
 def main() -> None:
@@ -74,25 +129,34 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--at", type=Path, default=CACHE / "speed-100000")
     parser.add_argument("--updates", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=20.0)
     options = parser.parse_args()
     if not (options.at / "MANIFEST").exists():
         sys.exit(f"no index at {options.at}: run `python -m bench.speed` first, or give --at")
-    with tempfile.TemporaryDirectory(dir=options.at.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=options.at.resolve().parent) as folder:
         kb = Path(shutil.copytree(options.at, Path(folder) / "kb"))
         with fingerpost.open(kb, write=True) as index:
             chunks = index.status()["chunks"]
             for number in range(5):
                 change(index, 10**5 + number)
-            changes = [change(index, number) for number in range(options.updates)]
-            read = files(index, Path(folder), options.updates // 5)
-    told = freshness(changes)
+            told = freshness([change(index, number) for number in range(options.updates)])
+            files = Files(index, Path(folder))
+            files.timed(5, time.perf_counter)
+            taken = {
+                "index.update(file)": files.timed(options.updates // 2, time.perf_counter),
+                "index.update(file), processor": files.timed(options.updates // 4, time.process_time),
+                "of which the encoder": encoding(index, options.updates // 4),
+                **traffic(index, files, options.seconds),
+            }
+            lags = index.freshness()
     rows: list[list[object]] = [
         [step, *(round(1000 * float(str(told[step][name])), 2) for name in ("p50", "p95"))]
         for step in ("durable", "lexical", "dense")
     ]
-    rows.append(["index.update(file)", *(round(float(np.percentile(read, at)), 2) for at in (50, 95))])
+    rows += [[name, *np.percentile(ms, [50, 95]).round(2).tolist()] for name, ms in taken.items()]
     print(table(["accepted to", "p50 ms", "p95 ms"], rows))
-    write("freshness", {"chunks": chunks, "updates": options.updates, "ms": {r[0]: r[1:] for r in rows}})
+    found = {"chunks": chunks, "updates": options.updates, "ms": {row[0]: row[1:] for row in rows}}
+    write("freshness", {**found, "kept": lags})
 
 
 if __name__ == "__main__":
