@@ -26,8 +26,8 @@ from fingerpost.store.vectors import quantize
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,80}")
 _ROWS = 8_192
-_SMALL = 5_000
-"""Chunks that are tokenized again in less than a second."""
+_SMALL = 20_000
+"""Chunks that are tokenized again in some three seconds, a tenth of what encoding a fold's worth takes."""
 _DRIFT = 0.05
 """Share of removed chunks in the lexical statistics from which they are made anew."""
 _LOCKS = frozenset({".tantivy-writer.lock", ".tantivy-meta.lock"})
