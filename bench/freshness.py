@@ -5,7 +5,8 @@
 Works on a copy of the index. Three figures: the store's own (a document that is already read: chunked,
 written, encoded); a file's (``index.update(path)`` in this process, the encoder's own time told apart); and
 both under traffic: ten updates a second beside ten queries a second, each begun when it is due, whether or
-not the one before has ended, against the same queries while nothing is written.
+not the one before has ended, against the same queries while nothing is written. ``--seconds 0`` leaves this
+out: on a busy machine it measures the machine; the processor time of both, taking turns, does not.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -107,21 +109,38 @@ def paced(work: Callable[[int], object], seconds: float) -> list[float]:
     return took
 
 
+def query(index: fingerpost.Index, number: int) -> None:
+    """A search for four words."""
+    index.search(" ".join(np.random.default_rng(number).choice(WORDS, 4)), k=10)
+
+
 def traffic(index: fingerpost.Index, files: Files, seconds: float) -> dict[str, list[float]]:
     """Queries while nothing is written, then beside updates, then quiet again."""
-
-    def query(number: int) -> None:
-        index.search(" ".join(np.random.default_rng(number).choice(WORDS, 4)), k=10)
-
-    before = paced(query, seconds / 2)
+    search = partial(query, index)
+    before = paced(search, seconds / 2)
     with ThreadPoolExecutor(2) as pool:
-        searched, updated = pool.submit(paced, query, seconds), pool.submit(paced, files.update, seconds)
-    quiet = before + paced(query, seconds / 2)
+        searched, updated = pool.submit(paced, search, seconds), pool.submit(paced, files.update, seconds)
+    quiet = before + paced(search, seconds / 2)
     return {
         "query, nothing written": quiet,
         "query beside updates": searched.result(),
         "update beside queries": updated.result(),
     }
+
+
+def interleaved(index: fingerpost.Index, files: Files, count: int) -> dict[str, list[float]]:
+    """Processor milliseconds of a query after another one and of one right after an update, taking turns."""
+    quiet, beside = [], []
+    for number in range(count):
+        query(index, number)
+        began = time.process_time()
+        query(index, 1_000 + number)
+        quiet.append(1000 * (time.process_time() - began))
+        files.update(number)
+        began = time.process_time()
+        query(index, 2_000 + number)
+        beside.append(1000 * (time.process_time() - began))
+    return {"query, processor": quiet, "query after an update, processor": beside}
 
 
 def main() -> None:
@@ -146,7 +165,8 @@ def main() -> None:
                 "index.update(file)": files.timed(options.updates // 2, time.perf_counter),
                 "index.update(file), processor": files.timed(options.updates // 4, time.process_time),
                 "of which the encoder": encoding(index, options.updates // 4),
-                **traffic(index, files, options.seconds),
+                **interleaved(index, files, options.updates // 2),
+                **(traffic(index, files, options.seconds) if options.seconds else {}),
             }
             lags = index.freshness()
     rows: list[list[object]] = [

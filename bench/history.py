@@ -5,8 +5,8 @@
 Each event writes or deletes a file and calls ``index.update`` with its path, as a user's hook would. After
 every thousand the same folder is compiled from scratch, and the two must hold the same documents, the same
 chunk ids with the same text, and give the same first ten results for 200 queries of words that stand in them
-(equal scores in any order). Words only: no encoder. Folds come of themselves (``store.fold_after``); the
-index that is compared is folded first, as the new one is.
+in the same order (equal scores in any). Words only: no encoder. Folds come of themselves
+(``store.fold_after``); the index that is compared is folded first, as the new one is.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def main() -> None:
         write("history", found, part=name)
 
 
-COLUMNS = ("events", "documents", "chunks", "same documents", "same chunks", "same top 10", "queries")
+COLUMNS = (
+    *("events", "documents", "chunks", "same documents", "same chunks"),
+    *("same top 10", "with equal scores", "queries"),
+)
 
 
 def events(name: str) -> Iterator[dict[str, str]]:
@@ -112,7 +115,8 @@ def check(
         one, two = state(grown), state(new)
         texts = sorted(two.values())
         asked = [question(choice, choice.choice(texts)) for _ in range(queries)]
-        same = sum(ranking(grown, text) == ranking(new, text) for text in asked if text)
+        pairs = [(ranking(grown, text), ranking(new, text)) for text in asked if text]
+        same = sum([name for name, _ in mine] == [name for name, _ in theirs] for mine, theirs in pairs)
         row = {
             "events": number,
             "documents": grown.status()["documents"],
@@ -120,7 +124,8 @@ def check(
             "same documents": documents(grown) == documents(new),
             "same chunks": one == two,
             "same top 10": same,
-            "queries": sum(map(bool, asked)),
+            "with equal scores": sum(mine == theirs for mine, theirs in pairs),
+            "queries": len(pairs),
         }
     print(row, flush=True)
     return row
