@@ -77,6 +77,13 @@ def test_a_small_index_that_has_learned_nothing_always_looks_again(tiny_kb: Path
     assert traced(tiny_kb, "how do I get my money back", skip=1.0, short=1.0).plan.rerank_depth == 100
 
 
+def test_who_asks_for_more_than_ten_results_gets_a_full_look(many: Path) -> None:
+    careless = Settings(rerank=RerankSettings(skip=1.0, short=1.0))
+    with fingerpost.open(many, settings=careless) as index:
+        depths = [index.trace("which valve fits the piston", k=k)[1].plan.rerank_depth for k in (10, 11)]
+    assert depths == [0, 100]
+
+
 def test_a_short_look_is_never_more_than_the_settings_allow() -> None:
     small = RerankSettings(depth=5, read=3, skip=0.1, short=0.5)
     assert planning.chosen(0.05, small) == NONE

@@ -141,7 +141,7 @@ def misses(
     answered = frozenset(fidelity.drawn(questions, follow.answers))
     lost: list[Miss] = []
     for done, (query_id, text) in enumerate(questions.queries.items(), start=1):
-        probe = Replay(rooms, Request(text, (), principals), follow.k, query_id in answered)
+        probe = Replay(rooms, Request(text, (), principals, k=follow.k), follow.k, query_id in answered)
         wanted = questions.passages.get(query_id)
         lost += attribute.attribute(query_id, probe, questions.qrels[query_id], texts=wanted)
         progress("attribute", done, len(questions.queries))

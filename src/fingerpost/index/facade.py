@@ -75,7 +75,7 @@ class Index:
     ) -> tuple[list[Span], Trace]:
         """Search, and say what was done stage by stage."""
         _check_k(k)
-        request = Request(query, filters, principals)
+        request = Request(query, filters, principals, k=k)
         if self._observing is None:
             return self._trace(request, k)
         return self._observing.search(query, k, lambda: self._trace(request, k))
@@ -110,7 +110,7 @@ class Index:
         """Every factor of the first ``k`` results, or of one document, as a tree."""
         _check_k(k)
         wanted = None if doc_id is None else _normal(doc_id)
-        return explaining.explain(self._rooms, Request(query, (), principals), doc_id=wanted, k=k)
+        return explaining.explain(self._rooms, Request(query, (), principals, k=k), doc_id=wanted, k=k)
 
     def route(self, query: str, *, principals: Sequence[str] = ()) -> Explanation:
         """Where the router sends a query, and why."""

@@ -49,16 +49,25 @@ def full(settings: RerankSettings) -> Effort:
     return Effort(settings.depth, settings.read)
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How many chunks are searched, and for how many results."""
+
+    chunks: int
+    results: int
+
+
 def effort(
-    asked: Asked, candidates: Candidates, judges: Judges, settings: RerankSettings, *, n_chunks: int
+    asked: Asked, candidates: Candidates, judges: Judges, settings: RerankSettings, scale: Scale
 ) -> Effort:
     """The second look that the plan gives these candidates: none, a short one, or a full one. Names are
-    always looked for in the text, and without both legs there is nothing to choose by.
+    always looked for in the text, without both legs there is nothing to choose by, and what the plan knows
+    is whether the first ten change.
     """
     whole = full(settings)
-    if asked.query.codes or asked.encoded is None or not len(candidates.keys):
+    if asked.query.codes or asked.encoded is None or not len(candidates.keys) or scale.results > plan.TOP:
         return whole
-    if not max(settings.skip, settings.short) or (judges.plan == plan.DEFAULT and n_chunks < SMALL):
+    if not max(settings.skip, settings.short) or (judges.plan == plan.DEFAULT and scale.chunks < SMALL):
         return whole
     return chosen(judges.plan.chance(features(asked, candidates)), settings)
 

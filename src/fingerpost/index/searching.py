@@ -42,14 +42,15 @@ LOOKS = 5
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One search: what is asked and what it may see. ``hypothetical`` text is made-up evidence: it is encoded
-    as passages are.
+    """One search: what is asked, what it may see, and among how many results a document should be.
+    ``hypothetical`` text is made-up evidence: it is encoded as passages are.
     """
 
     text: str
     filters: Sequence[str] = ()
     principals: Sequence[str] = ()
     hypothetical: bool = False
+    k: int = 10
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
         stage.note = " · ".join(filter(None, (stage.note, without_vectors(snapshot.missing(allow)))))
     with recorder.stage("rerank") as stage:
         given, settings = gathered.candidates, rooms.settings.rerank
-        effort = planning.effort(asked, given, epoch.judges, settings, n_chunks=snapshot.n_chunks)
+        scale = planning.Scale(snapshot.n_chunks, request.k)
+        effort = planning.effort(asked, given, epoch.judges, settings, scale)
         look = look_again(snapshot, asked, given, epoch.judges, effort=effort)
         plan = replace(plan, rerank_depth=effort.depth)
         ranked = rank(snapshot, asked, look, epoch.judges)
@@ -345,7 +347,7 @@ def rankings(
     """For evaluation: the ``k`` best documents of each leg, of their plain fusion, and of the search. Who
     asks many questions keeps the ``names`` of documents from one to the next.
     """
-    found = find(rooms, request)
+    found = find(rooms, replace(request, k=k))
     snapshot, deep = found.snapshot, 3 * k
     known = {} if names is None else names
     lexical = snapshot.lexical(found.asked.query, k=deep, allow=found.allow)
