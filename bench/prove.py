@@ -112,7 +112,7 @@ PROMISES = (
     Promise(
         20,
         "processes cannot spoil a store for each other",
-        "test",
+        "look",
         (
             "crash/test_races.py::test_many_readers_beside_a_writer",
             "crash/test_kill.py::test_a_killed_writers_lock_is_taken_over_and_a_living_ones_is_not",
