@@ -1,7 +1,7 @@
 """The paper's DSI as a row beside a dual encoder and the hybrid, on a compiled index; and what happens to
 documents that are new or deleted.
 
-    python -m bench.dsi [set …] [--passes 8] [--without-hybrid] [--without-new] [--most 600]
+    python -m bench.dsi [set …] [--passes 8] [--pairs 2000] [--most 600] [--without-hybrid] [--without-new]
 
 Needs the extra ``train`` and the indexes of bench.quality (a copy under ``cache/dsi`` is used where there is
 one). The DSI is route/deep/dsi.py, trained on the training split; ``dense`` is the same frozen encoder;
@@ -27,6 +27,7 @@ from fingerpost.evaluate.datasets import load
 from fingerpost.index import learning, searching, training
 from fingerpost.index.rooms import Rooms, silent
 from fingerpost.index.searching import Request
+from fingerpost.records import Pair
 from fingerpost.route.deep import decoder, dsi
 from fingerpost.route.deep.seq2seq import Dials
 
@@ -48,13 +49,11 @@ class Asked:
 class Bench:
     """One set, opened: its vectors, its pairs, its test questions."""
 
-    def __init__(self, name: str, rooms: Rooms, most: int) -> None:
+    def __init__(self, name: str, rooms: Rooms, most: int, given: list[Pair]) -> None:
         self.rooms, self.snapshot = rooms, rooms.store.snapshot()
         standing = rooms.store.live()
         self.vectors, self.docs = rooms.store.vectors(standing.keys), standing.docs
-        self.lesson = learning.prepare(
-            rooms, self.snapshot, learning.read_pairs(data_folder() / name), silent
-        )
+        self.lesson = learning.prepare(rooms, self.snapshot, given, silent)
         self.titles = training.titles(rooms, self.snapshot, silent)
         test = load(data_folder() / name, "test")
         names = sorted(test.qrels)
@@ -120,16 +119,25 @@ def spoken(bench: Bench, course: dsi.Course, graph: bytes, gone: set[int]) -> Li
     return {name: [key for key, _ in course.proposals(speaker, memory)] for name, memory in said}
 
 
-def measure(name: str, most: int, dials: Dials, *, hybrid: bool, new: bool) -> dict[str, object]:
+def drawn(name: str, count: int) -> list[Pair]:
+    """Training pairs, ``count`` of them by a seeded draw, or all."""
+    given = learning.read_pairs(data_folder() / name)
+    chosen = np.random.default_rng(0).permutation(len(given))[: count or len(given)]
+    return [given[at] for at in np.sort(chosen)]
+
+
+def measure(
+    name: str, most: int, given: list[Pair], dials: Dials, *, hybrid: bool, new: bool
+) -> dict[str, object]:
     """One set."""
     source = CACHE / "dsi" / name if (CACHE / "dsi" / name).is_dir() else CACHE / "quality" / name
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(source, Path(folder) / "kb")
         with fingerpost.open(Path(folder) / "kb", write=True) as index:
-            bench = Bench(name, index._rooms, most)
+            bench = Bench(name, index._rooms, most, given)
             result = _measured(bench, dials, held_back=new)
             if hybrid:
-                index.learn(learning.read_pairs(data_folder() / name))
+                index.learn(given)
                 result["rows"]["hybrid, learned"] = bench.hits(bench.hybrid(index._rooms))  # type: ignore[index]
     counts = {"documents": len(set(bench.docs.tolist())), "chunks": len(bench.docs)}
     counts |= {
@@ -182,18 +190,20 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("sets", nargs="*", default=["scifact", "spider-tables"])
     parser.add_argument("--most", type=int, default=600)
+    parser.add_argument("--pairs", type=int, default=0, help="draw so many training pairs; 0 takes all")
     parser.add_argument("--passes", type=int, default=Dials().passes)
     parser.add_argument("--without-hybrid", action="store_true")
     parser.add_argument("--without-new", action="store_true")
     options = parser.parse_args()
     for name in options.sets:
         hybrid, new = not options.without_hybrid, not options.without_new
-        result = measure(name, options.most, Dials(passes=options.passes), hybrid=hybrid, new=new)
+        given, dials = drawn(name, options.pairs), Dials(passes=options.passes)
+        result = measure(name, options.most, given, dials, hybrid=hybrid, new=new)
         rows = [[leg, *figures.values()] for leg, figures in result["rows"].items()]  # type: ignore[attr-defined]
         print(f"\n### {name}: {result['cpu_minutes']} CPU minutes, {result['query_ms']} ms a query\n")
         print(table(["who", "Hits@1", "Hits@10", "seen@1", "unseen@1"], rows))
         print("deleted:", result["deleted"], "\nnew:", result["new"])
-        write("dsi", result, part=name)
+        write("dsi", result, part=f"{name}-{options.pairs}" if options.pairs else name)
 
 
 if __name__ == "__main__":
