@@ -20,8 +20,11 @@ def train(
     ] = None,
     kind: Annotated[
         str,
-        typer.Option("--kind", help="query (the query encoder) or dsi (a decoder of docids)"),
+        typer.Option("--kind", help="query (its encoder), both (a model to compile with) or dsi (docids)"),
     ] = "query",
+    to: Annotated[
+        Path | None, typer.Option("--to", help="with --kind both: the model folder to write")
+    ] = None,
     at: options.At = options.DEFAULT_AT,
     config: options.Config = None,
     as_json: options.Json = False,
@@ -38,7 +41,7 @@ def train(
     from fingerpost.index.training import Request
 
     with fingerpost.open(at, write=True, settings=options.settings(config)) as index, progress.bars() as draw:
-        report = index.train(Request(pairs, kind, progress.watch(draw)), progress=draw)
+        report = index.train(Request(pairs, kind, progress.watch(draw), to=to), progress=draw)
     reports.finish(report, as_json=as_json)
     if not report.counts["kept"]:
         message = "held-out questions did not become better; the index is as it was"

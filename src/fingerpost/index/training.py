@@ -23,7 +23,7 @@ from fingerpost.index.rooms import DSI, FOREST, MEMORY, PLAN, QUERIES, Progress,
 from fingerpost.models.base import load_base
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.records import Pair, Report
-from fingerpost.route.deep import dsi, seq2seq, tune
+from fingerpost.route.deep import dsi, seq2seq, towers, tune
 from fingerpost.route.deep import queries as deep
 from fingerpost.route.deep.artifact import Tuned, names_of
 from fingerpost.route.deep.decoder import memory
@@ -34,7 +34,7 @@ from fingerpost.route.deep.served import Generative
 from fingerpost.route.deep.steps import Watch, nobody
 from fingerpost.store.snapshot import Snapshot
 
-KINDS = ("query", "dsi")
+KINDS = ("query", "both", "dsi")
 TITLES = ("title", "heading", "docstring", "faq")
 TITLES_EACH = 2
 """What a document calls itself, at most so often, that a DSI is trained on."""
@@ -59,12 +59,15 @@ class Judged:
 
 @dataclass(frozen=True)
 class Request:
-    """What to train on (None: the pairs given before), who is told of every step, and with which dials."""
+    """What to train on (None: the pairs given before), who is told of every step, and with which dials;
+    ``to`` is the model folder that the kind ``both`` writes.
+    """
 
     pairs: str | Path | Iterable[Pair] | None
     kind: str = "query"
     watch: Watch = nobody
-    dials: tune.Dials | seq2seq.Dials | None = None
+    dials: tune.Dials | seq2seq.Dials | towers.Dials | None = None
+    to: Path | None = None
 
 
 def train(rooms: Rooms, request: Request, progress: Progress) -> Report:
@@ -83,7 +86,7 @@ def train(rooms: Rooms, request: Request, progress: Progress) -> Report:
         raise UsageError("E_USAGE", "no pairs to train on", cure="name a folder or file with --pairs")
     snapshot = rooms.store.snapshot()
     lesson = learning.prepare(rooms, snapshot, pairs, progress)
-    do = {"query": _queries, "dsi": _dsi}[request.kind]
+    do = {"query": _queries, "both": _both, "dsi": _dsi}[request.kind]
     report = do(rooms, snapshot, lesson, request, progress)
     rooms.store.add_pairs(given)
     shutil.rmtree(rooms.path / FOLDER, ignore_errors=True)
@@ -149,6 +152,33 @@ def generative(rooms: Rooms, lesson: Lesson, outcome: dsi.Outcome) -> Generative
     """What an index keeps of a DSI."""
     names, held_out = names_of(_texts(lesson)), (outcome.proposed, outcome.chances)
     return Generative(outcome.graph, outcome.docids, rooms.store.fingerprint, names, *held_out)
+
+
+def _both(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, request: Request, progress: Progress) -> Report:
+    """Nothing of this index changes: its vectors are those of another model."""
+    to, base, lesson = _free(request.to), load_base(rooms.settings.models), _untouched(lesson)
+    standing, seed = rooms.store.live(), rooms.settings.compile.seed
+    asked = [base.word_pieces(text) for text in _texts(lesson)]
+    shown = [base.passage_pieces(chunk.passage) for chunk in rooms.store.desk.chunks(standing.keys)]
+    vectors = rooms.store.vectors(standing.keys)
+    task = towers.Task(asked, shown, lesson.pairs, vectors, standing.docs, seed)
+    own = request.dials if isinstance(request.dials, towers.Dials) else None
+    outcome = towers.train(task, base, dials=own, watch=request.watch)
+    notes = (*lesson.notes, *outcome.notes, *_table("both towers", outcome.verdict, None))
+    if outcome.network is None:
+        return _refused(_counts(lesson), notes, snapshot)
+    base.write(outcome.network, to)
+    said = f"set models.encoder to {to} and compile into a new folder; this index goes on as it is"
+    return Report({**_counts(lesson), "kept": 1.0}, (), (*notes, said), snapshot.generation)
+
+
+def _free(to: Path | None) -> Path:
+    """A folder that may be written, known before minutes are spent."""
+    if to is None:
+        raise UsageError("E_USAGE", "both towers make a new model", cure="name its folder with --to")
+    if to.exists():
+        raise UsageError("E_EXISTS", f"{to} is there already", cure="name a folder that is not")
+    return to
 
 
 def titles(rooms: Rooms, snapshot: Snapshot, progress: Progress) -> list[tuple[NDArray[np.float16], int]]:

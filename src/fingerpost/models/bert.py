@@ -114,6 +114,35 @@ def read_weights(blob: Blob, shape: Shape) -> Bert:
     return _Reader(tensors, shape).bert()
 
 
+def tensors(bert: Bert) -> dict[str, Array]:
+    """The weights by the names that ``read_weights`` reads: the other way round."""
+    found = {
+        "embeddings.word_embeddings.weight": bert.words,
+        "embeddings.position_embeddings.weight": bert.positions,
+        "embeddings.token_type_embeddings.weight": np.zeros((2, bert.shape.hidden), np.float32),
+        **_norm_tensors("embeddings.LayerNorm", bert.norm),
+    }
+    for at, layer in enumerate(bert.layers):
+        name = f"encoder.layer.{at}."
+        parts = zip(np.split(layer.qkv, 3, axis=1), np.split(layer.qkv_bias, 3), strict=True)
+        linear = {
+            f"attention.self.{part}": both
+            for part, both in zip(("query", "key", "value"), parts, strict=True)
+        }
+        linear |= {"attention.output.dense": (layer.out, layer.out_bias)}
+        linear |= {"intermediate.dense": (layer.inner, layer.inner_bias)}
+        linear |= {"output.dense": (layer.outer, layer.outer_bias)}
+        for part, (weight, bias) in linear.items():
+            found |= {f"{name}{part}.weight": np.ascontiguousarray(weight.T), f"{name}{part}.bias": bias}
+        found |= _norm_tensors(f"{name}attention.output.LayerNorm", layer.attention_norm)
+        found |= _norm_tensors(f"{name}output.LayerNorm", layer.output_norm)
+    return {name: np.ascontiguousarray(tensor) for name, tensor in found.items()}
+
+
+def _norm_tensors(name: str, norm: tuple[Array, Array]) -> dict[str, Array]:
+    return {f"{name}.weight": norm[0], f"{name}.bias": norm[1]}
+
+
 class _Reader:
     """Takes named tensors out of a file, each checked for shape, kind and finite numbers."""
 
