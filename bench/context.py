@@ -80,7 +80,7 @@ def failures(
     with fingerpost.compile(path, to=CACHE / name, settings=settings, announce=print) as index:
         rooms = index._rooms
         for text, place in asked:
-            found = find(rooms, Request(text))
+            found = find(rooms, Request(text, k=K))
             assert found.asked.encoded is not None
             dense = found.snapshot.dense(found.asked.encoded.vector, k=DEEP)[0]
             lexical = found.snapshot.lexical(found.asked.query, k=DEEP)[0]
