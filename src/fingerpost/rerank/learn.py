@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 LEAST_QUERIES = 100  # with fewer, held-out figures are noise (cosqa: 1 standard error = 0.02 at 500)
 LEAST_GAIN = 0.005
-"""nDCG@10 below which a gain is not worth an epoch: a sixth of all random lessons gain one standard error, but
-hardly half a point.
+"""nDCG@10 below which a gain is not worth an epoch: a sixth of all random lessons gain one standard error,
+but hardly half a point.
 """
 FOLDS = 4
 ROUNDS = 200
