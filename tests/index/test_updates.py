@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tests.index import machines
 
 import fingerpost
 from fingerpost.compiler import chunk
@@ -154,3 +156,27 @@ def test_a_whole_history(
     shared_data: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     record_property("trials", same_as_from_scratch(events(shared_data), tmp_path, every=1_000, ask=200))
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_fold_keeps_the_neighbour_graph_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anew: bool
+) -> None:
+    page = machines.corpus(tmp_path)
+    routed = {"route": {"full_below": 0, "leaf_chunks": 16}, "store": {"late": False}}
+    settings = fingerpost.Settings.model_validate(routed)
+    monkeypatch.setattr(building, "REGRAPH", -1.0 if anew else 1.0)
+    with fingerpost.compile(page, to=tmp_path / "kb", settings=settings) as index:
+        twin = index.document("m7").text
+        new = tmp_path / "new.jsonl"
+        new.write_text(json.dumps({"_id": "twin", "title": "Machine 7", "text": twin}) + "\n")
+        index.update(new)
+        index.delete("m9")
+        building.fold(index._rooms, silent)
+        snapshot = index._rooms.store.snapshot()
+        key = {name: int(snapshot.chunk_keys([snapshot.doc_key(name)])[0]) for name in ("twin", "m7")}
+        near = snapshot.neighbours(snapshot.keys())
+        assert key["m7"] in snapshot.neighbours(np.array([key["twin"]]))
+        assert key["twin"] in snapshot.neighbours(np.array([key["m7"]]))
+        assert set(near.ravel().tolist()) <= {-1, *snapshot.keys().tolist()}
+        assert (near[:, :8] >= 0).all()

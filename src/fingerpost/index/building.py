@@ -38,6 +38,8 @@ BATCH_CHUNKS = 512
 CODEC_SAMPLE = 2_000
 """Passages whose tokens train the codec; twice as many changed no ranking."""
 CODED_AT_ONCE = 32
+REGRAPH = 0.1
+"""Share of new chunks from which the neighbour graph is made anew: by then that costs no more."""
 DESCRIBED = 24
 """Chunks a leaf's descriptor is made from."""
 REGROW = 2.0
@@ -150,7 +152,7 @@ def fold(rooms: Rooms, progress: Progress, *, roots: Mapping[str, str] | None = 
     router = _router(rooms, rows, laid)
     near = None
     if len(keys) >= rooms.settings.route.full_below:
-        near = graph.neighbours(rows, laid.leaf_offsets)
+        near = _neighbours(rooms, keys, rows, laid.leaf_offsets)
     progress("address", len(vectors), len(vectors))
     artifacts |= {ROUTER: router.to_bytes(), ADDRESSES: _described(rooms, keys, laid)}
     artifacts |= _carried(rooms, standing.docs)
@@ -246,6 +248,17 @@ def _router(rooms: Rooms, rows: NDArray[np.float16], laid: Addresses) -> Router:
     if known is None:
         return Router.fit_statistics(rows, laid.leaf_offsets, addresses=laid.addresses)
     return known.refolded(rows, laid.leaf_offsets, addresses=laid.addresses)
+
+
+def _neighbours(
+    rooms: Rooms, keys: NDArray[np.int64], rows: NDArray[np.float16], leaf_offsets: NDArray[np.integer]
+) -> NDArray[np.int32]:
+    """The neighbour graph with what came and went, or made anew where much came."""
+    held = rooms.store.desk.graph_of(keys)
+    if held is None or (held[1] < 0).mean() > REGRAPH:
+        return graph.neighbours(rows, leaf_offsets)
+    known, old_rows = held
+    return graph.update(known, rows, leaf_offsets, old_rows=old_rows)
 
 
 def _described(rooms: Rooms, keys: NDArray[np.int64], laid: Addresses) -> bytes:

@@ -68,6 +68,11 @@ class Desk:
         """Where the leaves of the generation's sorted rows begin and end: [L + 1]."""
         return self._state.generation.leaf_offsets
 
+    def graph_of(self, keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
+        """The generation's neighbour graph, and each chunk's row in it (-1: not there); None without one."""
+        generation = self._state.generation
+        return (generation.graph, generation.rows.of(keys)) if len(generation.graph) else None
+
     def artifact(self, name: str) -> bytes | None:
         """An artifact of the generation; None when there is none of that name."""
         return self._state.generation.artifact(name)

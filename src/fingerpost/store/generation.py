@@ -160,7 +160,7 @@ class Generation:
         self.keys: NDArray[np.int64] = self._array("keys.npy", np.empty(0, dtype=np.int64))
         self.docs: NDArray[np.int64] = self._array("docs.npy", np.empty(0, dtype=np.int64))
         self.leaf_offsets: NDArray[np.int64] = self._array("leaf_offsets.npy", np.zeros(1, dtype=np.int64))
-        self._graph: NDArray[np.int32] = self._array("graph.npy", np.empty((0, 0), dtype=np.int32))
+        self.graph: NDArray[np.int32] = self._array("graph.npy", np.empty((0, 0), dtype=np.int32))
         self._token_offsets: NDArray[np.int64] = self._array(
             "tokens.offsets.npy", np.zeros(1, dtype=np.int64)
         )
@@ -174,9 +174,9 @@ class Generation:
 
     def neighbours(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Keys [n, width] of the chunks nearest to ``rows``; -1 = none."""
-        if not len(self._graph):
+        if not len(self.graph):
             return np.full((len(rows), 0), -1, dtype=np.int64)
-        near = np.asarray(self._graph[rows], dtype=np.int64)
+        near = np.asarray(self.graph[rows], dtype=np.int64)
         return np.where(near >= 0, self.keys[near], -1)
 
     def tokens(self, row: int) -> memoryview:
