@@ -43,7 +43,7 @@ def fresh(freshness: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     >>> lags = Lags()
     >>> lags.add(0.015, changes=3)
     >>> list(fresh({"durable": lags.told(waiting=0)}))
-    ['freshness.durable        p50 15 ms · p95 15 ms · max 15 ms · 3 changes (≤ 20 ms: 3)']
+    ['freshness.durable        p50 12.5 ms · p95 14.8 ms · max 15 ms · 3 changes (≤ 20 ms: 3)']
     """
     for step, told in freshness.items():
         if not told["changes"] and not told["waiting"]:

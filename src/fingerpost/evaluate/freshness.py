@@ -93,7 +93,7 @@ class Lags:
         >>> lags = Lags()
         >>> lags.add(0.015, changes=10)
         >>> round(lags.percentile(50), 4), Lags().percentile(50) is None
-        (0.015, True)
+        (0.0125, True)
         """
         wanted, below = self.changes * point / 100, 0
         if not self.changes:

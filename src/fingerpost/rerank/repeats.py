@@ -19,7 +19,7 @@ def once(vectors: Floats, pieces: Pieces, *, alike: float) -> tuple[Floats, Piec
     earlier one is at least ``alike`` put into that one, as their mean of length one. Above 1: all are kept.
 
     >>> vectors = np.array([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6]], np.float32)
-    >>> once(vectors, np.array([7, 8, 7], np.int32), alike=0.7)[0].round(2).tolist()
+    >>> once(vectors, np.array([7, 8, 7], np.int32), alike=0.7)[0].astype(float).round(2).tolist()
     [[0.95, 0.32], [0.0, 1.0]]
     """
     known, counts = np.unique(pieces, return_counts=True)

@@ -108,14 +108,19 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def held(root: Path) -> list[Manifest]:
-    """The manifests of the generations that are kept, newest first."""
+    """The manifests of the generations that can be opened, newest first. One of learned parts alone, from
+    before the first fold, is there to go back to and no more: to open it, the tail of that time would have to
+    be kept, all vectors a second time.
+    """
     newest = read_manifest(root / NAME)
     found = [newest]
     for number in newest.history:
         try:
-            found.append(read_manifest(root / folder_name(number) / NAME))
+            older = read_manifest(root / folder_name(number) / NAME)
         except (NotFoundError, CorruptError):
             continue  # then it is not held
+        if older.chunks or not newest.chunks:
+            found.append(older)
     return found
 
 
