@@ -36,7 +36,8 @@ from fingerpost.text.query import Query
 
 K = 3
 MODULES = (Path(__file__).parent / "modules.txt").read_text().split()
-ROUTED = {"full_below": 0, "leaf_chunks": 16}
+ROUTED = {"full_below": 0, "leaf_chunks": 16, "audit": 0.0}
+"""Audits off: they would find the planted router out and switch it off, as they should."""
 
 
 def docstrings() -> Iterator[tuple[str, str]]:
