@@ -243,7 +243,7 @@ def test_a_passage_cut_in_two(planted: Planted) -> None:
 
 def test_a_leaf_hidden(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
     """The router opens some leaves, but never one of the wanted document."""
-    good = answered(planted, words=6, starts=(0, 6, 12), times=2.2, retrieve={"depth": 3})
+    good = answered(planted, words=6, starts=(0, 4, 8, 12, 16), times=3.5, retrieve={"depth": 3})
     of_text = {text: next(iter(good.qrels[query_id])) for query_id, text in good.queries.items()}
     real = searching.plan_for
     asked: list[str] = []
@@ -267,7 +267,7 @@ def test_a_leaf_hidden(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_tiny_budget(planted: Planted) -> None:
-    good = answered(planted, words=6, starts=(0, 4, 8, 12, 16), times=3, retrieve={"depth": 3})
+    good = answered(planted, words=6, starts=range(0, 18, 2), times=4.5, retrieve={"depth": 3})
     with planted.open(route={**ROUTED, "budget": 0.004}, retrieve={"hop": False, "depth": 3}) as index:
         assert blamed(planted, index, good, "routing") > 1
 
