@@ -19,9 +19,9 @@ from fingerpost.index import building, learning, searching, training
 from fingerpost.index.rooms import DSI, silent
 from fingerpost.index.searching import Request
 from fingerpost.records import Pair
-from fingerpost.route.deep.docids import GONE
 from fingerpost.route.deep.seq2seq import Dials
 from fingerpost.route.deep.served import SHORTLIST, Generative
+from fingerpost.route.succession import GONE
 
 FEW = 19
 QUICK = Dials(hidden=64, passes=60, rate=3e-3)

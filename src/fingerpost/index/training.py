@@ -27,11 +27,11 @@ from fingerpost.route.deep import dsi, seq2seq, towers, tune
 from fingerpost.route.deep import queries as deep
 from fingerpost.route.deep.artifact import Tuned, names_of
 from fingerpost.route.deep.decoder import memory
-from fingerpost.route.deep.docids import GONE
 from fingerpost.route.deep.held import Verdict
 from fingerpost.route.deep.lazy import require
 from fingerpost.route.deep.served import Generative
 from fingerpost.route.deep.steps import Watch, nobody
+from fingerpost.route.succession import GONE
 from fingerpost.store.snapshot import Snapshot
 
 KINDS = ("query", "both", "dsi")

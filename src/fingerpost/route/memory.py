@@ -24,9 +24,8 @@ from fingerpost.route.descent import TEMPERATURE, Problem, fit_map, fit_rows, ma
 from fingerpost.route.kmeans import F32, I64, group_sums, unit
 from fingerpost.route.pack import expect, pack, unpack
 from fingerpost.route.pairs import Pairs
+from fingerpost.route.succession import GONE, succeeded
 
-GONE = -1
-"""The key of a row whose document was deleted."""
 EVERYTHING = -2.0
 """An energy that every query has: none is unfamiliar."""
 
@@ -141,14 +140,7 @@ class Memory:
         """The memory after documents were replaced: a row goes on under the key of the version that took its
         document's place. ``successors`` come oldest first; a deleted document's row is found no more.
         """
-        place = {key: at for at, key in enumerate(self.keys.tolist())}
-        keys = self.keys.copy()
-        for old, new in successors.items():
-            if (at := place.pop(old, None)) is not None:
-                keys[at] = GONE if new is None else new
-                if new is not None:
-                    place[new] = at
-        return replace(self, keys=keys)
+        return replace(self, keys=succeeded(self.keys, successors))
 
     def only(self, doc_keys: I64) -> Memory:
         """The memory of these documents: the rows and queries of all others are gone."""

@@ -13,11 +13,12 @@ from fingerpost.errors import InputError
 from fingerpost.route.deep import beam, docids, dsi
 from fingerpost.route.deep.beam import ranked
 from fingerpost.route.deep.decoder import Decoder, build
-from fingerpost.route.deep.docids import GONE, Docids
+from fingerpost.route.deep.docids import Docids
 from fingerpost.route.deep.seq2seq import Dials, Examples, Trainer
 from fingerpost.route.deep.steps import Step, Watch, nobody
 from fingerpost.route.kmeans import unit
 from fingerpost.route.pairs import pairs
+from fingerpost.route.succession import GONE
 
 
 def cloud(count: int, *, seed: int = 0) -> np.ndarray:

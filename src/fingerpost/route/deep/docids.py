@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.route.kmeans import F32, I64, balanced, unit
+from fingerpost.route.succession import succeeded
 
-GONE = -1
-"""The key of a docid whose document was deleted."""
 LENGTH = 3
 """Symbols of a docid, one more from ``MANY`` documents on."""
 MANY = 32_768
@@ -61,13 +60,7 @@ class Docids:
         """The docids after documents were replaced: a docid goes on standing for the version that took its
         document's place. ``successors`` come oldest first; a deleted document's docid stands for none.
         """
-        place, keys = dict(self.place), self.keys.copy()
-        for old, new in successors.items():
-            if (at := place.pop(old, None)) is not None:
-                keys[at] = GONE if new is None else new
-                if new is not None:
-                    place[new] = at
-        return replace(self, keys=keys)
+        return replace(self, keys=succeeded(self.keys, successors))
 
 
 def build(vectors: NDArray[np.floating], keys: I64, *, seed: int, length: int | None = None) -> Docids:

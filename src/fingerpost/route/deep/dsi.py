@@ -18,16 +18,18 @@ from time import process_time
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.route.deep import checkpoint, decoder, docids, held
+from fingerpost.route.deep import decoder, docids, held
 from fingerpost.route.deep.beam import ranked
-from fingerpost.route.deep.docids import GONE, Docids
+from fingerpost.route.deep.docids import Docids
 from fingerpost.route.deep.held import Verdict
 from fingerpost.route.deep.lazy import torch
+from fingerpost.route.deep.pace import Pace
 from fingerpost.route.deep.seq2seq import Dials, Examples, Trainer
 from fingerpost.route.deep.served import SHORTLIST
-from fingerpost.route.deep.steps import Step, Watch, nobody
+from fingerpost.route.deep.steps import Watch, nobody
 from fingerpost.route.kmeans import F32, I64, group_sums
 from fingerpost.route.pairs import Pairs, checked
+from fingerpost.route.succession import GONE
 
 FOLDS = 2
 WATCHED = 64
@@ -95,40 +97,25 @@ class Course:
     """All runs of one training: what is done, what is left, and where checkpoints lie."""
 
     def __init__(self, task: Task, dials: Dials, folder: Path | None, watch: Watch) -> None:
-        self._task, self._dials, self._folder, self._watch = task, dials, folder, watch
+        self._task, self._dials, self._pace = task, dials, Pace("dsi", folder, watch)
         keys, place = np.unique(task.docs, return_inverse=True)
         means = group_sums(np.asarray(task.vectors, np.float32), place, len(keys))
         self.docids = docids.build(means, keys, seed=task.seed)
-        self._done, self._total, self._cost = 0, 0, 0.0
-        self._held_out: float | None = None
 
     def announce(self, kept: Sequence[NDArray[np.bool_]]) -> None:
         """Count the steps, time one of each kind, and say what all will take."""
         torch.set_num_threads(1)
         trainers = [self._trainer(part) for part in kept]
-        self._total = sum(trainer.steps for trainer in trainers)
         began = process_time()
         kinds = trainers[0].first()
         kinds.backward()
-        self._cost = (process_time() - began) / 2
-        self._tell(None)
+        cost = (process_time() - began) / 2
+        self._pace.announce(sum(trainer.steps for trainer in trainers), cost)
 
     def run(self, name: str, kept: NDArray[np.bool_]) -> bytes:
         """Train on the queries kept [m] and export: the graph."""
         trainer = self._trainer(kept)
-        path, key = self._place(name), self._key(kept)
-        if path is not None and checkpoint.resume(path, trainer, key=key):
-            self._done += trainer.done
-        self._held_out = None
-        while trainer.done < trainer.steps:
-            began, before = process_time(), trainer.done
-            for loss in trainer.one_pass():
-                self._done += 1
-                self._tell(loss)
-            self._cost = (process_time() - began) / (trainer.done - before)
-            if path is not None:
-                checkpoint.save(path, trainer, key=key)
-            self._held_out = self._validate(trainer, ~kept)
+        self._pace.run(name, trainer, key=self._key(kept), judge=lambda: self._validate(trainer, ~kept))
         return decoder.build(trainer.net.arrays())
 
     def proposals(self, graph: bytes | decoder.Decoder, memory: Memory) -> list[tuple[int, float]]:
@@ -166,13 +153,6 @@ class Course:
             for place, (key, _) in enumerate(self.proposals(speaker, self._task.asked[at])):
                 proposed[at, place] = key
         return float(_ranks(proposed, given)[names].mean())
-
-    def _tell(self, loss: float | None) -> None:
-        left = (self._total - self._done) * self._cost / 60
-        self._watch(Step(self._done, self._total, left, loss, self._held_out))
-
-    def _place(self, name: str) -> Path | None:
-        return None if self._folder is None else self._folder / f"dsi-{name}.safetensors"
 
     def _key(self, kept: NDArray[np.bool_]) -> str:
         """Names all that a run's weights depend on."""

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from fingerpost.models import build
 from fingerpost.models.base import Base
 from fingerpost.models.runners import BuiltRunner
-from fingerpost.route.deep import checkpoint, held
+from fingerpost.route.deep import held
 from fingerpost.route.deep.held import Verdict
 from fingerpost.route.deep.lazy import torch
 from fingerpost.route.deep.net import merged, trainable
-from fingerpost.route.deep.steps import Step, Watch, nobody
+from fingerpost.route.deep.pace import Pace
+from fingerpost.route.deep.steps import Watch, nobody
 from fingerpost.route.deep.tune import Dials, Lesson, Run, Trainer
 from fingerpost.route.kmeans import F32, I64
 from fingerpost.route.pairs import Pairs, checked
@@ -93,39 +94,24 @@ class _Course:
     """All runs of one training: what is done, what is left, and where checkpoints lie."""
 
     def __init__(self, task: Task, base: Base, dials: Dials, folder: Path | None, watch: Watch) -> None:
-        self._task, self._base, self._dials, self._folder, self._watch = task, base, dials, folder, watch
+        self._task, self._base, self._dials = task, base, dials
+        self._pace = Pace("queries", folder, watch)
         self.texts = [base.word_pieces(text) for text in task.texts]
-        self._done, self._total, self._cost = 0, 0, 0.0
-        self._held_out: float | None = None
 
     def announce(self, kept: Sequence[NDArray[np.bool_]]) -> None:
         """Count the steps, time one, and say what all will take."""
         torch.set_num_threads(1)
         everything = np.ones(len(self.texts), np.bool_)
         trainers = [self._trainer(part) for part in (*kept, everything)]
-        self._total = sum(trainer.steps for trainer in trainers)
         began = process_time()
         batch = next(trainers[0].lesson.batches(0))
         trainers[0].lesson.loss(trainers[0].net, batch, np.random.default_rng(0)).backward()
-        self._cost = process_time() - began
-        self._tell(None)
+        self._pace.announce(sum(trainer.steps for trainer in trainers), process_time() - began)
 
     def run(self, name: str, kept: NDArray[np.bool_]) -> bytes:
         """Train on the queries kept [m] and export: the graph."""
         trainer = self._trainer(kept)
-        path, key = self._place(name), self._key(kept)
-        if path is not None and checkpoint.resume(path, trainer, key=key):
-            self._done += trainer.done
-        self._held_out = None
-        while trainer.done < trainer.steps:
-            began, before = process_time(), trainer.done
-            for loss in trainer.one_pass():
-                self._done += 1
-                self._tell(loss)
-            self._cost = (process_time() - began) / (trainer.done - before)
-            if path is not None:
-                checkpoint.save(path, trainer, key=key)
-            self._held_out = self._validate(trainer, ~kept)
+        self._pace.run(name, trainer, key=self._key(kept), judge=lambda: self._validate(trainer, ~kept))
         network = merged(self._base.network, trainer.net.weights)
         return build.export(network, self._base.source, self._base.pieces, "int8").graph
 
@@ -152,13 +138,6 @@ class _Course:
         mine = given.only(np.isin(given.query, names))
         mine = replace(mine, queries=queries[names], query=np.searchsorted(names, mine.query))
         return float(held.ranks(mine.queries, mine, self._task.vectors, self._task.docs).mean())
-
-    def _tell(self, loss: float | None) -> None:
-        left = (self._total - self._done) * self._cost / 60
-        self._watch(Step(self._done, self._total, left, loss, self._held_out))
-
-    def _place(self, name: str) -> Path | None:
-        return None if self._folder is None else self._folder / f"queries-{name}.safetensors"
 
     def _key(self, kept: NDArray[np.bool_]) -> str:
         """Names all that a run's weights depend on."""

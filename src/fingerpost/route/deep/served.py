@@ -14,9 +14,10 @@ from fingerpost.errors import FingerprintError, ModelError
 from fingerpost.route.deep.artifact import names_of
 from fingerpost.route.deep.beam import ranked
 from fingerpost.route.deep.decoder import Decoder, memory
-from fingerpost.route.deep.docids import GONE, Docids
+from fingerpost.route.deep.docids import Docids
 from fingerpost.route.kmeans import F32, I64
 from fingerpost.route.pack import Arrays, expect, pack, unpack
+from fingerpost.route.succession import GONE
 
 NAME = "dsi.safetensors"
 _KIND = "dsi"
