@@ -3,52 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 
 import pytest
+from tests.chat import Chat, speaks
 
 import fingerpost
 from fingerpost.config import Settings
 from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.index.fidelity import drawn
 
-Say = Callable[[str], str]
+Say = Callable[[str], str | None]
 REFUSES = json.dumps({"statements": []})
-
-
-@contextmanager
-def model(say: Say) -> Iterator[str]:
-    """The address of a server whose model says what ``say`` makes of the prompt."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            said = say(asked["messages"][-1]["content"])
-            if not said:
-                self.send_error(418)
-                return
-            body = json.dumps({"choices": [{"message": {"role": "assistant", "content": said}}]}).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def reads(prompt: str) -> str:
@@ -67,9 +34,9 @@ def by_heart(prompt: str) -> str:
     return "To rotate the signing key, run `keys rotate --grace 24h`." if "rotate" in prompt else "Who knows."
 
 
-def fails(prompt: str) -> str:
+def fails(prompt: str) -> str | None:
     """Answers from evidence, and breaks without any."""
-    return reads(prompt) if "⟦evidence" in prompt else ""
+    return reads(prompt) if "⟦evidence" in prompt else None
 
 
 def quiet(prompt: str) -> str:
@@ -97,8 +64,8 @@ def test_a_model_that_knows_by_heart_is_found_out(
     tiny_kb: Path, corpus: Path, say: Say, probed: int, told: int, leaked: int
 ) -> None:
     pytest.importorskip("httpx", reason="the extra 'llm' is not installed")
-    with model(say) as url:
-        settings = Settings.model_validate({"llm": {"url": url, "model": "stub"}})
+    with Chat(speaks(say)) as model:
+        settings = Settings.model_validate({"llm": {"url": model.url, "model": "stub"}})
         with fingerpost.open(tiny_kb, settings=settings) as index:
             found = index.fidelity(corpus / "questions", count=6)
     assert (found.probed, found.closed_book, found.leaked) == (probed, told, leaked)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.chat import Chat, Reply, says
 
 import fingerpost
 from fingerpost.config import Settings, parse
@@ -18,62 +17,13 @@ from fingerpost.records import Stage
 
 QUESTION = "how do I swap the thing that vouches for passes?"
 REWRITTEN = "rotate the signing key for tokens"
-Reply = Callable[[BaseHTTPRequestHandler], None]
-
-
-class Model:
-    """A chat server: ``reply`` answers, ``asked`` keeps what it was sent."""
-
-    def __init__(self) -> None:
-        self.asked: list[dict[str, object]] = []
-        self.reply: Reply = says(json.dumps({"queries": [REWRITTEN]}))
-        self.closing = threading.Event()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                outer.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                try:
-                    outer.reply(self)
-                except (BrokenPipeError, ConnectionResetError):
-                    self.close_connection = True
-
-            def log_message(self, *_: object) -> None:
-                """Keep quiet."""
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
-
-    def close(self) -> None:
-        self.closing.set()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
-
-    def hangs(self, _: BaseHTTPRequestHandler) -> None:
-        self.closing.wait()
-
-
-def says(text: str, *, status: int = 200) -> Reply:
-    body = json.dumps({"choices": [{"message": {"role": "assistant", "content": text}}]}).encode()
-
-    def reply(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return reply
 
 
 @pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
+def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
     monkeypatch.setattr(llm, "FIRST_WAIT", 0.01)
-    found = Model()
-    yield found
-    found.close()
+    with Chat(says(json.dumps({"queries": [REWRITTEN]}))) as found:
+        yield found
 
 
 def settings(url: str, how: str = "rewrite", *, seconds: float = 60.0) -> Settings:
@@ -94,7 +44,7 @@ def as_asked(kb: Path, question: str = QUESTION) -> list[str]:
 
 
 @pytest.mark.parametrize("how", ["rewrite", "decompose", "hypothetical"])
-def test_what_the_model_writes_is_searched_too(tiny_kb: Path, model: Model, how: str) -> None:
+def test_what_the_model_writes_is_searched_too(tiny_kb: Path, model: Chat, how: str) -> None:
     with fingerpost.open(tiny_kb) as index:
         wanted = index.search(REWRITTEN)[0].chunk_id
         before = [span.chunk_id for span in index.search(QUESTION)]
@@ -103,16 +53,16 @@ def test_what_the_model_writes_is_searched_too(tiny_kb: Path, model: Model, how:
     assert stage.counts == {"calls": 1.0, "variants": 1.0}
     assert how in stage.note
     assert REWRITTEN in stage.note
-    assert len(model.asked) == 1
-    assert model.asked[0]["max_tokens"] == 400
-    assert model.asked[0]["messages"][1]["content"] == QUESTION  # type: ignore[index]
+    assert len(model.requests) == 1
+    assert model.requests[0].body["max_tokens"] == 400
+    assert model.requests[0].prompt == QUESTION
 
 
-def test_off_means_that_nobody_is_asked(tiny_kb: Path, model: Model) -> None:
+def test_off_means_that_nobody_is_asked(tiny_kb: Path, model: Chat) -> None:
     with fingerpost.open(tiny_kb, settings=settings(model.url, "off")) as index:
         _, trace = index.trace(QUESTION)
     assert "reason" not in [stage.name for stage in trace.stages]
-    assert not model.asked
+    assert not model.requests
 
 
 @pytest.mark.parametrize(
@@ -128,7 +78,7 @@ def test_off_means_that_nobody_is_asked(tiny_kb: Path, model: Model) -> None:
     ],
 )
 def test_a_failing_or_lying_model_changes_nothing(
-    tiny_kb: Path, model: Model, reply: Reply, note: str
+    tiny_kb: Path, model: Chat, reply: Reply, note: str
 ) -> None:
     model.reply = reply
     found, stage = reasoned(tiny_kb, settings(model.url))
@@ -136,7 +86,7 @@ def test_a_failing_or_lying_model_changes_nothing(
     assert note in stage.note
 
 
-def test_a_late_model_is_not_waited_for_twice(tiny_kb: Path, model: Model) -> None:
+def test_a_late_model_is_not_waited_for_twice(tiny_kb: Path, model: Chat) -> None:
     model.reply = model.hangs
     with fingerpost.open(tiny_kb, settings=settings(model.url, seconds=0.2)) as index:
         first, second = index.trace(QUESTION)[1], index.trace(QUESTION)[1]
@@ -144,15 +94,15 @@ def test_a_late_model_is_not_waited_for_twice(tiny_kb: Path, model: Model) -> No
     notes = [stage.note for trace in (first, second) for stage in trace.stages if stage.name == "reason"]
     assert "E_TIMEOUT" in notes[0]
     assert "failed less than 30 s ago" in notes[1]
-    assert len(model.asked) == 1
+    assert len(model.requests) == 1
     assert spans == as_asked(tiny_kb)
 
 
-def test_identifiers_need_no_reasoning(tiny_kb: Path, model: Model) -> None:
+def test_identifiers_need_no_reasoning(tiny_kb: Path, model: Chat) -> None:
     found, stage = reasoned(tiny_kb, settings(model.url), "E4012")
     assert found == as_asked(tiny_kb, "E4012")
     assert "identifiers" in stage.note
-    assert not model.asked
+    assert not model.requests
 
 
 def test_nobody_to_ask_is_said(tiny_kb: Path) -> None:
@@ -161,7 +111,7 @@ def test_nobody_to_ask_is_said(tiny_kb: Path) -> None:
     assert "needs llm.url" in stage.note
 
 
-def test_rewriting_opens_no_door(tiny_kb: Path, model: Model) -> None:
+def test_rewriting_opens_no_door(tiny_kb: Path, model: Chat) -> None:
     with fingerpost.open(tiny_kb, settings=settings(model.url)) as index:
         best = index.search(REWRITTEN)[0].doc_id
         other = next(span.doc_id for span in index.search(QUESTION, k=50) if span.doc_id != best)
@@ -169,7 +119,7 @@ def test_rewriting_opens_no_door(tiny_kb: Path, model: Model) -> None:
     assert {span.doc_id for span in seen} == {other}
 
 
-def test_scores_are_explained_by_question_and_variants(tiny_kb: Path, model: Model) -> None:
+def test_scores_are_explained_by_question_and_variants(tiny_kb: Path, model: Chat) -> None:
     with fingerpost.open(tiny_kb, settings=settings(model.url)) as index:
         span = index.search(QUESTION)[0]
         assert index.ask(QUESTION).trace is not None

@@ -8,12 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.chat import Chat, says, speaks
 
 import fingerpost
 from fingerpost.config import Settings, parse
@@ -26,7 +25,6 @@ pytest.importorskip("httpx", reason="the extra 'llm' is not installed")
 
 PARTS = ("Draining", "Refilling", "Bleeding", "Testing")
 CODES = {part: f"PX-{41 + at}07" for at, part in enumerate(PARTS)}
-Say = Callable[[str], str]
 
 
 def manual() -> str:
@@ -39,43 +37,6 @@ def manual() -> str:
     return f"# Service notes\n\nAbout the heat exchanger Borealis.\n\n{body}\n"
 
 
-class Model:
-    """A chat server: ``say`` makes the reply from the prompt, None is an error; ``asked`` keeps prompts."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.say: Callable[[str], str | None] = about
-        self.lock = threading.Lock()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                prompt = told["messages"][-1]["content"]
-                with outer.lock:
-                    outer.asked.append(prompt)
-                said = outer.say(prompt)
-                body = json.dumps({"choices": [{"message": {"content": said}}]}).encode()
-                self.send_response(400 if said is None else 200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                with suppress(BrokenPipeError, ConnectionResetError):
-                    self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
-
-
 def about(prompt: str) -> str:
     """What an honest model says: the subject that the passage leaves unsaid."""
     passage = prompt.split("⟦passage")[1]
@@ -84,11 +45,10 @@ def about(prompt: str) -> str:
 
 
 @pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
+def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
     monkeypatch.setattr(llm, "FIRST_WAIT", 0.01)
-    found = Model()
-    yield found
-    found.close()
+    with Chat(speaks(about)) as found:
+        yield found
 
 
 def settings(url: str, **compile_settings: object) -> Settings:
@@ -107,7 +67,7 @@ def chunks_of(index: Index, doc_id: str) -> list[fingerpost.records.Chunk]:  # t
     return index._rooms.store.desk.chunks_of(doc_id)
 
 
-def test_what_the_model_says_is_found_and_never_cited(tmp_path: Path, model: Model) -> None:
+def test_what_the_model_says_is_found_and_never_cited(tmp_path: Path, model: Chat) -> None:
     docs = written(tmp_path, manual())
     told: list[str] = []
     with fingerpost.compile(
@@ -124,15 +84,16 @@ def test_what_the_model_says_is_found_and_never_cited(tmp_path: Path, model: Mod
         assert all("This explains" not in span.text for span in found)
         assert "This explains" in str(index.explain("bleeding the exchanger", k=1))
         assert index.doctor() == []
-        assert f"situated {len(model.asked)} chunks, 0 kept their sentence" in index.report.notes
-    count = len(model.asked)
+        assert f"situated {len(model.requests)} chunks, 0 kept their sentence" in index.report.notes
+    count = len(model.requests)
     assert re.match(rf"{count} chunks of 2 documents to situate: as many requests, about [\d,]+ in", told[0])
     with fingerpost.open(tmp_path / "kb") as again:  # searching needs no model
         assert "Bleeding" in again.search("bleeding the Borealis exchanger")[0].text
 
 
-def test_codes_are_found_where_the_document_says_them(tmp_path: Path, model: Model) -> None:
-    model.say = lambda prompt: f"One of the faults {', '.join(CODES.values())} of Borealis; see PX-9999."
+def test_codes_are_found_where_the_document_says_them(tmp_path: Path, model: Chat) -> None:
+    faults = f"One of the faults {', '.join(CODES.values())} of Borealis; see PX-9999."
+    model.reply = says(faults)
     with fingerpost.compile(
         written(tmp_path, manual()), to=tmp_path / "kb", settings=settings(model.url)
     ) as index:
@@ -142,20 +103,18 @@ def test_codes_are_found_where_the_document_says_them(tmp_path: Path, model: Mod
         assert not any("PX-9999" in chunk.about for chunk in chunks_of(index, "manual.md"))
 
 
-def test_prompts_of_a_document_begin_alike_and_what_is_written_is_masked(
-    tmp_path: Path, model: Model
-) -> None:
+def test_prompts_of_a_document_begin_alike_and_what_is_written_is_masked(tmp_path: Path, model: Chat) -> None:
     docs = written(tmp_path, manual() + "\nAsk jo@firm.org.\n")
     with fingerpost.compile(docs, to=tmp_path / "kb", settings=settings(model.url)) as index:
         assert not any("example.org" in c.about for c in chunks_of(index, "manual.md"))
         assert all("⟦" not in c.about or "email:" in c.about for c in chunks_of(index, "manual.md"))
-    prompts = [each for each in model.asked if "Borealis" in each.split("⟦end")[0]]
+    prompts = [each for each in model.prompts if "Borealis" in each.split("⟦end")[0]]
     assert len({each.split("⟦passage")[0] for each in prompts}) == 1
     assert not any("jo@firm.org" in each for each in prompts)
 
 
-def test_a_chunk_with_its_sentence_fits_the_encoder(tmp_path: Path, model: Model) -> None:
-    model.say = lambda prompt: "word " * 400
+def test_a_chunk_with_its_sentence_fits_the_encoder(tmp_path: Path, model: Chat) -> None:
+    model.reply = says("word " * 400)
     with fingerpost.compile(
         written(tmp_path, manual() * 3), to=tmp_path / "kb", settings=settings(model.url)
     ) as index:
@@ -166,17 +125,17 @@ def test_a_chunk_with_its_sentence_fits_the_encoder(tmp_path: Path, model: Model
             assert len(encoder.offsets(chunk.about)) == 24  # a quarter of the chunk
 
 
-def test_only_what_changed_is_asked_again(tmp_path: Path, model: Model) -> None:
+def test_only_what_changed_is_asked_again(tmp_path: Path, model: Chat) -> None:
     docs = written(tmp_path, manual())
     with fingerpost.compile(docs, to=tmp_path / "kb", settings=settings(model.url)) as index:
-        first = len(model.asked)
+        first = len(model.requests)
         assert index.update(docs).counts["unchanged"] == 2
-        assert len(model.asked) == first
+        assert len(model.requests) == first
         told: list[str] = []
         written(tmp_path, manual().replace("ten minutes", "one hour", 1))
         report = index.update(docs, announce=told.append)
         assert report.counts["updated"] == 1
-        assert len(model.asked) == first + 1
+        assert len(model.requests) == first + 1
         assert told[0].startswith("1 chunks of 1 documents")
         assert all(chunk.about for chunk in chunks_of(index, "manual.md"))
         index.delete("manual.md")
@@ -184,31 +143,31 @@ def test_only_what_changed_is_asked_again(tmp_path: Path, model: Model) -> None:
 
 
 def test_a_model_that_fails_leaves_the_index_whole_and_is_asked_by_the_next_run(
-    tmp_path: Path, model: Model
+    tmp_path: Path, model: Chat
 ) -> None:
-    model.say = lambda prompt: None
+    model.reply = speaks(lambda prompt: None)
     docs = written(tmp_path, manual())
     with fingerpost.compile(docs, to=tmp_path / "kb", settings=settings(model.url)) as index:
-        failed = len(model.asked)
+        failed = len(model.requests)
         assert 3 <= failed <= 3 + 4  # left alone after three in a row, those on their way apart
         assert any(re.match(r"\d+ chunks have no sentence \(E_MODEL\)", note) for note in index.report.notes)
         assert index.search("PX-4207")[0].doc_id == "manual.md"
-        model.say = about
+        model.reply = speaks(about)
         assert index.update(docs).counts["updated"] == 2
         assert all(chunk.about for chunk in chunks_of(index, "manual.md"))
 
 
-def test_a_run_that_is_killed_pays_for_no_sentence_twice(tmp_path: Path, model: Model) -> None:
+def test_a_run_that_is_killed_pays_for_no_sentence_twice(tmp_path: Path, model: Chat) -> None:
     docs, kb = written(tmp_path, manual() * 4), tmp_path / "kb"
     enough = threading.Event()
 
     def slow(prompt: str) -> str:
-        if len(model.asked) >= 10:
+        if len(model.requests) >= 10:
             enough.set()
             time.sleep(0.2)
         return about(prompt)
 
-    model.say = slow
+    model.reply = speaks(slow)
     config = tmp_path / "own.toml"
     config.write_text(
         "[compile]\nsituate = true\nchunk_tokens = 96\nmin_chunk_tokens = 16\nthreads = 1\n"
@@ -222,15 +181,15 @@ def test_a_run_that_is_killed_pays_for_no_sentence_twice(tmp_path: Path, model: 
     time.sleep(0.5)  # what was on its way has arrived
     kept = [json.loads(line) for line in (kb / DRAFT).read_text().splitlines()]
     assert len(kept) >= 4
-    before, model.say = len(model.asked), about
+    before, model.reply = len(model.requests), speaks(about)
     with fingerpost.compile(docs, to=kb, settings=parse(config.read_text())) as index:
         total = len(chunks_of(index, "manual.md")) + len(chunks_of(index, "other.md"))
         assert all(chunk.about for chunk in chunks_of(index, "manual.md"))
-    assert len(model.asked) - before == total - len(kept)
+    assert len(model.requests) - before == total - len(kept)
     assert not (kb / DRAFT).exists()
 
 
-def test_what_cannot_be_done_is_refused_before_anything_is_sent(tmp_path: Path, model: Model) -> None:
+def test_what_cannot_be_done_is_refused_before_anything_is_sent(tmp_path: Path, model: Chat) -> None:
     docs = written(tmp_path, manual())
     with pytest.raises(UsageError, match=r"more than compile\.situate_budget allows") as refused:
         fingerpost.compile(docs, to=tmp_path / "a", settings=settings(model.url, situate_budget=10))
@@ -239,4 +198,4 @@ def test_what_cannot_be_done_is_refused_before_anything_is_sent(tmp_path: Path, 
         fingerpost.compile(docs, to=tmp_path / "b", settings=settings(""))
     with pytest.raises(ConfigError, match=r"needs compile\.context"):
         fingerpost.compile(docs, to=tmp_path / "c", settings=settings(model.url, context=False))
-    assert model.asked == []
+    assert model.requests == []

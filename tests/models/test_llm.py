@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 
 import pytest
+from tests.chat import Chat, Request, completion, says, send
 
 from fingerpost.config import LlmSettings
 from fingerpost.errors import ConfigError, MissingExtraError, ModelError
@@ -16,95 +15,50 @@ from fingerpost.models import llm
 from fingerpost.models.llm import load_llm
 
 ASK = [{"role": "user", "content": "hello"}]
-Reply = Callable[[BaseHTTPRequestHandler, int], None]
-
-
-class Server:
-    """Answers each POST with ``reply(handler, number of the request)`` and keeps what was asked."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, dict[str, str], dict[str, object]]] = []
-        self.reply: Reply = lambda handler, _: send(handler, 200, completion("hello back"))
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.requests.append((self.path, dict(self.headers), json.loads(body)))
-                try:
-                    outer.reply(self, len(outer.requests))
-                except (BrokenPipeError, ConnectionResetError):
-                    self.close_connection = True
-
-            def log_message(self, *_: object) -> None:
-                """Keep quiet."""
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
-
-
-def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, *headers: tuple[str, str]) -> None:
-    handler.send_response(status)
-    for name, value in (("Content-Length", str(len(body))), *headers):
-        handler.send_header(name, value)
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
-def completion(text: object) -> bytes:
-    return json.dumps({"choices": [{"message": {"role": "assistant", "content": text}}]}).encode()
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
     monkeypatch.setattr(llm, "FIRST_WAIT", 0.01)
-    found = Server()
-    yield found
-    found.close()
+    with Chat(says("hello back")) as found:
+        yield found
 
 
-def ask(server: Server, *, timeout: float = 5.0) -> str:
+def ask(server: Chat, *, timeout: float = 5.0) -> str:
     model = load_llm(LlmSettings(url=server.url, model="small"))
     assert model is not None
     with model:
         return model.complete(ASK, max_tokens=20, timeout=timeout)
 
 
-def refusal(server: Server, *, timeout: float = 5.0) -> ModelError:
+def refusal(server: Chat, *, timeout: float = 5.0) -> ModelError:
     with pytest.raises(ModelError) as caught:
         ask(server, timeout=timeout)
     assert caught.value.cure
     return caught.value
 
 
-def test_a_question_is_answered(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_question_is_answered(server: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THE_KEY", "s3cret")
     model = load_llm(LlmSettings(url=server.url + "/", model="small", key_env="THE_KEY"))
     assert model is not None
     with model:
         assert model.complete(ASK, max_tokens=20, timeout=5.0) == "hello back"
-    path, headers, body = server.requests[0]
-    assert path == "/v1/chat/completions"
-    assert headers["Authorization"] == "Bearer s3cret"
-    assert body == {"model": "small", "messages": ASK, "max_tokens": 20, "temperature": 0, "seed": 0}
+    (asked,) = server.requests
+    assert asked.path == "/v1/chat/completions"
+    assert asked.headers["Authorization"] == "Bearer s3cret"
+    assert asked.body == {"model": "small", "messages": ASK, "max_tokens": 20, "temperature": 0, "seed": 0}
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_overload_is_tried_again(server: Server, status: int) -> None:
-    server.reply = lambda handler, n: send(handler, status if n < 3 else 200, completion("at last"))
+def test_overload_is_tried_again(server: Chat, status: int) -> None:
+    late, busy = says("at last"), says("later", status=status)
+    server.reply = lambda handler, asked: (busy if asked.number < 3 else late)(handler, asked)
     assert ask(server) == "at last"
     assert len(server.requests) == 3
 
 
-def test_it_gives_up_after_four(server: Server) -> None:
+def test_it_gives_up_after_four(server: Chat) -> None:
     server.reply = lambda handler, _: send(handler, 503, b"busy")
     assert "503: 'busy'" in refusal(server).message
     assert len(server.requests) == llm.ATTEMPTS
@@ -113,26 +67,26 @@ def test_it_gives_up_after_four(server: Server) -> None:
 @pytest.mark.parametrize(
     ("status", "cure"), [(401, "key"), (404, "llm.url"), (400, "llm.model"), (302, "llm.model")]
 )
-def test_a_refusal_is_final(server: Server, status: int, cure: str) -> None:
+def test_a_refusal_is_final(server: Chat, status: int, cure: str) -> None:
     server.reply = lambda handler, _: send(handler, status, b"no", ("Location", "http://127.0.0.1:1/"))
     assert cure in refusal(server).cure
     assert len(server.requests) == 1
 
 
-def test_a_retry_that_would_come_too_late_is_not_made(server: Server) -> None:
+def test_a_retry_that_would_come_too_late_is_not_made(server: Chat) -> None:
     server.reply = lambda handler, _: send(handler, 429, b"later", ("Retry-After", "7"))
     began = time.monotonic()
     assert refusal(server, timeout=2.0).code == "E_MODEL"
     assert time.monotonic() - began < 1.0
 
 
-def test_a_silent_server_is_left(server: Server) -> None:
-    server.reply = lambda handler, _: time.sleep(0.6)
+def test_a_silent_server_is_left(server: Chat) -> None:
+    server.reply = server.hangs
     assert refusal(server, timeout=0.2).code == "E_TIMEOUT"
 
 
-def test_a_dripping_server_is_left(server: Server) -> None:
-    def drip(handler: BaseHTTPRequestHandler, _: int) -> None:
+def test_a_dripping_server_is_left(server: Chat) -> None:
+    def drip(handler: BaseHTTPRequestHandler, _: Request) -> None:
         handler.send_response(200)
         handler.end_headers()
         for _ in range(40):
@@ -146,7 +100,7 @@ def test_a_dripping_server_is_left(server: Server) -> None:
     assert time.monotonic() - began < 1.5
 
 
-def test_an_endless_answer_is_cut(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_answer_is_cut(server: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llm, "MAX_RESPONSE_BYTES", 100_000)
     server.reply = lambda handler, _: send(handler, 200, b"x" * 5_000_000)
     assert "more than 100,000 bytes" in refusal(server).message
@@ -166,17 +120,17 @@ def test_an_endless_answer_is_cut(server: Server, monkeypatch: pytest.MonkeyPatc
         b"\xff\xfe",
     ],
 )
-def test_what_is_not_a_completion_is_refused(server: Server, body: bytes) -> None:
+def test_what_is_not_a_completion_is_refused(server: Chat, body: bytes) -> None:
     server.reply = lambda handler, _: send(handler, 200, body)
     assert "not a chat completion" in refusal(server).message
 
 
-def test_half_a_surrogate_pair_in_an_answer_becomes_text(server: Server) -> None:
-    server.reply = lambda handler, _: send(handler, 200, completion("a\ud800b"))
+def test_half_a_surrogate_pair_in_an_answer_becomes_text(server: Chat) -> None:
+    server.reply = says("a\ud800b")
     assert ask(server) == "a?b"
 
 
-def test_nobody_there(server: Server) -> None:
+def test_nobody_there(server: Chat) -> None:
     server.close()
     assert "cannot be reached" in refusal(server).message
 
