@@ -14,7 +14,7 @@ from tests.index.machines import corpus, hits, pairs, written
 import fingerpost
 from fingerpost.cli.app import run
 from fingerpost.errors import FingerprintError, MissingExtraError, UsageError
-from fingerpost.index import building, learning, training
+from fingerpost.index import building, learning, surety, training
 from fingerpost.index.rooms import QUERIES, silent
 from fingerpost.records import Pair
 from fingerpost.route.deep.artifact import Tuned
@@ -65,6 +65,30 @@ def test_a_trained_query_encoder_serves_until_it_is_rolled_back(
         index.rollback()
         assert index.status()["query_encoder"] == "untouched"
         assert hits(index, FEW) == before
+
+
+def test_its_vectors_are_trusted_from_their_own_cosine_on(trained: Path, tmp_path: Path) -> None:
+    with fingerpost.open(shutil.copytree(trained, tmp_path / "kb"), write=True) as index:
+        epoch = index._rooms.epoch(index._rooms.store.snapshot())
+        assert epoch.tuned is not None
+        assert epoch.tuned.cosine in surety.COSINES[1:]
+        assert epoch.judges.balance.cosine == epoch.tuned.cosine
+        index.rollback()
+        rolled = index._rooms.epoch(index._rooms.store.snapshot())
+        assert rolled.judges.balance.cosine == surety.COSINES[0]
+
+
+def test_what_chooses_the_cosine_is_questions_about_other_documents() -> None:
+    each = [str(at) for at in range(40)]
+    better = np.tile([[0.2], [0.3], [0.6], [0.4]], 40)
+    assert surety.chosen(better[:, :20], each[:20], seed=0).cosine is None, "too few"
+    sure = surety.chosen(better, each, seed=0)
+    assert (sure.cosine, sure.values.tolist()) == (surety.COSINES[2], [0.6] * 40)
+    worse = surety.chosen(better[[2, 0, 1, 3]], each, seed=0)
+    assert (worse.cosine, worse.values.tolist()) == (None, [0.6] * 40)
+    lucky = np.zeros((len(surety.COSINES), 40))
+    lucky[1, 0] = 1.0
+    assert surety.chosen(lucky, each, seed=0).cosine is None, "one question's luck"
 
 
 def test_it_goes_on_from_fold_to_fold(trained: Path, tmp_path: Path) -> None:

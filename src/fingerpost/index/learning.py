@@ -206,15 +206,21 @@ def train(
     memory, verdict = gate.train(vectors, standing.docs, lesson.pairs, seed=seed, progress=progress)
     fold, memories = gate.out_of_fold(vectors, standing.docs, lesson.pairs, like=memory, seed=seed)
     memory = calibrate.with_scope(memory, lesson.pairs.queries, fold, memories)
-    chosen = np.random.default_rng(seed).permutation(len(lesson.asked))[:FUSION_QUERIES]
-    replayed = []
-    for count, at in enumerate(np.sort(chosen).tolist(), start=1):
+    chosen, replayed = drawn(rooms, lesson), []
+    for count, at in enumerate(chosen, start=1):
         replayed.append(_replay(rooms, snapshot, lesson, at, memories[int(fold[at])]))
         progress("replay", count, len(chosen))
     threads = rooms.settings.compile.threads or 1
     result = fusion.fit([one.full for one in replayed], seed=seed, threads=threads)
     chooser, said = planning.taught(replayed, result, rooms.settings.rerank, seed=seed)
     return memory, result, chooser, (*memory.notes, *_said(verdict, result), *said)
+
+
+def drawn(rooms: Rooms, lesson: Lesson) -> list[int]:
+    """The questions of a lesson that are replayed: all, or as many as train the fusion."""
+    order = np.random.default_rng(rooms.settings.compile.seed).permutation(len(lesson.asked))
+    found: list[int] = np.sort(order[:FUSION_QUERIES]).tolist()
+    return found
 
 
 def train_router(rooms: Rooms, snapshot: Snapshot, lesson: Lesson) -> tuple[Router | None, tuple[str, ...]]:

@@ -131,7 +131,8 @@ def _glance(asked: Asked, candidates: Candidates, judges: Judges) -> Look:
 
 def _sum(judges: Judges, legs: fuse.Legs) -> fuse.Fused:
     """The untrained sum."""
-    return fuse.balanced(legs, judges.balance.weights, power=judges.balance.power)
+    dials = judges.balance
+    return fuse.balanced(legs, dials.weights, power=dials.power, cosine=dials.cosine)
 
 
 def rank(snapshot: Snapshot, asked: Asked, look: Look, judges: Judges) -> Ranked:

@@ -20,7 +20,7 @@ from fingerpost.models.encoder import EncodedQuery, Encoder, load_encoder
 from fingerpost.rerank.codec import Codec
 from fingerpost.rerank.cross import CrossEncoder
 from fingerpost.rerank.forest import Forest
-from fingerpost.retrieve.fuse import BALANCED, Balance
+from fingerpost.retrieve.fuse import BALANCED, SURE_COSINE, Balance
 from fingerpost.retrieve.sparse import Postings
 from fingerpost.route import describe, plan
 from fingerpost.route.deep import artifact, served
@@ -102,7 +102,7 @@ class Epoch:
         memory = self.judges.memory
         if encoded is None or memory is None or memory.knows(encoded.vector):
             return self
-        judges = Judges(self.judges.codec, balance=self.judges.balance)
+        judges = Judges(self.judges.codec, balance=replace(self.judges.balance, cosine=SURE_COSINE))
         return replace(self, judges=judges, stranger=True, dsi=None)
 
     @property
@@ -125,16 +125,19 @@ class Epoch:
             body = snapshot.artifact(name)
             return None if body is None else parse(body)
 
-        forest = read(FOREST, Forest.from_bytes)
+        forest, tuned = read(FOREST, Forest.from_bytes), read(QUERIES, Tuned.from_bytes)
+        balance = read(BALANCE, Balance.from_bytes) or BALANCED
+        if tuned is not None and tuned.cosine is not None:
+            balance = replace(balance, cosine=tuned.cosine)
         judges = Judges(
             codec=read(CODEC, Codec.from_bytes),
             memory=read(MEMORY, Memory.from_bytes),
             forest=forest,
             plan=read(PLAN, plan.Chooser.from_bytes) or (plan.NEVER if forest else plan.DEFAULT),
-            balance=read(BALANCE, Balance.from_bytes) or BALANCED,
+            balance=balance,
         )
         router, addresses = read(ROUTER, Router.from_bytes), read(ADDRESSES, describe.from_json) or []
-        tuned, dsi = read(QUERIES, Tuned.from_bytes), read(DSI, Generative.from_bytes)
+        dsi = read(DSI, Generative.from_bytes)
         unfit = router.misfit(snapshot.leaf_offsets, snapshot.dim) if router else ""
         sparse = read(SPARSE, Postings.from_bytes)
         return cls(None if unfit else router, judges, addresses, tuned, dsi, sparse, unfit=unfit)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
-from fingerpost.index import learning, searching
+from fingerpost.index import learning, searching, surety
 from fingerpost.index.learning import Lesson, Taught
 from fingerpost.index.rooms import DSI, FOREST, MEMORY, PLAN, QUERIES, Progress, Rooms
 from fingerpost.models.base import load_base
@@ -102,12 +102,16 @@ def _queries(
     if outcome.graph is None:
         return _refused(counts, (*lesson.notes, *_table("vectors", outcome.verdict, None)), snapshot)
     plain = learning.teach(rooms, snapshot, lesson, progress)
-    tuned = learning.teach(rooms, snapshot, _moved(lesson, outcome.queries), progress)
-    judged = judge(plain.result.values, tuned.result.values)
+    moved = _moved(lesson, outcome.queries)
+    tuned = learning.teach(rooms, snapshot, moved, progress)
+    sure = surety.Sure(None, tuned.result.values)
+    if tuned.result.forest is None:
+        sure = surety.choose(rooms, snapshot, moved)
+    judged = judge(plain.result.values, sure.values)
     notes = (*lesson.notes, *_table("vectors", outcome.verdict, judged))
     if not judged.accepted:
         return _refused(counts, notes, snapshot)
-    encoder = Tuned(outcome.graph, rooms.store.fingerprint, names_of(texts), outcome.queries)
+    encoder = Tuned(outcome.graph, rooms.store.fingerprint, names_of(texts), outcome.queries, sure.cosine)
     generation = _publish(rooms, tuned, {QUERIES: encoder.to_bytes()})
     return Report({**counts, "kept": 1.0}, (), (*notes, *tuned.notes), generation)
 

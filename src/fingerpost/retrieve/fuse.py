@@ -48,18 +48,20 @@ STANDS_OUT = 5.0  # deviations by which BM25's best is usually ahead of its mean
 @dataclass(frozen=True, slots=True)
 class Balance:
     """The dials of ``balanced``: ``weights`` by leg, and how sharply the dense leg's follows its best cosine.
-    ``questions``: how many questions made from the corpus chose them; 0 for those that ship.
+    ``questions``: how many questions made from the corpus chose them; 0 for those that ship. ``cosine`` goes
+    with who encodes the query and is kept with it, not here.
     """
 
     weights: Mapping[str, float]
     power: float = SURE_POWER
     questions: int = 0
+    cosine: float = SURE_COSINE
 
     def to_bytes(self) -> bytes:
         """The artifact: JSON that a person can read.
 
         >>> Balance.from_bytes(Balance({"dense": 2.0}, 4.0, 500).to_bytes())
-        Balance(weights={'dense': 2.0}, power=4.0, questions=500)
+        Balance(weights={'dense': 2.0}, power=4.0, questions=500, cosine=0.6)
         """
         facts = {"weights": dict(self.weights), "power": self.power, "questions": self.questions}
         return json.dumps({"kind": "balance", **facts}).encode()
@@ -110,14 +112,18 @@ def standardised(legs: Legs, weights: Mapping[str, float] = DEFAULT_WEIGHTS) -> 
 
 
 def balanced(
-    legs: Legs, weights: Mapping[str, float] = BALANCED_WEIGHTS, *, power: float = SURE_POWER
+    legs: Legs,
+    weights: Mapping[str, float] = BALANCED_WEIGHTS,
+    *,
+    power: float = SURE_POWER,
+    cosine: float = SURE_COSINE,
 ) -> Fused:
     """The untrained default: ``standardised``, with weights that follow how sure the legs are of the query.
 
     Standard scores forget whether a leg's best hit is a good one. The dense leg's best cosine tells: its
-    weight is multiplied by (best / 0.6)^``power``, at most 3. BM25's weight is multiplied by how far its
-    best hit is ahead of its mean, in fifths of five deviations. So a query in words that no passage uses goes
-    by meaning, one that names a rare term by the term.
+    weight is multiplied by (best / ``cosine``)^``power``, at most 3. BM25's weight is multiplied by how far
+    its best hit is ahead of its mean, in fifths of five deviations. So a query in words that no passage uses
+    goes by meaning, one that names a rare term by the term.
 
     >>> legs = {"lexical": np.array([2.0, 1.0]), "dense": np.array([0.3, 0.6])}
     >>> {leg: round(weight, 2) for leg, weight in balanced(legs).weights.items()}
@@ -125,7 +131,7 @@ def balanced(
     """
     scaled = {"sparse": SPARSE_WEIGHT, **weights}
     if "dense" in legs and "dense" in scaled:
-        scaled["dense"] *= dense_surety(legs["dense"], power)
+        scaled["dense"] *= dense_surety(legs["dense"], power, cosine)
     if "lexical" in legs and "lexical" in scaled:
         scaled["lexical"] *= lexical_surety(legs["lexical"])
     return _weighted(legs, scaled, standard)
@@ -169,14 +175,16 @@ def stretched(scores: NDArray[np.floating]) -> Array:
     return (filled - filled.min()) / spread if _tells_apart(filled, spread) else np.zeros(len(scores))
 
 
-def dense_surety(scores: NDArray[np.floating], power: float = SURE_POWER) -> float:
+def dense_surety(
+    scores: NDArray[np.floating], power: float = SURE_POWER, cosine: float = SURE_COSINE
+) -> float:
     """What the dense leg's weight is multiplied by for a query.
 
     >>> dense_surety(np.array([0.3, 0.6]))
     1.0
     """
     known = scores[np.isfinite(scores)]
-    best = float(known.max(initial=0.0)) / SURE_COSINE
+    best = float(known.max(initial=0.0)) / cosine
     return float(min(best**power, SURE_MOST))
 
 

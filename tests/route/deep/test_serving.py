@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,6 +59,10 @@ def test_an_artifact_of_another_encoder_or_kind_is_refused() -> None:
         Tuned.from_bytes(tuned.to_bytes()).checked("cd")
     with pytest.raises(ModelError):
         Tuned.from_bytes(b"not an artifact")
+    assert Tuned.from_bytes(replace(tuned, cosine=0.4).to_bytes()).cosine == 0.4
+    for wrong in (0.0, 1.5, "0.4", [0.4]):
+        with pytest.raises(ModelError, match="not whole"):
+            Tuned.from_bytes(replace(tuned, cosine=wrong).to_bytes())  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="not whole"):
         Tuned.from_bytes(pack("queries", {"graph": np.zeros(3, np.uint8)}, {"fingerprint": "ab"}))
 

@@ -25,7 +25,8 @@ class Tuned:
 
     ``names`` [m] are digests of the queries it was trained on (``names_of``), ``vectors`` [m, d] what an
     encoder gives them that never saw them: who learns from these queries later must not be given vectors
-    that were fitted to them.
+    that were fitted to them. ``cosine``: the best cosine from which its vectors are to be trusted as those of
+    the untouched encoder are from theirs; None where that is the same.
 
     >>> kept = Tuned(b"graph", "ab", names_of(["q"]), np.ones((1, 2), np.float32))
     >>> again = Tuned.from_bytes(kept.to_bytes())
@@ -37,6 +38,7 @@ class Tuned:
     fingerprint: str
     names: NDArray[np.uint8]
     vectors: F32
+    cosine: float | None = None
 
     def checked(self, fingerprint: str) -> Tuned:
         """Itself. Raises FingerprintError where it was trained from another encoder than this one."""
@@ -62,22 +64,24 @@ class Tuned:
         """One artifact."""
         graph = np.frombuffer(self.graph, dtype=np.uint8)
         arrays: Arrays = {"graph": graph, "names": self.names, "vectors": self.vectors}
-        return pack(_KIND, arrays, {"fingerprint": self.fingerprint})
+        return pack(_KIND, arrays, {"fingerprint": self.fingerprint, "cosine": self.cosine})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Tuned:
         """Read an artifact. Raises ModelError where it is no such artifact."""
         arrays, facts = unpack(_KIND, data)
         graph, names, vectors = (arrays.get(name) for name in ("graph", "names", "vectors"))
+        cosine = facts.get("cosine")
         if (
             graph is None or graph.dtype != np.uint8 or graph.ndim != 1
             or names is None or names.dtype != np.uint8 or names.shape[1:] != (_DIGEST,)
             or vectors is None or vectors.dtype != np.float32 or vectors.shape[:1] != names.shape[:1]
+            or not (cosine is None or (isinstance(cosine, float) and 0 < cosine <= 1))
         ):  # fmt: skip
             raise ModelError(
                 "E_MODEL", "the query encoder is not whole", cure="roll back with `fingerpost rollback`"
             )
-        return cls(graph.tobytes(), str(facts.get("fingerprint")), names, vectors)  # type: ignore[arg-type]
+        return cls(graph.tobytes(), str(facts.get("fingerprint")), names, vectors, cosine)  # type: ignore[arg-type]
 
 
 def names_of(queries: Sequence[str]) -> NDArray[np.uint8]:
