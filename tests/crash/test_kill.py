@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.seeds import seeds
 
 from fingerpost.errors import LockedError
 from fingerpost.store import Store
@@ -30,7 +31,7 @@ def campaign(folder: Path, *, kills: int, seed: int) -> int:
     Store.create(folder, fingerprint="f", dim=DIM).close()
     with Victims() as victims:
         for number in range(kills):
-            journal = victims.kill(folder, seed=seed * 10_000 + number, seconds=choice.uniform(0.0, 0.5))
+            journal = victims.kill(folder, seed=seed * 10_000 + number, seconds=choice.uniform(0.0, 0.25))
             acknowledged += sum("done" in line for line in journal)
             for line in journal:
                 oracle.hear(line)
@@ -58,7 +59,7 @@ def test_thirty_kills(memory: Path, record_property: Callable[[str, object], Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 12))
+@pytest.mark.parametrize("seed", seeds(2, 12))
 def test_a_thousand_kills(memory: Path, seed: int, record_property: Callable[[str, object], None]) -> None:
     record_property("trials", 100)
     record_property("seed", seed)
