@@ -169,7 +169,8 @@ def with_late(
         return candidates
     first = np.argsort(-fuse.standardised(candidates.scores).scores, kind="stable")[:depth]
     codes = snapshot.token_codes(candidates.keys[first])
-    found = late.maxsim(codec, late.prepare(codec, encoded.tokens, encoded.token_ids), codes)
+    asked = encoded.compared
+    found = late.maxsim(codec, late.prepare(codec, asked.vectors, asked.ids), codes)
     columns = {"maxsim": found.idf, "maxsim_plain": found.plain}
     scores = {name: np.full(len(candidates.keys), np.nan, np.float32) for name in columns}
     for name, column in columns.items():
