@@ -16,8 +16,9 @@ import numpy as np
 
 from fingerpost.errors import InputError, NotFoundError, UsageError
 from fingerpost.evaluate.datasets import load
-from fingerpost.index import planning, ranking, searching
+from fingerpost.index import planning, promoting, ranking, searching
 from fingerpost.index.planning import Replayed
+from fingerpost.index.promoting import Comparison, Marks
 from fingerpost.index.ranking import Asked, Judges
 from fingerpost.index.rooms import FOREST, LESSON, MEMORY, PLAN, ROUTER, Epoch, Progress, Rooms
 from fingerpost.models.encoder import EncodedQuery
@@ -44,8 +45,8 @@ GIVEN = ("gold", "log")
 
 @dataclass(frozen=True)
 class Lesson:
-    """The pairs in all their forms: distinct queries, encoded, which documents answer them, and which the DSI
-    proposes that never saw them (none without one).
+    """The pairs in all their forms: distinct queries, encoded, which documents answer them, which the DSI
+    proposes that never saw them (none without one), and which queries an earlier lesson was given.
     """
 
     asked: tuple[Asked, ...]
@@ -54,10 +55,12 @@ class Lesson:
     doc_ids: tuple[str, ...]
     notes: tuple[str, ...]
     proposed: tuple[searching.Proposed, ...]
+    earlier: tuple[bool, ...]
 
 
 def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress) -> Report:
-    """Train on all pairs, the new and the earlier ones; publish what makes held-out queries better.
+    """Train on all pairs, the new and the earlier ones; publish what makes held-out queries better than
+    nothing learned, and none of them worse than the lesson that serves.
 
     Raises InputError E_PAIRS (too few, unknown documents, poisoned); nothing is changed then.
     """
@@ -67,13 +70,18 @@ def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress)
     taught = teach(rooms, snapshot, lesson, progress)
     figures = {f"fusion {name}": value for name, value in taught.result.figures.items()}
     counts = {"pairs": float(len(lesson.pairs.query)), "queries": float(len(lesson.asked)), **figures}
-    notes = (*lesson.notes, *taught.notes)
-    if not taught.artifacts:
+    beside = promoting.compare(rooms, snapshot, lesson, taught.marks) if taught.artifacts else Comparison()
+    notes = (*lesson.notes, *taught.notes, *beside.notes)
+    if not taught.artifacts or beside.refused:
         notes = (*notes, _refused(rooms, given, taught.result), "nothing was changed")
         return Report(counts, (), notes, snapshot.generation)
     rooms.store.add_pairs(given)
-    lesson_of = json.dumps({"pairs": rooms.store.desk.last_pair}).encode()
-    return Report(counts, (), notes, rooms.store.republish({**taught.artifacts, LESSON: lesson_of}))
+    return Report(counts, (), notes, rooms.store.republish({**taught.artifacts, **lesson_of(rooms, taught)}))
+
+
+def lesson_of(rooms: Rooms, taught: Taught) -> dict[str, bytes]:
+    """The artifact by which the next lesson, and a rollback, know this one."""
+    return {LESSON: taught.marks.to_bytes(pairs=rooms.store.desk.last_pair)}
 
 
 def rollback(rooms: Rooms) -> Report:
@@ -109,24 +117,30 @@ def earlier(rooms: Rooms) -> list[Pair]:
 @dataclass(frozen=True)
 class Taught:
     """What a lesson taught: the artifacts to publish (none where nothing was better), and how that was
-    judged: ``result.values`` is the held-out nDCG@10 of each query that trained the fusion.
+    judged: ``result.values`` is the held-out nDCG@10 of each query that trained the fusion, ``marks`` the
+    same over documents.
     """
 
     artifacts: Mapping[str, bytes]
     result: FitResult
+    marks: Marks
     notes: tuple[str, ...]
 
 
 def teach(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) -> Taught:
     """Train all that a lesson can train; nothing is published."""
-    memory, result, chooser, notes = train(rooms, snapshot, lesson, progress)
-    if result.forest is None:
-        return Taught({}, result, notes)
-    artifacts = {MEMORY: memory.to_bytes(), FOREST: result.forest.to_bytes(), PLAN: chooser.to_bytes()}
+    found = train(rooms, snapshot, lesson, progress)
+    if found.result.forest is None:
+        return Taught({}, found.result, found.marks, found.notes)
+    artifacts = {
+        MEMORY: found.memory.to_bytes(),
+        FOREST: found.result.forest.to_bytes(),
+        PLAN: found.plan.to_bytes(),
+    }
     router, said = train_router(rooms, snapshot, lesson)
     if router is not None:
         artifacts[ROUTER] = router.to_bytes()
-    return Taught(artifacts, result, (*notes, *said))
+    return Taught(artifacts, found.result, found.marks, (*found.notes, *said))
 
 
 def read_pairs(source: str | Path | Iterable[Pair]) -> list[Pair]:
@@ -172,6 +186,7 @@ def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: P
     texts = list(dict.fromkeys(text for text, _ in usable))
     place = {text: at for at, text in enumerate(texts)}
     asked, proposed, epoch = [], [], rooms.current(snapshot)
+    heard = {pair.query for pair in earlier(rooms)}
     for at, text in enumerate(texts):
         parsed = queries.parse(text)
         asked.append(Asked(parsed, _unseen(rooms, epoch, parsed.text)))
@@ -193,13 +208,25 @@ def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: P
         tuple(first[at] for at in range(len(texts))),
         (f"{gone:,} pairs left out: unknown documents",) if gone else (),
         tuple(proposed),
+        tuple(text in heard for text in texts),
     )
 
 
-def train(
-    rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress
-) -> tuple[Memory, FitResult, plan.Chooser, tuple[str, ...]]:
-    """The memory, the fusion that was taught with memories that never saw its queries, and the plan."""
+@dataclass(frozen=True)
+class Trained:
+    """The memory, the fusion that was taught with memories that never saw its queries, the plan, and what
+    they did on held-out queries.
+    """
+
+    memory: Memory
+    result: FitResult
+    plan: plan.Chooser
+    marks: Marks
+    notes: tuple[str, ...]
+
+
+def train(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) -> Trained:
+    """Train what ranks; nothing is published."""
     standing = rooms.store.live()
     vectors = rooms.store.vectors(standing.keys)
     seed = rooms.settings.compile.seed
@@ -213,7 +240,8 @@ def train(
     threads = rooms.settings.compile.threads or 1
     result = fusion.fit([one.full for one in replayed], seed=seed, threads=threads)
     chooser, said = planning.taught(replayed, result, rooms.settings.rerank, seed=seed)
-    return memory, result, chooser, (*memory.notes, *_said(verdict, result), *said)
+    marks = Marks.of(lesson, np.array(chosen), replayed, result)
+    return Trained(memory, result, chooser, marks, (*memory.notes, *_said(verdict, result), *said))
 
 
 def drawn(rooms: Rooms, lesson: Lesson) -> list[int]:

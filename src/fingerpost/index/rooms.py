@@ -38,7 +38,7 @@ BALANCE = "balance.json"
 ADDRESSES, SOURCES = "addresses.json", "sources.json"
 QUERIES, DSI = artifact.NAME, served.NAME
 SPARSE = "sparse.safetensors"
-LEARNED = (MEMORY, FOREST, PLAN, BALANCE, QUERIES, DSI)
+LEARNED = (MEMORY, FOREST, PLAN, LESSON, BALANCE, QUERIES, DSI)
 """Artifacts that training made: they go on unchanged from fold to fold."""
 NO_MODEL = "none"
 
