@@ -25,8 +25,9 @@ import sys
 import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
+
+from tests.seeds import parsed
 
 from bench.common import RESULTS, ROOT, commit, table, write
 from bench.promises import PROMISES, Promise
@@ -38,7 +39,6 @@ Record = dict[str, object]
 TOLD = ("control", "seed")
 
 
-@cache
 def prove(test: str, marks: str, seeds: str) -> Runs:
     """Run a test, a file of tests or a folder in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
@@ -91,14 +91,16 @@ def record(promise: Promise, runs: Runs) -> Record:
     stated = sum(number(run.get(promise.counts, 0)) for run in tries)
     tried = stated or sum(number(run["passed"]) for run in tries)
     failures = sum(number(run["failures"]) for run in runs.values())
+    good = {promise.good: sum(number(run.get(promise.good, 0)) for run in tries)} if promise.good else {}
     return {
         "row": promise.number,
         "promise": promise.words,
         "trials": promise.trials,
         "tried": tried,
+        **good,
         "failures": failures,
         "skipped": sum(number(run["skipped"]) for run in runs.values()),
-        "bound_95": None if failures or tried <= 3 else 3 / tried,
+        "bound_95": None if failures or good or tried <= 3 else 3 / tried,
         "controls_caught": [run["control"] for run in runs.values() if "control" in run and run["passed"]],
         "seeds": sorted({number(run["seed"]) for run in tries if "seed" in run}),
         "commits": list(dict.fromkeys(str(run["commit"]) for run in runs.values())),
@@ -111,9 +113,13 @@ def verdict(row: Mapping[str, object]) -> str:
 
     >>> verdict({"failures": 0, "tried": 1200, "trials": "kills"})
     '0 in 1,200 kills'
+    >>> verdict({"failures": 0, "tried": 200, "same": 198, "trials": "rankings"})
+    '198 of 200 rankings the same'
     """
     if row["failures"]:
         return f"BROKEN in {row['failures']} tests"
+    if "same" in row:
+        return f"{row['same']:,} of {row['tried']:,} {row['trials']} the same"
     return f"0 in {row['tried']:,} {row['trials']}" if row["tried"] else "not tried"
 
 
@@ -132,6 +138,18 @@ def before() -> dict[int, Record]:
     path = RESULTS / "prove.json"
     rows = json.loads(path.read_text())["rows"] if path.exists() else []
     return {row["row"]: row for row in rows if "runs" in row}
+
+
+def keep(promises: Sequence[Promise], found: Runs, forgotten: set[int]) -> None:
+    """Add runs to the rows of these promises, in the file as it is now: others may write it too. What a row
+    that is to be ``forgotten`` had goes, once.
+    """
+    rows = before()
+    for promise in promises:
+        held = {} if promise.number in forgotten else rows.get(promise.number, {}).get("runs", {})
+        rows[promise.number] = record(promise, {**held, **found})  # type: ignore[dict-item]
+        forgotten.discard(promise.number)
+    write("prove", {"rows": [rows[each] for each in sorted(rows)]})
 
 
 def shown(rows: Iterable[Mapping[str, object]]) -> str:
@@ -162,7 +180,7 @@ def spans(numbers: Sequence[int]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prove, print, write bench/results/prove.json after each row; 1 when a promise is broken."""
+    """Prove, print, write bench/results/prove.json after each test; 1 when a promise is broken."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--show", action="store_true")
@@ -171,16 +189,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, nargs="*", default=[promise.number for promise in PROMISES])
     options = parser.parse_args(arguments)
     marks = "not slow" if options.short else "slow" if options.seeds else "slow or not slow"
-    rows, at = before(), commit()
-    for promise in () if options.show else PROMISES:
-        if promise.number not in options.rows:
-            continue
-        kept = {} if options.anew else dict(rows.get(promise.number, {}).get("runs", {}))  # type: ignore[call-overload]
-        for test in promise.tests:
-            for name, run in prove(test, marks, options.seeds).items():
-                kept[name] = {**run, "commit": at}
-        rows[promise.number] = record(promise, kept)
-        write("prove", {"rows": [rows[each] for each in sorted(rows)]})
+    chosen = [promise for promise in PROMISES if promise.number in options.rows]
+    tests = [] if options.show else list(dict.fromkeys(test for promise in chosen for test in promise.tests))
+    forgotten = set(options.rows if options.anew else ())
+    at = commit()
+    for seeds in map(str, parsed(options.seeds)) if options.seeds else [""]:
+        for test in tests:
+            found = {name: {**run, "commit": at} for name, run in prove(test, marks, seeds).items()}
+            keep([promise for promise in chosen if test in promise.tests], found, forgotten)
+    rows = before()
     print(shown(rows[each] for each in sorted(rows)))
     return int(any(row["failures"] for row in rows.values()))
 
