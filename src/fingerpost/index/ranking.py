@@ -174,7 +174,7 @@ def with_late(
     columns = {"maxsim": found.idf, "maxsim_plain": found.plain}
     scores = {name: np.full(len(candidates.keys), np.nan, np.float32) for name in columns}
     for name, column in columns.items():
-        scores[name][first] = column
+        scores[name][first] = fuse.neutral(column)
     return Candidates(candidates.keys, candidates.docs, {**candidates.scores, **scores})
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fingerpost.errors import CorruptError, StoreError
 from fingerpost.store import headmark
-from fingerpost.store.disk import corrupt
+from fingerpost.store.disk import corrupt, no_index
 from fingerpost.store.generation import NAME, held, verify
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.state import State
@@ -118,6 +118,8 @@ def _counts(state: State) -> Iterator[Finding]:
 def check_empty(root: Path) -> None:
     """Refuse to make an index where there is one; what is left of one that never held anything goes."""
     if (root / NAME).exists():
+        if not (root / "ledger.db").exists():
+            raise no_index(root)
         raise StoreError(
             "E_EXISTS", f"{root} holds an index", cure="open it, or choose another folder", detail=str(root)
         )

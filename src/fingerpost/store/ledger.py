@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.errors import CorruptError, FingerprintError, NotFoundError
+from fingerpost.errors import CorruptError, FingerprintError
 from fingerpost.records import Chunk, Document, Pair
 from fingerpost.store import codec
 from fingerpost.store.digest import CONTENT_BYTES, Field, digest
-from fingerpost.store.disk import corrupt, named_errors
+from fingerpost.store.disk import corrupt, named_errors, no_index
 from fingerpost.store.filters import STANDING
 from fingerpost.store.schema import FORMAT, PAGE_BITS, PAGE_CHARS, connect, described, expected
 
@@ -96,9 +96,7 @@ class Ledger:
         self._owners: dict[int, Version] = {}
         self._verified_seq, self._verified_key = -1, 0
         if not path.is_file():
-            raise NotFoundError(
-                "E_NOT_FOUND", f"no index at {path.parent}", cure="make one with `fingerpost compile`"
-            )
+            raise no_index(path.parent)
         with named_errors(path):
             self.connection = connect(path, write=write)
         self._check_format()
