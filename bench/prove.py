@@ -18,6 +18,7 @@ taken out, and passes when the check catches it.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import subprocess
@@ -144,12 +145,17 @@ def keep(promises: Sequence[Promise], found: Runs, forgotten: set[int]) -> None:
     """Add runs to the rows of these promises, in the file as it is now: others may write it too. What a row
     that is to be ``forgotten`` had goes, once.
     """
-    rows = before()
-    for promise in promises:
-        held = {} if promise.number in forgotten else rows.get(promise.number, {}).get("runs", {})
-        rows[promise.number] = record(promise, {**held, **found})  # type: ignore[dict-item]
-        forgotten.discard(promise.number)
-    write("prove", {"rows": [rows[each] for each in sorted(rows)]})
+    lock = os.open(RESULTS, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        rows = before()
+        for promise in promises:
+            held = {} if promise.number in forgotten else rows.get(promise.number, {}).get("runs", {})
+            rows[promise.number] = record(promise, {**held, **found})  # type: ignore[dict-item]
+            forgotten.discard(promise.number)
+        write("prove", {"rows": [rows[each] for each in sorted(rows)]})
+    finally:
+        os.close(lock)
 
 
 def shown(rows: Iterable[Mapping[str, object]]) -> str:
