@@ -24,6 +24,8 @@ from fingerpost.store.view import View
 from fingerpost.text.tokens import analyze, codes
 
 _TRIES = 5
+_BLOCK = 8_192
+"""Vectors of the tail that are read at once: a first build has all of them there."""
 
 
 def tail_path(root: Path, number: int) -> Path:
@@ -155,13 +157,15 @@ class State:
         found = np.empty((len(keys), self.dim), dtype=np.float16)
         found[rows >= 0] = self.generation.slices.exact[rows[rows >= 0]]
         later = np.flatnonzero(rows < 0)
-        fresh = self.fresh.get([int(key) for key in keys[later]])
-        for at in later:
-            if int(keys[at]) not in fresh:
-                raise corrupt(
-                    f"the vector of chunk {keys[at]}", "it is missing; encode Store.missing_vectors()"
-                )
-            found[at] = fresh[int(keys[at])].vector
+        for start in range(0, len(later), _BLOCK):
+            part = later[start : start + _BLOCK]
+            fresh = self.fresh.get(keys[part].tolist())
+            for at, key in zip(part.tolist(), keys[part].tolist(), strict=True):
+                if key not in fresh:
+                    raise corrupt(
+                        f"the vector of chunk {key}", "it is missing; encode Store.missing_vectors()"
+                    )
+                found[at] = fresh[key].vector
         return found
 
     def encoded(self, keys: Sequence[int]) -> dict[int, Encoded]:

@@ -37,7 +37,7 @@ from fingerpost.store.folds import Folds, sweep
 from fingerpost.store.fresh import Encoded
 from fingerpost.store.generation import Manifest, Verify, write_manifest
 from fingerpost.store.ledger import Ledger
-from fingerpost.store.live import Standing
+from fingerpost.store.live import Standing, among
 from fingerpost.store.lock import WriterLock
 from fingerpost.store.past import AsOf, Past
 from fingerpost.store.points import Points
@@ -204,8 +204,7 @@ class Store:
             )
         codes: Sequence[bytes | None] = [None] * len(keys) if tokens is None else tokens
         with self._writing():
-            held = self._state.live.fresh_keys
-            known = np.isin(np.asarray(keys, dtype=np.int64), held)
+            known = among(np.asarray(keys, dtype=np.int64), self._state.live.fresh_keys)
             rows = [Encoded(given[at].astype(np.float16), codes[at]) for at in np.flatnonzero(known).tolist()]
             self._state.fresh.put([int(key) for key, k in zip(keys, known, strict=True) if k], rows)
 
