@@ -16,7 +16,7 @@ import numpy as np
 
 from fingerpost.errors import InputError, NotFoundError, UsageError
 from fingerpost.evaluate.datasets import load
-from fingerpost.index import planning, promoting, ranking, searching
+from fingerpost.index import planning, promoting, ranking, searching, steering
 from fingerpost.index.planning import Replayed
 from fingerpost.index.promoting import Comparison, Marks
 from fingerpost.index.ranking import Asked, Judges
@@ -27,18 +27,13 @@ from fingerpost.rerank import learn as fusion
 from fingerpost.rerank.learn import FitResult, Group
 from fingerpost.route import calibrate, gate, plan
 from fingerpost.route import pairs as training
-from fingerpost.route import train as heads
 from fingerpost.route.memory import Memory
 from fingerpost.route.pairs import Pairs
-from fingerpost.route.router import Router
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as queries
 
 FUSION_QUERIES = 4_000
 """Queries that train the fusion; more changed no figure beyond its error."""
-HELD_OUT = 0.2
-"""Share of the queries that calibrate the router and train nothing in it."""
-LEAST_HELD = 50
 GIVEN = ("gold", "log")
 """Origins of pairs that somebody gave; the others were made from the documents."""
 
@@ -137,7 +132,7 @@ def teach(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) 
         FOREST: found.result.forest.to_bytes(),
         PLAN: found.plan.to_bytes(),
     }
-    router, said = train_router(rooms, snapshot, lesson)
+    router, said = steering.train(rooms, snapshot, lesson)
     if router is not None:
         artifacts[ROUTER] = router.to_bytes()
     return Taught(artifacts, found.result, found.marks, (*found.notes, *said))
@@ -249,38 +244,6 @@ def drawn(rooms: Rooms, lesson: Lesson) -> list[int]:
     order = np.random.default_rng(rooms.settings.compile.seed).permutation(len(lesson.asked))
     found: list[int] = np.sort(order[:FUSION_QUERIES]).tolist()
     return found
-
-
-def train_router(rooms: Rooms, snapshot: Snapshot, lesson: Lesson) -> tuple[Router | None, tuple[str, ...]]:
-    """The router of a routed index, its leaf head trained where held-out queries gain by it, and calibrated
-    on queries that the head was not trained on.
-    """
-    router = rooms.epoch(snapshot).router
-    if router is None or snapshot.n_chunks < rooms.settings.route.full_below or router.n_leaves < 2:
-        return None, ()
-    given, seed = _examples(rooms, snapshot, router, lesson), rooms.settings.compile.seed
-    held = np.random.default_rng(seed).random(len(given.queries)) < HELD_OUT
-    trained, verdict = heads.leaf_head(router, given.only(np.flatnonzero(~held)), seed=seed)
-    if held.sum() >= LEAST_HELD:
-        judges = given.only(np.flatnonzero(held))
-        trained = calibrate.router(trained, judges, recall=rooms.settings.route.recall)
-    word = "kept" if verdict.accepted else "refused"
-    needed = trained.calibration.needed_share
-    return trained, (
-        f"router, held-out recall in its budgets: {verdict.untrained:.3f} → {verdict.trained:.3f}, {word}",
-        f"leaves for a recall of {rooms.settings.route.recall}: {needed:.1%} of the chunks",
-    )
-
-
-def _examples(rooms: Rooms, snapshot: Snapshot, router: Router, lesson: Lesson) -> heads.Examples:
-    """Where the exhaustive hits of every query lie, and how BM25 votes on it."""
-    keys = snapshot.keys()
-    keys = keys[snapshot.leaf_of(keys) >= 0]
-    vectors, docs = rooms.store.vectors(keys), snapshot.doc_keys(keys)
-    offsets = np.searchsorted(snapshot.leaf_of(keys), np.arange(router.n_leaves + 1))
-    voters = (snapshot.lexical(asked.query, k=searching.VOTERS)[0] for asked in lesson.asked)
-    votes = np.stack([searching.votes_of(snapshot, router, found) for found in voters])
-    return heads.examples(lesson.pairs.queries, vectors, offsets, docs=docs, votes=votes)
 
 
 def _replay(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Memory) -> Replayed:
