@@ -67,7 +67,7 @@ def test_a_thousand_kills_at_places(
     assert min(hits.values()) > 4, hits
 
 
-@pytest.mark.parametrize("guard", ["promoted_in_place", "acknowledged_early"])
+@pytest.mark.parametrize("guard", ["promoted_in_place", "acknowledged_early", "trimmed_apart"])
 def test_a_missing_guard_is_caught(
     memory: Path, guard: str, record_property: Callable[[str, object], None]
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fingerpost.errors import CorruptError, StoreError
-from fingerpost.store import headmark
+from fingerpost.store import checkpoint, headmark
 from fingerpost.store.disk import corrupt, no_index
 from fingerpost.store.generation import NAME, held, verify
 from fingerpost.store.ledger import Ledger
@@ -79,6 +79,7 @@ def ledger_findings(ledger: Ledger) -> Iterator[Finding]:
             if line != "ok":
                 yield Finding("ledger.db", str(line), _RESTORE)
         ledger.verify_documents(again=True)
+        checkpoint.verify(ledger)
         sql = "SELECT key FROM documents NOT INDEXED WHERE valid_to IS NULL ORDER BY key"
         keys = [int(row[0]) for row in ledger.rows(sql)]
     except CorruptError as error:

@@ -5,7 +5,7 @@ This is the replay of the ledger's log from the generation's seq on; it knows ex
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,12 +60,14 @@ class Standing:
 class Live:
     """The standing chunks as of ``seq``. ``alive`` is never changed in place: a snapshot may hold it."""
 
-    def __init__(self, rows: Rows, *, seq: int, chain: bytes) -> None:
+    def __init__(
+        self, rows: Rows, *, seq: int, chain: bytes, fresh: Mapping[int, Extent] | None = None
+    ) -> None:
         self._rows = rows
         self.seq, self.chain = seq, chain
         self.alive: NDArray[np.bool_] | None = None
-        self.fresh: dict[int, Extent] = {}
-        self._fresh_keys: NDArray[np.int64] | None = np.empty(0, dtype=np.int64)
+        self.fresh: dict[int, Extent] = dict(fresh or {})
+        self._fresh_keys: NDArray[np.int64] | None = None
         self._came: list[Extent] = []
         """What came since ``_fresh_keys`` was last brought up to date; keys only ever grow."""
 

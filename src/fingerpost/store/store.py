@@ -31,6 +31,7 @@ from fingerpost.errors import DiskError, FingerprintError, UsageError
 from fingerpost.records import Chunk, Document, Pair
 from fingerpost.store import ballast, codec, headmark, pins
 from fingerpost.store.check import Finding, check, check_empty, status
+from fingerpost.store.checkpoint import GENESIS
 from fingerpost.store.desk import Desk
 from fingerpost.store.disk import make_folder, named_errors
 from fingerpost.store.folds import Folds, sweep
@@ -46,7 +47,7 @@ from fingerpost.store.puts import PutResult, Puts
 from fingerpost.store.schema import shrink
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.state import State
-from fingerpost.store.writes import EMPTY, GENESIS, Writer, create_ledger
+from fingerpost.store.writes import EMPTY, Writer, create_ledger
 
 _UNKNOWN = {SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_WRITE}
 """After these nobody knows what is on the disk."""
@@ -313,6 +314,7 @@ class Store:
     def check(self) -> list[Finding]:
         """Verify every file and record; an empty list means that all is whole."""
         with self._state.lock:
+            self._state.follow()
             return check(self._state)
 
     @property
