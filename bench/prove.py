@@ -40,13 +40,13 @@ Record = dict[str, object]
 TOLD = ("control", "seed")
 
 
-def prove(test: str, marks: str, seeds: str) -> Runs:
-    """Run a test, a file of tests or a folder in a process of its own."""
+def prove(tests: Sequence[str], marks: str, seeds: str) -> Runs:
+    """Run tests, files of tests or folders in a process of their own."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         options = ["-m", marks, "-o", "junit_family=xunit1", f"--junitxml={report}"]
         subprocess.run(
-            [sys.executable, "-m", "pytest", str(ROOT / "tests" / test), *options],
+            [sys.executable, "-m", "pytest", *(str(ROOT / "tests" / test) for test in tests), *options],
             cwd=ROOT,
             env=os.environ | {"OMP_NUM_THREADS": "1", "FINGERPOST_SEEDS": seeds},
             stdout=sys.stderr,
@@ -141,18 +141,30 @@ def before() -> dict[int, Record]:
     return {row["row"]: row for row in rows if "runs" in row}
 
 
-def keep(promises: Sequence[Promise], found: Runs, forgotten: set[int]) -> None:
-    """Add runs to the rows of these promises, in the file as it is now: others may write it too. What a row
-    that is to be ``forgotten`` had goes, once.
+def belongs(name: str, promise: Promise) -> bool:
+    """Whether a run is of one of the promise's tests.
+
+    >>> belongs("crash/test_kill.py::test_thirty_kills", Promise(2, "", "", ("crash/test_kill.py",)))
+    True
     """
+    return any(
+        name == test or name.startswith((f"{test}::", f"{test}[", f"{test}/")) for test in promise.tests
+    )
+
+
+def keep(promise: Promise, found: Runs, forgotten: set[int]) -> None:
+    """Add runs to the row of a promise, in the file as it is now: others may write it too. What a row that is
+    to be ``forgotten`` had goes, once.
+    """
+    if not found:
+        return
     lock = os.open(RESULTS, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         rows = before()
-        for promise in promises:
-            held = {} if promise.number in forgotten else rows.get(promise.number, {}).get("runs", {})
-            rows[promise.number] = record(promise, {**held, **found})  # type: ignore[dict-item]
-            forgotten.discard(promise.number)
+        held = {} if promise.number in forgotten else rows.get(promise.number, {}).get("runs", {})
+        rows[promise.number] = record(promise, {**held, **found})  # type: ignore[dict-item]
+        forgotten.discard(promise.number)
         write("prove", {"rows": [rows[each] for each in sorted(rows)]})
     finally:
         os.close(lock)
@@ -200,9 +212,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     forgotten = set(options.rows if options.anew else ())
     at = commit()
     for seeds in map(str, parsed(options.seeds)) if options.seeds else [""]:
-        for test in tests:
-            found = {name: {**run, "commit": at} for name, run in prove(test, marks, seeds).items()}
-            keep([promise for promise in chosen if test in promise.tests], found, forgotten)
+        for group in [tests] if seeds else [[test] for test in tests]:  # a seed in one go: starting costs
+            found = {name: {**run, "commit": at} for name, run in prove(group, marks, seeds).items()}
+            for promise in chosen:
+                keep(promise, {name: run for name, run in found.items() if belongs(name, promise)}, forgotten)
     rows = before()
     print(shown(rows[each] for each in sorted(rows)))
     return int(any(row["failures"] for row in rows.values()))
