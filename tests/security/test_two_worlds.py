@@ -20,6 +20,7 @@ from tests.seeds import seeds
 import fingerpost
 from fingerpost.errors import FingerpostError
 from fingerpost.index import Index
+from fingerpost.models.encoder import Encoder
 from fingerpost.store import bm25
 from fingerpost.text.query import parse
 from fingerpost.text.tokens import analyze, codes
@@ -194,7 +195,25 @@ def test_who_holds_the_label_finds_in_both_modes(worlds: tuple[Path, Path]) -> N
             assert index.search("heron merger", principals=["group:board"])[0].doc_id.startswith("secret")
 
 
+@pytest.fixture
+def encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text is encoded once for both worlds and all callers: an encoder sees no index, and the same text
+    always gives the same bytes.
+    """
+    known: dict[object, object] = {}
+    encode = Encoder._encode
+
+    def remembered(self: Encoder, text: str, *, prefix: str, tokens: bool) -> object:
+        key = self.fingerprint, text, prefix, tokens
+        if key not in known:
+            known[key] = encode(self, text, prefix=prefix, tokens=tokens)
+        return known[key]
+
+    monkeypatch.setattr(Encoder, "_encode", remembered)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("encoded_once")
 @pytest.mark.parametrize("seed", seeds(1, 6))
 def test_two_thousand_requests_of_twenty(
     tmp_path: Path, seed: int, record_property: Callable[[str, object], None]
