@@ -247,8 +247,8 @@ def main() -> None:
             ["set", "", *MADE], [[one["set"], kind, *one[kind].values()] for one in indexes for kind in KINDS]
         )
     )
-    print([one["gain"] for one in indexes])
-    write("late", {**result, "indexes": indexes})
+    print([one["gain"] for one in indexes], flush=True)
+    write("late", {**result, "indexes": indexes}, part=options.train)
 
 
 KINDS = ("encoder", "checkpoint")
