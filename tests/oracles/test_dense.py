@@ -81,7 +81,7 @@ def test_a_zero_vector_spoils_nothing(matrix: NDArray[np.float32]) -> None:
     assert np.isfinite(scores).all()
 
 
-def test_the_threshold_finds_exactly_the_largest() -> None:
+def test_the_threshold_finds_the_largest_and_their_equals() -> None:
     rng = np.random.default_rng(3)
     for values in (rng.standard_normal(5_000), np.sort(rng.standard_normal(5_000)), np.zeros(5_000)):
         scores = values.astype(np.float32)
@@ -89,4 +89,5 @@ def test_the_threshold_finds_exactly_the_largest() -> None:
         for count in (1, 40, 500, 4_999, 6_000):
             found = largest(scores, count)
             expected = np.sort(scores)[::-1][:count]
-            np.testing.assert_array_equal(np.sort(scores[found])[::-1], expected)
+            np.testing.assert_array_equal(np.sort(scores[found])[::-1][:count], expected)
+            assert sorted(found.tolist()) == np.flatnonzero(scores >= expected[-1]).tolist()

@@ -108,7 +108,6 @@ def page(
         _apart(found),
         _spread(found),
         sections.calibrated(found),
-        sections.routed(found),
         _stages(latency),
         sections.costs(found, latency.legs),
         _lost(found, lost) if lost is not None else "",

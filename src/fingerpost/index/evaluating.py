@@ -15,7 +15,7 @@ from fingerpost.evaluate.attribute import Miss, Reading
 from fingerpost.evaluate.datasets import QuestionSet, load, load_judged
 from fingerpost.evaluate.generate import generate
 from fingerpost.evaluate.report import Evaluation
-from fingerpost.index import answering, fidelity, promises, searching, workers
+from fingerpost.index import answering, fidelity, searching, workers
 from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.index.searching import Found, Keys, Request
 from fingerpost.records import Document
@@ -111,11 +111,8 @@ def evaluate(
     if keep is None and len(questions.queries) >= workers.MANY:
         task = workers.Task(tuple(principals), parsed, depth)
         with workers.Workers(rooms, task, rank) as several:
-            found = runner.collect(questions, several.measured(questions), parsed, progress=drawn)
-    else:
-        found = runner.evaluate(questions, rank, parsed, progress=drawn, keep=keep)
-    leaves = promises.of_leaves(rooms, list(questions.queries.values()), principals)
-    return replace(found, leaves=leaves)
+            return runner.collect(questions, several.measured(questions), parsed, progress=drawn)
+    return runner.evaluate(questions, rank, parsed, progress=drawn, keep=keep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +237,7 @@ class Replay:
         """The rank of its best chunk by the sum of the legs, before anything was looked at again."""
         given = self.found.ranked.candidates.scores
         legs = {leg: scores for leg, scores in given.items() if not leg.startswith("maxsim")}
-        scores = fuse.standardised(legs).scores
-        docs = self.found.ranked.candidates.docs[np.argsort(-scores, kind="stable")]
+        docs = self.found.ranked.candidates.docs[fuse.standardised(legs).order]
         places = np.flatnonzero(docs == self._key(doc_id))
         return int(places[0]) + 1 if len(places) else None
 

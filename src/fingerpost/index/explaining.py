@@ -11,6 +11,7 @@ from fingerpost.index.evaluating import Replay
 from fingerpost.index.rooms import Rooms
 from fingerpost.index.searching import Found, Request
 from fingerpost.records import Explanation, Stage
+from fingerpost.route.router import softmax
 
 SHOWN_LEAVES = 8
 SHOWN_FACTORS = 12
@@ -40,7 +41,7 @@ def route(rooms: Rooms, request: Request) -> Explanation:
     voters = found.snapshot.lexical(found.asked.query, k=searching.VOTERS, allow=found.allow)[0]
     counted = searching.votes_of(found.snapshot, router, voters)
     scores = router.score(encoded.vector, counted)
-    chances = router.chances(scores)
+    chances = softmax(scores)
     best = np.argsort(-scores, kind="stable")[:SHOWN_LEAVES]
     leaves = tuple(_leaf(found, int(leaf), float(chances[leaf]), int(counted[leaf])) for leaf in best)
     return Explanation("route", request.text, found.plan.reason, leaves)

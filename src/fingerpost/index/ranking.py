@@ -53,8 +53,8 @@ class Ranked:
 
     @cached_property
     def order(self) -> NDArray[np.intp]:
-        """Positions, best first; equal scores in the order of their keys."""
-        return np.lexsort((self.candidates.keys, -self.scores))
+        """Positions, best first; equal scores in the candidates' order."""
+        return np.argsort(-self.scores, kind="stable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def look_again(
     if effort == NONE:
         return _glance(asked, candidates, judges)
     scored = with_late(snapshot, asked.encoded, candidates, judges.codec, depth=effort.depth)
-    first = _sum(judges, scored.scores).order(scored.keys)[: effort.read]
+    first = _sum(judges, scored.scores).order[: effort.read]
     read = reading(snapshot, asked, scored, first)
     return Look(scored, read, _sum(judges, legs_of(scored, read)))
 
@@ -167,14 +167,13 @@ def with_late(
     """The candidates with MaxSim scores; beyond ``depth`` they stay unscored (NaN)."""
     if encoded is None or codec is None or not len(candidates.keys) or not depth:
         return candidates
-    first = np.argsort(-fuse.standardised(candidates.scores).scores, kind="stable")[:depth]
+    first = fuse.standardised(candidates.scores).order[:depth]
     codes = snapshot.token_codes(candidates.keys[first])
-    asked = encoded.compared
-    found = late.maxsim(codec, late.prepare(codec, asked.vectors, asked.ids), codes)
+    found = late.maxsim(codec, late.prepare(codec, encoded.tokens, encoded.token_ids), codes)
     columns = {"maxsim": found.idf, "maxsim_plain": found.plain}
     scores = {name: np.full(len(candidates.keys), np.nan, np.float32) for name in columns}
     for name, column in columns.items():
-        scores[name][first] = fuse.neutral(column)
+        scores[name][first] = column
     return Candidates(candidates.keys, candidates.docs, {**candidates.scores, **scores})
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from fingerpost.index.rooms import Rooms
     from fingerpost.index.searching import Found
 
+TiesOf = Callable[[NDArray[np.int64]], NDArray[np.uint64]]
+
 log = logging.getLogger(__name__)
 
 MAX_QUESTION_CHARS = 4_000
@@ -69,7 +71,9 @@ def widened(rooms: Rooms, found: Found, search: Callable[[str, bool], Found]) ->
     stages = (*found.trace.stages, *recorder.trace("", generation=0).stages)
     plan = replace(found.plan, rewrite=bool(variants))
     trace = replace(found.trace, stages=stages, plan=plan)
-    ranked = joined(found.ranked, [variant.ranked for variant in variants]) if variants else found.ranked
+    ranked = found.ranked
+    if variants:
+        ranked = joined(ranked, [variant.ranked for variant in variants], found.snapshot.ties)
     return replace(found, ranked=ranked, plan=plan, trace=trace)
 
 
@@ -103,13 +107,14 @@ def parse(reply: str, *, most: int) -> list[str]:
     return list(dict.fromkeys(filter(None, texts)))[:most]
 
 
-def joined(question: Ranked, variants: Sequence[Ranked]) -> Ranked:
-    """One ranking by reciprocal ranks, in which the question's own weighs as much as all variants together.
+def joined(question: Ranked, variants: Sequence[Ranked], ties: TiesOf) -> Ranked:
+    """One ranking by reciprocal ranks, in which the question's own weighs as much as all variants together;
+    equal scores in the order of the chunks' ties.
 
     Explained as any untrained sum: ``question`` and ``variant 1`` … are its factors.
     """
     named = {"question": question, **{f"variant {at}": one for at, one in enumerate(variants, start=1)}}
-    candidates = _union(named)
+    candidates = _union(named, ties)
     reciprocal = fuse.rrf(candidates.scores)
     weights = dict.fromkeys(named, 1.0) | {"question": float(len(variants))}
     total = np.zeros(len(candidates.keys))
@@ -183,24 +188,32 @@ def _foreign(found: Found, variant: Found) -> bool:
     return float(one.encoded.vector @ other.encoded.vector) < LEAST_COSINE
 
 
-def _union(named: Mapping[str, Ranked]) -> Candidates:
+def _union(named: Mapping[str, Ranked], ties: TiesOf) -> Candidates:
     """All candidates, each with its score in every ranking (NaN where it is not in it)."""
     keys, first = np.unique(
         np.concatenate([one.candidates.keys for one in named.values()]), return_index=True
     )
+    order = np.argsort(ties(keys), kind="stable")
+    keys, first = keys[order], first[order]
     docs = np.concatenate([one.candidates.docs for one in named.values()])[first]
     scores: dict[str, NDArray[np.float32]] = {}
     for name, one in named.items():
         scores[name] = np.full(len(keys), np.nan, np.float32)
-        scores[name][np.searchsorted(keys, one.candidates.keys)] = one.scores
+        scores[name][_places(keys, one.candidates.keys)] = one.scores
     return Candidates(keys, docs, scores)
+
+
+def _places(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Where each of ``wanted`` stands among ``keys``."""
+    order = np.argsort(keys)
+    return order[np.searchsorted(keys, wanted, sorter=order)]
 
 
 def _read(rankings: Sequence[Ranked], keys: NDArray[np.int64]) -> Reading:
     """What was read for any of the rankings; words are compared with the question's only."""
     chunks = {key: chunk for one in reversed(rankings) for key, chunk in one.read.chunks.items()}
     question = rankings[0]
-    at = np.searchsorted(keys, question.candidates.keys)
+    at = _places(keys, question.candidates.keys)
     words = np.full((len(keys), len(matches.NAMES)), np.nan, np.float32)
     words[at] = question.read.words
     passages = dict(zip(at.tolist(), question.read.passages, strict=True))

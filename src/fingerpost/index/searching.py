@@ -97,7 +97,7 @@ class OneLook:
     def __init__(self, snapshot: Snapshot, query: Query, *, k: int, allow: Allow | None) -> None:
         self._hits = snapshot.lexical(query, k=k, allow=allow)
         self.dense, self.neighbours, self.vectors = snapshot.dense, snapshot.neighbours, snapshot.vectors
-        self.doc_keys, self.permitted = snapshot.doc_keys, snapshot.permitted
+        self.doc_keys, self.permitted, self.ties = snapshot.doc_keys, snapshot.permitted, snapshot.ties
 
     def lexical(self, query: Query, *, k: int, allow: Allow | None = None) -> tuple[Keys, Scores]:
         """BM25's best k chunks, from the one look."""
@@ -168,7 +168,10 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
 
 def encoded(encoder: Encoder, text: str, request: Request) -> EncodedQuery:
     """The vectors of a request's text."""
-    return encoder.encode_evidence(text) if request.hypothetical else encoder.encode_query(text)
+    if not request.hypothetical:
+        return encoder.encode_query(text)
+    passage = encoder.encode_passages([text], tokens=True)
+    return EncodedQuery(passage.vectors[0], passage.tokens[0], passage.token_ids[0])
 
 
 def judged_by(ranked: Ranked, epoch: Epoch) -> str:
@@ -256,7 +259,7 @@ def remember(sight: Sight, vector: Scores, *, depth: int) -> tuple[Keys, Scores]
         near, _, _ = snapshot.dense(moved, k=depth, leaves=leaves, allow=sight.allow)
         documents = np.union1d(documents, memory.shortlist(vector, REMEMBERED)[0])
     taught = snapshot.chunk_keys(documents)
-    keys = np.union1d(near, taught[snapshot.permitted(taught, sight.allow)])
+    keys = legs.in_order(snapshot, np.union1d(near, taught[snapshot.permitted(taught, sight.allow)]))
     return keys, (snapshot.vectors(keys) @ moved).astype(np.float32)
 
 

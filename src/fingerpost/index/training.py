@@ -232,9 +232,8 @@ def _publish(rooms: Rooms, taught: Taught, trained: Mapping[str, bytes]) -> int:
     """What was trained and what learned from it, as one generation: what learned without it must not rank
     with it.
     """
-    if not taught.artifacts:
-        return rooms.store.republish(trained, drop=(MEMORY, FOREST, PLAN))
-    return rooms.store.republish({**taught.artifacts, **learning.lesson_of(rooms, taught), **trained})
+    drop = () if taught.artifacts else (MEMORY, FOREST, PLAN)
+    return rooms.store.republish({**taught.artifacts, **trained}, drop=drop)
 
 
 def _untouched(lesson: Lesson) -> Lesson:

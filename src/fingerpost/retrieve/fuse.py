@@ -7,7 +7,7 @@ candidate at all, or gave all the same score, says nothing and changes nothing.
 
     >>> legs = {"lexical": np.array([9.0, 3.0, np.nan]), "dense": np.array([0.1, 0.5, 0.6])}
     >>> fused = standardised(legs, {"lexical": 1.0, "dense": 0.5})
-    >>> fused.order(np.array([7, 8, 9])).tolist()
+    >>> fused.order.tolist()
     [0, 2, 1]
 """
 
@@ -93,9 +93,10 @@ class Fused:
     factors: Mapping[str, Array]
     weights: Mapping[str, float]
 
-    def order(self, keys: NDArray[np.int64]) -> NDArray[np.intp]:
-        """Positions best first; equal scores in the order of their keys."""
-        return np.lexsort((keys, -self.scores))
+    @property
+    def order(self) -> NDArray[np.intp]:
+        """Positions best first; equal scores in the order given."""
+        return np.argsort(-self.scores, kind="stable")
 
     def parts(self, at: int) -> dict[str, float]:
         """What each leg contributed to the score of candidate ``at``: factor times weight."""
@@ -173,16 +174,6 @@ def stretched(scores: NDArray[np.floating]) -> Array:
     filled = _filled(scores)
     spread = np.ptp(filled) if len(filled) else 0.0
     return (filled - filled.min()) / spread if _tells_apart(filled, spread) else np.zeros(len(scores))
-
-
-def neutral(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores with the mean of the others where one is missing because nothing could be compared.
-
-    >>> neutral(np.array([1.0, np.nan, 3.0], np.float32)).tolist()
-    [1.0, 2.0, 3.0]
-    """
-    known = np.isfinite(scores)
-    return np.where(known, scores, scores[known].mean()) if known.any() else scores
 
 
 def dense_surety(

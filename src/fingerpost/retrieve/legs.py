@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from fingerpost.config import RetrieveSettings
 from fingerpost.records import Candidates, Plan
-from fingerpost.retrieve.fuse import neutral
 
 Keys = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -61,6 +60,10 @@ class Snapshot(Protocol[Q, A]):
         """The key of each chunk's document."""
         ...
 
+    def ties(self, keys: Keys) -> NDArray[np.uint64]:
+        """What equal scores are ordered by: a number of each chunk that does not hang on when it came."""
+        ...
+
     def permitted(self, keys: Keys, allow: A | None) -> NDArray[np.bool_]:
         """For each chunk whether it stands and may be seen."""
         ...
@@ -91,7 +94,8 @@ class Gathered:
 
 
 def gather(snapshot: Snapshot[Q, A], request: Request[Q, A], settings: RetrieveSettings) -> Gathered:
-    """The union of what the plan's legs find, sorted by key, each with the scores of every leg.
+    """The union of what the plan's legs find, in the order of their ties, each with the scores of every leg:
+    so equal scores stay in that order wherever they are sorted, and sums over all come out the same.
 
     Without an encoder (``request.vector`` is None) only the lexical leg runs, and memory if given.
     """
@@ -103,6 +107,7 @@ def gather(snapshot: Snapshot[Q, A], request: Request[Q, A], settings: RetrieveS
     sparse = _sparse(snapshot, request, settings.depth)
     keys = np.unique(np.concatenate([lexical[0], dense, memory[0], sparse]))
     keys, hopped = _with_best(snapshot, request, (keys, np.setdiff1d(hop, keys)), settings.depth)
+    keys = in_order(snapshot, keys)
     found = _at(keys, *deep)
     if 0 < len(deep[0]) < settings.depth:
         found = np.nan_to_num(found)
@@ -150,7 +155,7 @@ def _sparse(snapshot: Snapshot[Q, A], request: Request[Q, A], depth: int) -> Key
     keys, scores = request.sparse
     some = np.flatnonzero(scores > 0)
     some = some[snapshot.permitted(keys[some], request.allow)]
-    return keys[some[np.lexsort((keys[some], -scores[some]))[:depth]]]
+    return _best(snapshot, keys[some], scores[some], depth)
 
 
 def _hops(request: Request[Q, A], settings: RetrieveSettings) -> bool:
@@ -174,17 +179,30 @@ def _with_best(
     known, new = keys
     if not len(new):
         return known, 0
-    dots = _dots(snapshot, request.vector, new)
-    best = new[np.lexsort((new, -np.nan_to_num(dots, nan=-np.inf)))[:depth]]
+    new = in_order(snapshot, new)
+    best = _best(snapshot, new, np.nan_to_num(_dots(snapshot, request.vector, new), nan=-np.inf), depth)
     return np.union1d(known, best), len(best)
 
 
+def in_order(snapshot: Snapshot[Q, A], keys: Keys) -> Keys:
+    """Chunks in the order of their ties."""
+    return keys[np.argsort(snapshot.ties(keys), kind="stable")]
+
+
+def _best(snapshot: Snapshot[Q, A], keys: Keys, scores: Scores, depth: int) -> Keys:
+    """The ``depth`` best; the ties of those alone are looked up that may be among them."""
+    if len(keys) > depth:
+        kept = scores >= np.partition(scores, len(keys) - depth)[len(keys) - depth]
+        keys, scores = keys[kept], scores[kept]
+    return keys[np.lexsort((snapshot.ties(keys), -scores))[:depth]]
+
+
 def _dots(snapshot: Snapshot[Q, A], vector: Scores | None, keys: Keys) -> Scores:
-    """Exact dot products; NaN without an encoder. Chunks whose vector is missing are neither near nor far."""
+    """Exact dot products; NaN without an encoder and for chunks whose vector is still missing."""
     if vector is None or not len(keys):
         return np.full(len(keys), np.nan, np.float32)
     vectors = snapshot.vectors(keys)
-    return neutral(np.where(vectors.any(axis=1), vectors @ vector, np.nan).astype(np.float32))
+    return np.where(vectors.any(axis=1), vectors @ vector, np.nan).astype(np.float32)
 
 
 def _at(keys: Keys, found: Keys, scores: Scores) -> Scores:

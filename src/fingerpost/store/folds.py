@@ -172,7 +172,7 @@ class Folds:
         """Give the next tail file the vectors of standing chunks that the next generation does not hold."""
         state = self._state
         keys = state.live.keys
-        if manifest.folded:
+        if "keys.npy" in manifest.files:  # not in a generation of artifacts alone, before the first fold
             held = np.load(self._root / manifest.folder / "keys.npy", allow_pickle=False)
             keys = np.setdiff1d(keys, held)
         path = tail_path(self._root, manifest.tail)
@@ -212,6 +212,7 @@ class Folds:
         state = self._state
         return Sources(
             docs=lambda keys: state.docs(keys, live),
+            ties=state.ties,
             vectors=state.vectors if state.dim else None,
             tokens=self._tokens if self._has_tokens(live) else None,
             postings=self._postings,

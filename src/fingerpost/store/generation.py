@@ -27,12 +27,13 @@ from fingerpost.store.disk import replace as replace_file
 from fingerpost.store.lexical import FieldStatistics, Lexical
 from fingerpost.store.live import Rows
 from fingerpost.store.pins import pin
+from fingerpost.store.schema import FORMAT
+from fingerpost.store.ties import Ties
 from fingerpost.store.vectors import Slices, load_slices
 
 Verify = Literal["full", "sizes"]
 ARTIFACTS = "artifacts/"
 NAME = "MANIFEST"
-FORMAT = 1
 _SMALL = 1 << 22
 """Bytes that are read and hashed sooner than threads are started."""
 
@@ -69,11 +70,6 @@ class Manifest:
     def folder(self) -> str:
         """The folder's name."""
         return folder_name(self.generation)
-
-    @property
-    def folded(self) -> bool:
-        """Whether it holds what stood at ``seq``: before the first fold and after a reset it does not."""
-        return "keys.npy" in self.files
 
 
 def folder_name(generation: int) -> str:
@@ -174,7 +170,11 @@ class Generation:
         self._token_offsets: NDArray[np.int64] = self._array(
             "tokens.offsets.npy", np.zeros(1, dtype=np.int64)
         )
+        self.ties: Ties | None = None
+        if "ties.npy" in manifest.files or not len(self.keys):
+            self.ties = self._array("ties.npy", np.empty(0, dtype=np.uint64))
         self.slices: Slices = load_slices(self.folder, count=len(self.keys), dim=manifest.dim)
+        self.slices.ties = self.keys if self.ties is None else self.ties
         found = {name: FieldStatistics(*entry) for name, entry in manifest.lexical.items()}
         self.lexical = Lexical(self.folder / "lexical", found) if len(self.keys) else None
         self.rows = Rows(self.keys)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fingerpost.errors import StoreError
 from fingerpost.store import bm25
 from fingerpost.store.permits import Allow
-from fingerpost.store.scoring import best
+from fingerpost.store.scoring import NOTHING, ranked, settled
 from fingerpost.store.snapshot import Keys, Scores, Snapshot, checked_k
 from fingerpost.store.vectors import Mask, dots
 from fingerpost.text.query import Query
@@ -93,8 +93,8 @@ class Isolated(Snapshot):
                 norms = _quantized(lengths[rows, bm25.FIELDS.index(field)])
                 scores[rows] += weight * bm25.gains(counts, norms, average=self._averages[field])
         rows, fresh = np.flatnonzero((base_scores > 0) & base), np.flatnonzero((tail_scores > 0) & tail)
-        keys = np.concatenate([self._view.generation.keys[rows], self._view.tail.keys[fresh]])
-        return best(keys, np.concatenate([base_scores[rows], tail_scores[fresh]]), checked_k(k))
+        base_hits, tail_hits = (rows, settled(base_scores[rows])), (fresh, settled(tail_scores[fresh]))
+        return ranked(self._view, base_hits, tail_hits, checked_k(k))
 
     def dense(
         self,
@@ -110,10 +110,9 @@ class Isolated(Snapshot):
         rows, half = np.flatnonzero(base), vector.astype(np.float16)
         exact = self._view.generation.slices.exact
         parts = [dots(half, exact[rows[at : at + _ROWS]]) for at in range(0, len(rows), _ROWS)]
-        fresh, fresh_scores = self._view.tail.dense(vector, tail)
-        keys = np.concatenate([self._view.generation.keys[rows], self._view.tail.keys[fresh]])
-        found = np.concatenate([*parts, fresh_scores]).astype(np.float32)
-        return (*best(keys, found, checked_k(k)), len(keys))
+        fresh = self._view.tail.dense(vector, tail)
+        found = np.concatenate([*parts, NOTHING[1]])
+        return (*ranked(self._view, (rows, found), fresh, checked_k(k)), len(rows) + len(fresh[0]))
 
     def idf(self, terms: Sequence[str]) -> Scores:
         """See Snapshot.idf, over what may be seen."""

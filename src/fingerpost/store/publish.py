@@ -22,6 +22,7 @@ from fingerpost.store.bm25 import BODY
 from fingerpost.store.disk import corrupt, named_errors, save, sha256, sync_file, sync_folder
 from fingerpost.store.generation import ARTIFACTS, Generation, folder_name
 from fingerpost.store.lexical import Lexical, write_lexical
+from fingerpost.store.ties import Ties
 from fingerpost.store.vectors import quantize
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,80}")
@@ -82,9 +83,12 @@ def _misfit(why: str) -> UsageError:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the bytes of the next generation come from, by chunk key; ``docs`` gives document keys."""
+    """Where the bytes of the next generation come from, by chunk key; ``docs`` gives document keys, ``ties``
+    takes both.
+    """
 
     docs: Callable[[NDArray[np.int64]], NDArray[np.int64]]
+    ties: Callable[[NDArray[np.int64], NDArray[np.int64]], Ties]
     vectors: VectorsOf | None
     tokens: TokensOf | None
     postings: PostingsOf
@@ -139,7 +143,9 @@ def measure(root: Path, number: int, chunks: int) -> dict[str, tuple[int, float]
 
 def _write_arrays(folder: Path, layout: Layout, sources: Sources) -> None:
     save(folder / "keys.npy", [npy(layout.keys.astype("<i8"))])
-    save(folder / "docs.npy", [npy(sources.docs(layout.keys).astype("<i8"))])
+    docs = sources.docs(layout.keys)
+    save(folder / "docs.npy", [npy(docs.astype("<i8"))])
+    save(folder / "ties.npy", [npy(sources.ties(layout.keys, docs).astype("<u8"))])
     save(folder / "leaf_offsets.npy", [npy(layout.leaf_offsets.astype("<i8"))])
     if layout.graph is not None:
         save(folder / "graph.npy", [npy(layout.graph.astype("<i4"))])

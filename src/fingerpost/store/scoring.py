@@ -15,19 +15,58 @@ from fingerpost.text.query import Query
 
 Keys = NDArray[np.int64]
 Scores = NDArray[np.float32]
+Hits = tuple[NDArray[np.int64], Scores]
+"""Rows of the base or of the tail, and their scores."""
+NOTHING: Hits = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
 
 MOST_TERMS = 64
 """Terms of a query that BM25 looks up: the rest of a pasted page costs time and gains nothing (LOG.md)."""
 
 
-def best(keys: Keys, scores: Scores, k: int) -> tuple[Keys, Scores]:
-    """The ``k`` best, best first; equal scores in the order of their keys.
+TIED = 4_096
+"""So many of BM25's chunks are read to find all that equal the last one wanted; among more, the older ones
+stand first.
+"""
+_SPARE = 16
 
-    >>> best(np.array([3, 1, 2]), np.array([1, 1, 2], dtype=np.float32), 2)[0].tolist()
-    [2, 1]
+
+def best(keys: Keys, scores: Scores, equal: NDArray[np.integer], k: int) -> tuple[Keys, Scores]:
+    """The ``k`` best, best first; equal scores in the order of their ties ``equal``.
+
+    >>> best(np.array([3, 1, 2]), np.array([1, 1, 2], dtype=np.float32), np.array([7, 8, 9]), 2)[0].tolist()
+    [2, 3]
     """
-    order = np.lexsort((keys, -scores))[:k]
+    order = np.lexsort((equal, -scores))[:k]
     return keys[order], scores[order]
+
+
+def settled(scores: Scores) -> Scores:
+    """BM25's scores to four digits: the same chunk's differ in the last bits between base and tail.
+
+    >>> settled(np.array([10.000001, 10.0], dtype=np.float32)).tolist()
+    [10.0, 10.0]
+    """
+    bits = np.ascontiguousarray(scores, dtype=np.float32).view(np.int32)
+    return np.asarray((bits + (1 << 9)) & ~((1 << 10) - 1), dtype=np.int32).view(np.float32)
+
+
+def ties(view: View, keys: Keys, rows: NDArray[np.int64], fresh: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """The ties of chunks, given their rows in the base and in the tail (-1: not there)."""
+    if view.generation.ties is None:
+        return keys.astype(np.uint64)
+    found = np.empty(len(keys), dtype=np.uint64)
+    found[rows >= 0] = view.generation.ties[rows[rows >= 0]]
+    if len(later := fresh[fresh >= 0]):
+        found[fresh >= 0] = view.tail.ties(later)
+    return found
+
+
+def ranked(view: View, base: Hits, tail: Hits, k: int) -> tuple[Keys, Scores]:
+    """The ``k`` best of rows of the base and of the tail, each given with its scores."""
+    held = view.generation
+    keys = np.concatenate([held.keys[base[0]], view.tail.keys[tail[0]]])
+    equal = keys if held.ties is None else np.concatenate([held.ties[base[0]], view.tail.ties(tail[0])])
+    return best(keys, np.concatenate([base[1], tail[1]]).astype(np.float32), equal, k)
 
 
 def dense(
@@ -35,13 +74,8 @@ def dense(
 ) -> tuple[Keys, Scores, int]:
     """See Snapshot.dense."""
     rows, scores, scored = view.generation.slices.search(vector, k=k, runs=runs, mask=base)
-    keys = view.generation.keys[rows]
-    if view.tail.count:
-        fresh, fresh_scores = view.tail.dense(vector, tail)
-        keys = np.concatenate([keys, view.tail.keys[fresh]])
-        scores = np.concatenate([scores, fresh_scores])
-        scored += len(fresh)
-    return (*best(keys, scores, k), scored)
+    fresh = view.tail.dense(vector, tail) if view.tail.count else NOTHING
+    return (*ranked(view, (rows, scores), fresh, k), scored + len(fresh[0]))
 
 
 def lexical(view: View, query: Query, *, k: int, base: Mask | None, tail: Mask) -> tuple[Keys, Scores]:
@@ -50,14 +84,12 @@ def lexical(view: View, query: Query, *, k: int, base: Mask | None, tail: Mask) 
     wanted += [(bm25.CODE, code, bm25.CODE_BOOST) for code in query.codes]
     held = view.generation.lexical
     for_base, for_tail = _weighted(view, wanted)
-    keys, scores = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+    found = fresh = NOTHING
     if held is not None and for_base:
-        keys, scores = _base(view, held, for_base, k=k, mask=base)
+        found = _base(view, held, for_base, k=k, mask=base)
     if for_tail:
-        fresh, fresh_scores = view.tail.lexical(for_tail, averages(view), tail)
-        keys = np.concatenate([keys, view.tail.keys[fresh]])
-        scores = np.concatenate([scores, fresh_scores])
-    return best(keys, scores, k)
+        fresh = view.tail.lexical(for_tail, averages(view), tail)
+    return ranked(view, (found[0], settled(found[1])), (fresh[0], settled(fresh[1])), k)
 
 
 def idf(view: View, terms: Sequence[str], *, field: str = bm25.BODY) -> Scores:
@@ -111,24 +143,26 @@ def averages(view: View) -> dict[str, float]:
     return {name: value or view.tail.average(name) for name, value in averages.items()}
 
 
-def _base(
-    view: View, held: Lexical, clauses: Sequence[Clause], *, k: int, mask: Mask | None
-) -> tuple[Keys, Scores]:
-    """The best ``k`` rows where ``mask`` is true: tantivy's ranking is read deeper until there are k or it
-    ends; a small allowed set is handed to tantivy instead.
+def _base(view: View, held: Lexical, clauses: Sequence[Clause], *, k: int, mask: Mask | None) -> Hits:
+    """The best ``k`` rows where ``mask`` is true and those that equal the last of them: tantivy's ranking is
+    read deeper until it is past them or ends; a small allowed set is handed to tantivy instead.
     """
-    if mask is None:
-        return held.search(clauses, limit=k)
-    allowed = int(mask.sum())
+    rows, total = view.generation.rows, len(view.generation.keys)
+    allowed = total if mask is None else int(mask.sum())
     if not allowed:
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-    if allowed <= SET_LIMIT:
-        return held.search(clauses, limit=k, among=view.generation.keys[mask])
-    limit = int(1.2 * k * len(mask) / allowed) + 16
+        return NOTHING
+    if mask is not None and allowed <= SET_LIMIT:
+        keys, scores = held.search(clauses, limit=allowed, among=view.generation.keys[mask])
+        return rows.of(keys), scores
+    limit = int((1.0 if mask is None else 1.2 * total / allowed) * k) + _SPARE
     while True:
-        limit = min(limit, len(mask))
+        limit = min(limit, total)
         keys, scores = held.search(clauses, limit=limit)
-        seen = mask[view.generation.rows.of(keys)]
-        if int(seen.sum()) >= k or len(keys) < limit or limit == len(mask):
-            return keys[seen], scores[seen]
+        found = rows.of(keys)
+        seen = np.ones(len(found), dtype=np.bool_) if mask is None else mask[found]
+        kept = scores[seen]
+        if len(keys) < limit or limit == total:
+            return found[seen], kept
+        if len(kept) >= k and (limit >= TIED or settled(kept[k - 1 : k]) > settled(scores[-1:])):
+            return found[seen], kept
         limit *= 4

@@ -13,6 +13,7 @@ from fingerpost.store import scoring
 from fingerpost.store.filters import Filter
 from fingerpost.store.ledger import Ledger, Version
 from fingerpost.store.permits import Allow, Permits
+from fingerpost.store.ties import Ties
 from fingerpost.store.vectors import Mask, runs_of
 from fingerpost.store.view import View
 from fingerpost.text.query import Query
@@ -142,6 +143,13 @@ class Snapshot:
         found[rows >= 0] = self._view.generation.docs[rows[rows >= 0]]
         found[fresh >= 0] = self._view.tail.docs[fresh[fresh >= 0]]
         return found
+
+    def ties(self, keys: Keys) -> Ties:
+        """What equal scores of chunks are ordered by: the same in every index of the same documents. In a
+        generation from before there were ties, the chunks' keys.
+        """
+        rows, fresh = self._rows(keys)
+        return scoring.ties(self._view, np.asarray(keys), rows, fresh)
 
     def idf(self, terms: Sequence[str]) -> Scores:
         """BM25's idf of body terms [n] over base and tail; largest for a term that occurs nowhere."""

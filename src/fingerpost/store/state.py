@@ -11,7 +11,7 @@ from threading import RLock
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.store import checkpoint, codec
+from fingerpost.store import codec, ties
 from fingerpost.store.disk import corrupt
 from fingerpost.store.fresh import Encoded, Fresh
 from fingerpost.store.generation import NAME, Generation, Manifest, Verify, read_manifest
@@ -20,12 +20,11 @@ from fingerpost.store.live import Live
 from fingerpost.store.permits import Permits
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.tail import Tail
+from fingerpost.store.ties import Ties
 from fingerpost.store.view import View
 from fingerpost.text.tokens import analyze, codes
 
 _TRIES = 5
-_BLOCK = 8_192
-"""Vectors of the tail that are read at once: a first build has all of them there."""
 
 
 def tail_path(root: Path, number: int) -> Path:
@@ -67,23 +66,25 @@ class State:
             stamp = _stamp(self.root / NAME)
             manifest = read_manifest(self.root / NAME)
             try:
-                self._switch(Generation(self.root, manifest, how=self._how))
+                generation = Generation(self.root, manifest, how=self._how)
             except Exception:
                 if stamp != _stamp(self.root / NAME):  # published anew while it was being opened
                     continue
                 raise
             self._stamp = stamp
+            self._switch(generation)
             return
         raise corrupt(NAME, "it changes faster than it can be read")
 
     def _switch(self, generation: Generation) -> None:
         manifest = generation.manifest
+        chain = bytes.fromhex(manifest.chain)
         head = self.ledger.head()
         if manifest.seq > head.seq:
             raise corrupt("ledger.db", f"it ends at seq {head.seq}, MANIFEST names {manifest.seq}")
-        live = self._begun(generation)
+        live = Live(generation.rows, seq=manifest.seq, chain=chain)
         old = getattr(self, "fresh", None)
-        self.generation, self.live, self.tail = generation, live, Tail(self.dim, self.terms)
+        self.generation, self.live, self.tail = generation, live, self._empty_tail()
         self._snapshot = None
         if old is None or old.path != tail_path(self.root, manifest.tail):
             if old is not None:
@@ -99,18 +100,11 @@ class State:
 
     def live_at(self, seq: int) -> Live:
         """The standing chunks as of an earlier seq of this generation."""
-        live = self._begun(self.generation)
-        changes = self.ledger.changes(live.seq, live.chain, self.ledger.head())
+        manifest = self.generation.manifest
+        live = Live(self.generation.rows, seq=manifest.seq, chain=bytes.fromhex(manifest.chain))
+        changes = self.ledger.changes(manifest.seq, live.chain, self.ledger.head())
         live.apply(change for change in changes if change.seq <= seq)
         return live
-
-    def _begun(self, generation: Generation) -> Live:
-        """What stands at a generation's own seq: its rows, or where it holds none, all of it fresh."""
-        manifest = generation.manifest
-        seq, chain = manifest.seq, bytes.fromhex(manifest.chain)
-        versions = [] if manifest.folded else checkpoint.begun(self.ledger, seq, chain)
-        fresh = {version.key: version.extent[1:] for version in versions}
-        return Live(generation.rows, seq=seq, chain=chain, fresh=fresh)
 
     def snapshot(self) -> Snapshot:
         """A view of the newest state; the same one while nothing changes."""
@@ -135,9 +129,12 @@ class State:
         view = View(self.generation, self.live.alive, self.tail.view(), self.live.seq, self.documents)
         return Snapshot(view, self.ledger, self.permits())
 
+    def _empty_tail(self) -> Tail:
+        return Tail(self.dim, self.terms, self._firsts)
+
     def _sync_tail(self) -> None:
         if self.tail.wasteful:
-            self.tail = Tail(self.dim, self.terms)
+            self.tail = self._empty_tail()
         for doc in [doc for doc in self.tail.extents if doc not in self.live.fresh]:
             self.tail.kill(doc)
         came = sorted(doc for doc in self.live.fresh if doc not in self.tail.extents)
@@ -156,21 +153,37 @@ class State:
         own = [codec.named(chunk, context=self.context) for chunk in chunks]
         return [analyze(text) for text in passages], [codes(text) for text in own]
 
+    def ties(self, keys: NDArray[np.int64], docs: NDArray[np.int64]) -> Ties:
+        """The tie of each standing chunk of these documents, for the next generation."""
+        held, rows = self.generation.ties, self.generation.rows.of(keys)
+        known = rows >= 0 if held is not None else np.zeros(len(keys), dtype=np.bool_)
+        found = np.empty(len(keys), dtype=np.uint64)
+        if held is not None:
+            found[known] = held[rows[known]]
+        distinct, which = np.unique(docs[~known], return_inverse=True)
+        versions = self.ledger.versions(distinct.tolist())
+        firsts = np.array([ties.first(versions[doc].doc_id) for doc in distinct.tolist()], dtype=np.uint64)
+        starts = np.array([versions[doc].first_chunk for doc in distinct.tolist()], dtype=np.int64)
+        found[~known] = ties.ties(firsts[which], keys[~known] - starts[which])
+        return found
+
+    def _firsts(self, docs: Sequence[int]) -> list[int]:
+        owners = self.ledger.owners(docs)
+        return [ties.first(owners[doc].doc_id) for doc in docs]
+
     def vectors(self, keys: NDArray[np.int64]) -> NDArray[np.float16]:
         """float16 [n, d] of standing chunks, from the base or the tail. Raises where one is missing."""
         rows = self.generation.rows.of(keys)
         found = np.empty((len(keys), self.dim), dtype=np.float16)
         found[rows >= 0] = self.generation.slices.exact[rows[rows >= 0]]
         later = np.flatnonzero(rows < 0)
-        for start in range(0, len(later), _BLOCK):
-            part = later[start : start + _BLOCK]
-            fresh = self.fresh.get(keys[part].tolist())
-            for at, key in zip(part.tolist(), keys[part].tolist(), strict=True):
-                if key not in fresh:
-                    raise corrupt(
-                        f"the vector of chunk {key}", "it is missing; encode Store.missing_vectors()"
-                    )
-                found[at] = fresh[key].vector
+        fresh = self.fresh.get([int(key) for key in keys[later]])
+        for at in later:
+            if int(keys[at]) not in fresh:
+                raise corrupt(
+                    f"the vector of chunk {keys[at]}", "it is missing; encode Store.missing_vectors()"
+                )
+            found[at] = fresh[int(keys[at])].vector
         return found
 
     def encoded(self, keys: Sequence[int]) -> dict[int, Encoded]:

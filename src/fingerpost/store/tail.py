@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.store import bm25
+from fingerpost.store.ties import Ties, ties
 from fingerpost.store.vectors import Mask, dots
 
 _FIRST = 64
@@ -25,6 +26,8 @@ _BATCH = 500
 
 Terms = Callable[[Sequence[int]], tuple[list[list[str]], list[list[str]]]]
 """Body terms and codes of chunks by key."""
+Firsts = Callable[[Sequence[int]], Sequence[int]]
+"""The tie of the first chunk of documents by key (``ties``)."""
 
 
 @dataclass(slots=True)
@@ -82,6 +85,11 @@ class TailView:
         rows[held[~self.alive[rows[held]]]] = -1
         return rows
 
+    def ties(self, rows: NDArray[np.int64]) -> Ties:
+        """What equal scores of ``rows`` are ordered by."""
+        known = self.tail.ties(self.count)
+        return np.array([known[row] for row in rows.tolist()], dtype=np.uint64)
+
     def dense(self, query: NDArray[np.float32], mask: Mask) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Rows with a vector where ``mask`` is true, and their scores."""
         rows = np.flatnonzero(mask & self.encoded)
@@ -117,8 +125,9 @@ class TailView:
 class Tail:
     """The growing arrays behind the views."""
 
-    def __init__(self, dim: int, terms: Terms) -> None:
-        self._terms, self._filling, self._filled = terms, Lock(), 0
+    def __init__(self, dim: int, terms: Terms, firsts: Firsts) -> None:
+        self._terms, self._firsts, self._filling, self._filled = terms, firsts, Lock(), 0
+        self._ties: array[int] = array("Q")
         self.count = 0
         self.keys = np.empty(_FIRST, dtype=np.int64)
         self.docs = np.empty(_FIRST, dtype=np.int64)
@@ -149,6 +158,18 @@ class Tail:
                     self._fields[bm25.CODE].append(named)
                 self._filled += len(keys)
         return self._fields[name]
+
+    def ties(self, until: int) -> array[int]:
+        """The tie of each row below ``until``; a view ends where a document does."""
+        with self._filling:
+            docs = self.docs[len(self._ties) : until]
+            if len(docs):
+                starts = np.flatnonzero(np.diff(docs, prepend=-1))
+                counts = np.diff(starts, append=len(docs))
+                firsts = np.array(self._firsts(docs[starts].tolist()), dtype=np.uint64)
+                places = np.arange(len(docs)) - np.repeat(starts, counts)
+                self._ties.extend(ties(np.repeat(firsts, counts), places).tolist())
+        return self._ties
 
     def encode(self, key: int, vector: NDArray[np.float16]) -> None:
         """Give a chunk its vector."""

@@ -49,12 +49,13 @@ def dots(query: NDArray[np.float16], rows: NDArray[np.float16]) -> NDArray[np.fl
 
 
 class Slices:
-    """The sorted vectors of a generation."""
+    """The sorted vectors of a generation. ``ties`` [n] is what equal scores are ordered by."""
 
     def __init__(
         self, exact: NDArray[np.float16], codes: NDArray[np.int8], scale: NDArray[np.float32]
     ) -> None:
         self.exact, self._codes, self._scale = exact, codes, scale
+        self.ties: NDArray[np.integer] = np.arange(len(exact))
 
     def search(
         self, query: NDArray[np.float32], *, k: int, runs: Sequence[Run], mask: Mask | None
@@ -69,7 +70,7 @@ class Slices:
         else:
             near, scored = self._scan(query, k=k, runs=runs, mask=mask)
         scores = dots(half, self.exact[near])
-        order = np.lexsort((near, -scores))[:k]
+        order = np.lexsort((self.ties[near], -scores))[:k]
         return near[order], scores[order], scored
 
     def _scan(
@@ -92,7 +93,7 @@ class Slices:
 
 
 def largest(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Positions of the ``count`` largest scores, in no order.
+    """Positions of the ``count`` largest scores and of all that equal the last of them, in no order.
 
     A threshold estimated from every sixteenth score leaves few to sort, which is ten times faster than
     partitioning all of them; where the estimate was too high everything is partitioned.
@@ -105,7 +106,9 @@ def largest(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     near = np.flatnonzero(scores >= threshold)
     if len(near) < count:
         near = np.arange(len(scores), dtype=np.int64)
-    return near[np.argpartition(scores[near], len(near) - count)[len(near) - count :]]
+    cut = np.partition(scores[near], len(near) - count)[len(near) - count]
+    found: NDArray[np.int64] = near[scores[near] >= cut]
+    return found
 
 
 def runs_of(leaves: NDArray[np.int32] | None, offsets: NDArray[np.int64]) -> list[Run]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fingerpost.records import Chunk
 from fingerpost.store import bm25, scoring
 from fingerpost.store.permits import Allow
-from fingerpost.store.scoring import best
+from fingerpost.store.scoring import best, settled
 from fingerpost.store.snapshot import Keys, Scores, Snapshot, checked_k
 from fingerpost.text.query import Query
 from fingerpost.text.tokens import analyze, codes
@@ -44,7 +44,7 @@ class Withheld(Snapshot):
         """See Snapshot.lexical; rewritten chunks have the scores of the words they still hold."""
         found = super().lexical(query, k=checked_k(k) + len(self._changed), allow=allow)
         scores = np.array([self._bm25(query, one.chunk) for one in self._instead.values()], np.float32)
-        return self._merged(*found, scores, (scores > 0) & self.permitted(self._changed, allow), k)
+        return self._merged(*found, settled(scores), (scores > 0) & self.permitted(self._changed, allow), k)
 
     def dense(
         self,
@@ -87,11 +87,9 @@ class Withheld(Snapshot):
         self, keys: Keys, scores: Scores, own: Scores, seen: NDArray[np.bool_], k: int
     ) -> tuple[Keys, Scores]:
         others = ~np.isin(keys, self._changed)
-        return best(
-            np.concatenate([keys[others], self._changed[seen]]),
-            np.concatenate([scores[others], own[seen]]).astype(np.float32),
-            k,
-        )
+        named = np.concatenate([keys[others], self._changed[seen]])
+        found = np.concatenate([scores[others], own[seen]]).astype(np.float32)
+        return best(named, found, self.ties(named), k)
 
     def _bm25(self, query: Query, chunk: Chunk) -> float:
         terms = scoring.rarest(self._view, query.terms)
