@@ -6,7 +6,7 @@ import runpy
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SHARED = {"__init__", "__main__", "common", "prove"}
+SHARED = {"__init__", "__main__", "common", "promises", "prove"}
 
 if __name__ == "__main__":
     for script in sorted(HERE.glob("*.py")):

@@ -2,12 +2,12 @@
 
     python -m bench.ablation [set …] [--most 500]
 
-Works on copies of the indexes of ``python -m bench.quality`` (which ends with ``learn``). A part is off when
-its leg brings and scores nothing or its weight is zero; the forest is not trained anew without it. Gains are
-"with" less "without" over the same questions, with a bootstrap interval. Milliseconds are the median of the
-processor time of a whole search, encoder included and spans left out: a part costs the difference to "all".
-Bytes a chunk are those of the files that only this part needs. Below 50,000 chunks there is no neighbour
-graph: what the hop gains is in bench/router.py.
+Works on copies of the indexes of ``python -m bench.quality``, untrained and after ``learn``. A part is off
+when its leg brings and scores nothing or its weight is zero; the forest is not trained anew without it. Gains
+are "with" less "without" over the same questions, with a bootstrap interval. Milliseconds are the median of
+the processor time of a whole search, encoder included and spans left out: a part costs the difference to
+"all". Bytes a chunk are those of the files that only this part needs. Below 50,000 chunks there is no
+neighbour graph: what the hop gains is in bench/router.py.
 """
 
 from __future__ import annotations
@@ -192,13 +192,14 @@ def stack_rows(
 
 def measure(name: str, most: int) -> dict[str, Any]:
     """One set, untrained and learned."""
-    questions, copy = load_beir(sampled(name, most)), CACHE / "ablation" / name
+    pairs, copy = sampled(name, most), CACHE / "ablation" / name
+    questions = load_beir(pairs)
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(CACHE / "quality" / name, copy)
     with fingerpost.open(copy, write=True, settings=Settings()) as index:
-        learned = stack_rows(index, copy, questions, LEARNED)
-        index.rollback()
         untrained = stack_rows(index, copy, questions, UNTRAINED)
+        index.learn(pairs)
+        learned = stack_rows(index, copy, questions, LEARNED)
     shutil.rmtree(copy)
     return {"set": name, "questions": len(questions.queries), "untrained": untrained, "learned": learned}
 

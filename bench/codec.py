@@ -181,8 +181,8 @@ class Judge:
         """One a passage."""
         if asked.encoded is None:
             raise SystemExit("the index has no encoder")
-        weights = weights_of(asked.encoded.token_ids, self._idf)
-        query = asked.encoded.tokens
+        weights = weights_of(asked.encoded.compared.ids, self._idf)
+        query = asked.encoded.compared.vectors
         best = [(self._tokens[key][0] @ query.T).max(axis=0) for key in keys.tolist()]
         scores: NDArray[np.float32] = np.array(best, np.float32) @ (weights / weights.sum())
         return scores
@@ -207,7 +207,8 @@ class Coded(Judge):
         """One a passage."""
         if asked.encoded is None:
             raise SystemExit("the index has no encoder")
-        query = late.prepare(self.codec, asked.encoded.tokens, asked.encoded.token_ids)
+        compared = asked.encoded.compared
+        query = late.prepare(self.codec, compared.vectors, compared.ids)
         return late.maxsim(self.codec, query, [self._codes[key] for key in keys.tolist()]).idf
 
     def milliseconds(self, questions: Sequence[Question]) -> float:

@@ -3,7 +3,7 @@
     python -m bench.peers --python ../peers/bin/python [set …]
 
 Set the peers' environment up as bench/peers-requirements.txt says. The indexes are those that
-``python -m bench.quality`` left in bench/cache (copied: nothing in them changes). Every peer gets
+``python -m bench.quality`` left in bench/cache (copied and taught: nothing in them changes). Every peer gets
 fingerpost's chunks – the words that are indexed, title and headings before them – and the int8 MiniLM
 vectors of those and of the questions; documents rank by their best chunk. Times are for one query, the
 encoder's left out (but for fingerpost's processor time); fingerpost's hold everything else, evidence spans
@@ -118,7 +118,8 @@ def row(values: Values, ms: Values) -> dict[str, object]:
 def measure(name: str, python: str, most: int) -> dict[str, object]:
     """One set: every peer, then fingerpost learned and untrained."""
     folder, copy = CACHE / "peers" / name, CACHE / "peers" / f"{name}-index"
-    questions = load_beir(sampled(name, most))
+    pairs = sampled(name, most)
+    questions = load_beir(pairs)
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(CACHE / "quality" / name, copy)
     with fingerpost.open(copy, write=True, settings=Settings()) as index:
@@ -128,9 +129,9 @@ def measure(name: str, python: str, most: int) -> dict[str, object]:
             found = ask_peer(python, peer, folder)
             systems[peer] = (theirs(found["found"].astype(np.int64), docs, questions), found["ms"])
             built[peer] = round(float(found["built"]), 1)
-        learned = ours(index, questions)
-        index.rollback()
-        systems["fingerpost search"], systems["fingerpost learned"] = ours(index, questions), learned
+        systems["fingerpost search"] = ours(index, questions)
+        index.learn(pairs)
+        systems["fingerpost learned"] = ours(index, questions)
         for peer in PEERS:
             fewer = len(systems[peer][0])
             if fewer < len(questions.queries):

@@ -1,8 +1,13 @@
 """The promise table: run the proof of each promise, print what was seen and how sure that makes us.
 
-    python -m bench.prove            the long forms (an hour and more on two cores)
-    python -m bench.prove --short    the forms that `make test` runs (minutes)
-    python -m bench.prove --rows 2 3
+    python -m bench.prove                        short and long forms (an hour of processor time)
+    python -m bench.prove --short                the forms that `make test` runs (minutes)
+    python -m bench.prove --rows 2 3             some rows
+    python -m bench.prove --rows 7 --seeds 20-39 more of the long form, with seeds of one's own
+    python -m bench.prove --show                 the table as it stands, nothing run
+
+What was run before is kept in bench/results/prove.json, test by test and seed by seed, with its commit, and
+counts; the same test with the same seed takes the place of what it said before. ``--anew`` forgets the rows.
 
 A proof that saw no failure in N trials bounds the rate of failures below 3/N with 95 % confidence (the rule
 of three). Trials are what a test reports (``record_property("trials", n)``), else each passed test is one.
@@ -13,229 +18,207 @@ taken out, and passes when the check catches it.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import time
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from tests.seeds import parsed
+
 from bench.common import RESULTS, ROOT, commit, table, write
+from bench.promises import PROMISES, Promise
+
+Run = dict[str, object]
+"""What one test came to with one seed: passed, failures, skipped, seconds, and what it told of itself."""
+Runs = Mapping[str, Run]
+Record = dict[str, object]
+TOLD = ("control", "seed")
 
 
-@dataclass(frozen=True)
-class Promise:
-    """A promise, what counts as a trial, and the tests that try to break it."""
-
-    number: int
-    words: str
-    trial: str
-    tests: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What one proof came to."""
-
-    passed: int
-    failed: int
-    skipped: int
-    trials: int
-    seconds: float
-    controls: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = ()
-
-
-def _gone(kind: str) -> tuple[str, ...]:
-    """The campaign of one kind of change, short and long."""
-    mix = {"delete": 0, "relabel": 1}[kind]
-    return (
-        f"crash/test_gone.py::test_gone_at_once[{kind}-mix{mix}]",
-        f"crash/test_gone.py::test_gone_at_once_for_long[{kind}-mix{mix}-2]",
-    )
-
-
-PROMISES = (
-    Promise(
-        1, "strict isolation tells nothing of hidden documents", "request", ("security/test_two_worlds.py",)
-    ),
-    Promise(
-        2,
-        "an acknowledged write is never lost",
-        "kill -9",
-        ("crash/test_kill.py", "crash/test_failpoints.py", "crash/test_compile.py"),
-    ),
-    Promise(3, "a damaged file never gives a wrong answer", "damage", ("crash/test_corruption.py",)),
-    Promise(
-        4,
-        "deleted is gone at once, everywhere",
-        "delete",
-        (*_gone("delete"), "crash/test_gone.py::test_a_missing_guard_is_caught[tombstones_not_applied]"),
-    ),
-    Promise(
-        5,
-        "every citation exists and is verbatim",
-        "test",
-        ("security/test_citations.py", "ground/test_verify.py"),
-    ),
-    Promise(6, "one generation per answer", "look", ("crash/test_races.py",)),
-    Promise(7, "power loss keeps acknowledged data", "disk", ("crash/test_power_loss.py",)),
-    Promise(8, "masked text cannot be got back", "test", ("properties/test_masking.py",)),
-    Promise(
-        9,
-        "revoked access ends at once",
-        "change of labels",
-        (
-            *_gone("relabel"),
-            "crash/test_gone.py::test_a_missing_guard_is_caught[permissions_remembered_across_changes]",
-        ),
-    ),
-    Promise(12, "a bad file never stops the batch", "input", ("security/test_hostile_files.py", "compiler")),
-    Promise(13, "on a full disk reads and deletes go on", "full disk", ("crash/test_disk.py",)),
-    Promise(14, "router and index are of one epoch", "kill -9 at a place", ("crash/test_failpoints.py",)),
-    Promise(
-        16,
-        "no memory of one caller answers another",
-        "answer",
-        (
-            "crash/test_gone.py::test_nobody_is_answered_from_what_another_asked",
-            "crash/test_gone.py::test_nobody_is_answered_from_what_another_asked_for_long",
-            "crash/test_gone.py::test_a_missing_guard_is_caught[permissions_remembered_for_all_users]",
-        ),
-    ),
-    Promise(17, "no code runs from model files", "input", ("models/test_hostile_models.py",)),
-    Promise(19, "no query exhausts the machine", "input", ("security/test_hostile_queries.py",)),
-    Promise(
-        20,
-        "processes cannot spoil a store for each other",
-        "look",
-        (
-            "crash/test_races.py::test_many_readers_beside_a_writer",
-            "crash/test_kill.py::test_a_killed_writers_lock_is_taken_over_and_a_living_ones_is_not",
-        ),
-    ),
-    Promise(23, "memory, handles and disk stay flat", "round", ("crash/test_soak.py",)),
-    Promise(
-        27,
-        "a history of updates equals an index made anew",
-        "query",
-        ("index/test_updates.py",),
-    ),
-)
-
-
-def prove(promise: Promise, *, short: bool) -> Seen:
-    """Run the tests of a promise in a process of their own."""
+def prove(tests: Sequence[str], marks: str, seeds: str) -> Runs:
+    """Run tests, files of tests or folders in a process of their own."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        tests = [str(ROOT / "tests" / name) for name in promise.tests]
-        marks = ["-m", "not slow" if short else "slow or not slow"]
-        began = time.perf_counter()
+        options = ["-m", marks, "-o", "junit_family=xunit1", f"--junitxml={report}"]
         subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                *tests,
-                *marks,
-                "-o",
-                "junit_family=xunit1",
-                f"--junitxml={report}",
-            ],
+            [sys.executable, "-m", "pytest", *(str(ROOT / "tests" / test) for test in tests), *options],
             cwd=ROOT,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": "1", "FINGERPOST_SEEDS": seeds},
             stdout=sys.stderr,
             check=False,
         )
-        return seen(ET.parse(report).getroot(), time.perf_counter() - began)
+        return seen(ET.parse(report).getroot())
 
 
-def seen(report: ET.Element, seconds: float) -> Seen:
-    """Count what a JUnit report says; controls are no trials.
+def seen(report: ET.Element) -> dict[str, Run]:
+    """What a JUnit report says, by test and seed; tests without a seed are taken together by function.
 
-    >>> seen(ET.fromstring('<s><testcase/><testcase><failure/></testcase></s>'), 1.0)
-    Seen(passed=1, failed=1, skipped=0, trials=1, seconds=1.0, controls=(), seeds=())
+    >>> list(seen(ET.fromstring('<s><testcase file="tests/a.py" name="b[1]" time="2"/></s>')))
+    ['a.py::b']
     """
-    cases = list(report.iter("testcase"))
-    failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
-    skipped = [case for case in cases if case.find("skipped") is not None]
-    passed = [case for case in cases if case not in failed and case not in skipped]
-    caught = [control for case in passed for control in told(case, "control")]
-    tries = [case for case in passed if not told(case, "control")]
-    stated = sum(int(each) for case in tries for each in told(case, "trials"))
-    seeds = tuple(sorted({int(seed) for case in cases for seed in told(case, "seed")}))
-    return Seen(len(passed), len(failed), len(skipped), stated or len(tries), seconds, tuple(caught), seeds)
+    runs: dict[str, Run] = {}
+    for case in report.iter("testcase"):
+        told = {each.get("name", ""): each.get("value", "") for each in case.iter("property")}
+        whole = f"{case.get('file', '').removeprefix('tests/')}::{case.get('name', '')}"
+        name = whole if told.keys() & set(TOLD) else whole.split("[")[0]
+        kinds = {child.tag for child in case}
+        result = "failures" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        run = runs.setdefault(name, {"passed": 0, "failures": 0, "skipped": 0, "seconds": 0.0})
+        run[result] = number(run[result]) + 1
+        run["seconds"] = round(float(str(run["seconds"])) + float(case.get("time", 0)), 1)
+        for key, value in told.items():
+            if key in TOLD:
+                run[key] = value
+            elif result == "passed":
+                run[key] = number(run.get(key, 0)) + int(value)
+    return runs
 
 
-def told(case: ET.Element, name: str) -> list[str]:
-    """What a test said of itself under ``name``."""
-    return [each.get("value", "") for each in case.iter("property") if each.get("name") == name]
+def number(value: object) -> int:
+    """A count that came out of JSON."""
+    return int(str(value))
 
 
-def bound(found: Seen) -> float | None:
-    """Below which the rate of failures lies with 95 % confidence; None where too little was tried."""
-    return None if found.failed or found.trials <= 3 else 3 / found.trials
-
-
-def row(promise: Promise, found: Seen) -> list[object]:
-    """A line of the table."""
-    if found.failed:
-        verdict = f"BROKEN in {found.failed} tests"
-    elif not found.trials:
-        verdict = "not tried"
-    else:
-        verdict = f"0 failures in {found.trials:,} × {promise.trial}"
-    skipped = f", {found.skipped} skipped" if found.skipped else ""
-    below = bound(found)
-    limit = "–" if below is None else f"< {below:.2g}"
-    controls = ", ".join(found.controls) or "–"
-    return [promise.number, promise.words, verdict + skipped, limit, controls, f"{found.seconds:.0f} s"]
-
-
-def before() -> list[dict[str, object]]:
-    """The rows of earlier runs, each with its commit: a run of some rows leaves the others alone."""
-    path = RESULTS / "prove.json"
-    return list(json.loads(path.read_text())["rows"]) if path.exists() else []
-
-
-def record(promise: Promise, found: Seen, *, form: str) -> dict[str, object]:
-    """The same for a program."""
+def record(promise: Promise, runs: Runs) -> Record:
+    """A row of the table: its runs and what they come to. Controls are no trials; where tests say how often
+    they tried, those that say nothing count nothing.
+    """
+    tries = [run for run in runs.values() if "control" not in run]
+    stated = sum(number(run.get(promise.counts, 0)) for run in tries)
+    tried = stated or sum(number(run["passed"]) for run in tries)
+    failures = sum(number(run["failures"]) for run in runs.values())
+    good = {promise.good: sum(number(run.get(promise.good, 0)) for run in tries)} if promise.good else {}
     return {
         "row": promise.number,
-        "form": form,
-        "commit": commit(),
         "promise": promise.words,
-        "trial": promise.trial,
-        "tried": found.trials,
-        "failures": found.failed,
-        "skipped": found.skipped,
-        "bound_95": bound(found),
-        "controls_caught": list(found.controls),
-        "seeds": list(found.seeds),
-        "seconds": round(found.seconds, 1),
+        "trials": promise.trials,
+        "tried": tried,
+        **good,
+        "failures": failures,
+        "skipped": sum(number(run["skipped"]) for run in runs.values()),
+        "bound_95": None if failures or good or tried <= 3 else 3 / tried,
+        "controls_caught": [run["control"] for run in runs.values() if "control" in run and run["passed"]],
+        "seeds": sorted({number(run["seed"]) for run in tries if "seed" in run}),
+        "commits": list(dict.fromkeys(str(run["commit"]) for run in runs.values())),
+        "runs": dict(runs),
     }
 
 
+def verdict(row: Mapping[str, object]) -> str:
+    """What was seen, as docs/reliability.md says it.
+
+    >>> verdict({"failures": 0, "tried": 1200, "trials": "kills"})
+    '0 in 1,200 kills'
+    >>> verdict({"failures": 0, "tried": 200, "same": 198, "trials": "rankings"})
+    '198 of 200 rankings the same'
+    """
+    if row["failures"]:
+        return f"BROKEN in {row['failures']} tests"
+    if "same" in row:
+        return f"{row['same']:,} of {row['tried']:,} {row['trials']} the same"
+    return f"0 in {row['tried']:,} {row['trials']}" if row["tried"] else "not tried"
+
+
+def limit(row: Mapping[str, object]) -> str:
+    """The 95 % bound, as docs/reliability.md says it.
+
+    >>> limit({"bound_95": 3 / 1200})
+    '< 0.25 %'
+    """
+    bound = row["bound_95"]
+    return "–" if bound is None else f"< {100 * float(str(bound)):.2g} %"
+
+
+def before() -> dict[int, Record]:
+    """The rows of earlier runs."""
+    path = RESULTS / "prove.json"
+    rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    return {row["row"]: row for row in rows if "runs" in row}
+
+
+def belongs(name: str, promise: Promise) -> bool:
+    """Whether a run is of one of the promise's tests.
+
+    >>> belongs("crash/test_kill.py::test_thirty_kills", Promise(2, "", "", ("crash/test_kill.py",)))
+    True
+    """
+    return any(
+        name == test or name.startswith((f"{test}::", f"{test}[", f"{test}/")) for test in promise.tests
+    )
+
+
+def keep(promise: Promise, found: Runs, forgotten: set[int]) -> None:
+    """Add runs to the row of a promise, in the file as it is now: others may write it too. What a row that is
+    to be ``forgotten`` had goes, once.
+    """
+    if not found:
+        return
+    lock = os.open(RESULTS, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        rows = before()
+        held = {} if promise.number in forgotten else rows.get(promise.number, {}).get("runs", {})
+        rows[promise.number] = record(promise, {**held, **found})  # type: ignore[dict-item]
+        forgotten.discard(promise.number)
+        write("prove", {"rows": [rows[each] for each in sorted(rows)]})
+    finally:
+        os.close(lock)
+
+
+def shown(rows: Iterable[Mapping[str, object]]) -> str:
+    """The promise table."""
+    lines = []
+    for row in rows:
+        skipped = f", {row['skipped']} skipped" if row["skipped"] else ""
+        controls = ", ".join(map(str, row["controls_caught"])) or "–"  # type: ignore[call-overload]
+        seeds, commits = row["seeds"] or "–", ", ".join(row["commits"])  # type: ignore[arg-type]
+        told = [row["row"], row["promise"], verdict(row) + skipped, limit(row), controls, spans(seeds)]  # type: ignore[arg-type]
+        lines.append([*told, commits])
+    return table(["row", "promise", "seen", "95 % bound", "controls caught", "seeds", "commits"], lines)
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Numbers in order, neighbours drawn together.
+
+    >>> spans([1, 2, 3, 7])
+    '1-3, 7'
+    """
+    found: list[list[int]] = []
+    for each in numbers if not isinstance(numbers, str) else []:
+        if found and found[-1][-1] == each - 1:
+            found[-1].append(each)
+        else:
+            found.append([each])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in found) or "–"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prove, print, write bench/results/prove.json; 1 when a promise is broken."""
+    """Prove, print, write bench/results/prove.json after each test; 1 when a promise is broken."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--short", action="store_true")
+    parser.add_argument("--show", action="store_true")
+    parser.add_argument("--anew", action="store_true")
+    parser.add_argument("--seeds", default="", help="of the long forms alone: 12-40, or 3,8-9")
     parser.add_argument("--rows", type=int, nargs="*", default=[promise.number for promise in PROMISES])
     options = parser.parse_args(arguments)
+    marks = "not slow" if options.short else "slow" if options.seeds else "slow or not slow"
     chosen = [promise for promise in PROMISES if promise.number in options.rows]
-    found = [prove(promise, short=options.short) for promise in chosen]
-    rows = [row(promise, each) for promise, each in zip(chosen, found, strict=True)]
-    print(table(["row", "promise", "seen", "95 % bound", "positive controls caught", "took"], rows))
-    form = "short" if options.short else "long"
-    records = [record(promise, each, form=form) for promise, each in zip(chosen, found, strict=True)]
-    proved = {each["row"] for each in records}
-    kept = [each for each in before() if each["row"] not in proved]
-    write("prove", {"rows": sorted([*kept, *records], key=lambda each: int(str(each["row"])))})
-    return int(any(each.failed for each in found))
+    tests = [] if options.show else list(dict.fromkeys(test for promise in chosen for test in promise.tests))
+    forgotten = set(options.rows if options.anew else ())
+    at = commit()
+    for seeds in map(str, parsed(options.seeds)) if options.seeds else [""]:
+        for group in [tests] if seeds else [[test] for test in tests]:  # a seed in one go: starting costs
+            found = {name: {**run, "commit": at} for name, run in prove(group, marks, seeds).items()}
+            for promise in chosen:
+                keep(promise, {name: run for name, run in found.items() if belongs(name, promise)}, forgotten)
+    rows = before()
+    print(shown(rows[each] for each in sorted(rows)))
+    return int(any(row["failures"] for row in rows.values()))
 
 
 if __name__ == "__main__":

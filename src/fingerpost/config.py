@@ -109,6 +109,13 @@ class ModelSettings(Section):
         str,
         Field(description="folder of a learned sparse model (SPLADE, ONNX) for one more leg; empty = none"),
     ] = ""
+    late: Annotated[
+        str,
+        Field(
+            description="folder of a late-interaction model (ColBERT) for token vectors;"
+            " empty = the encoder's own"
+        ),
+    ] = ""
     query_prefix: Annotated[str, Field(description="put before queries where the model wants it")] = ""
     passage_prefix: Annotated[str, Field(description="put before passages where the model wants it")] = ""
 
@@ -256,6 +263,15 @@ class Settings(Section):
     llm: LlmSettings = LlmSettings()
     observe: ObserveSettings = ObserveSettings()
 
+    @model_validator(mode="after")
+    def _late_is_used(self) -> Settings:
+        """Nothing that is named is left unused."""
+        if self.models.late and self.models.encoder == "none":
+            raise ValueError("models.late needs an encoder to find candidates: set models.encoder")
+        if self.models.late and not self.store.late:
+            raise ValueError("models.late is named, but token vectors are off: set store.late = true")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _at_effort(cls, table: object) -> object:
@@ -328,6 +344,10 @@ def _key_error(error: ValidationError, name: str) -> ConfigError:
         near = get_close_matches(key, known_keys(), n=1, cutoff=0.4)
         cure = f"did you mean '{near[0]}'?" if near else "see docs/reference/settings.md"
         return ConfigError("E_CONFIG_KEY", f"{name}: unknown key '{key}'", cure=cure, detail=key)
+    if not key:  # two keys that do not go together
+        message = first["msg"].removeprefix("Value error, ")
+        key, _, cure = message.partition(": ")
+        return ConfigError("E_CONFIG_KEY", f"{name}: {key}", cure=cure, detail=key)
     shown = "…" if key.startswith("llm.") else repr(first["input"])[:80]  # never echo a misplaced secret
     message = f"{name}: {key} = {shown}: {first['msg']}"
     return ConfigError("E_CONFIG_KEY", message, cure=f"give '{key}' an allowed value", detail=key)

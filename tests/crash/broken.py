@@ -19,6 +19,7 @@ import fingerpost.store.folds as folds
 import fingerpost.store.publish as publish
 import fingerpost.store.schema as schema
 import fingerpost.store.writes as writes
+from fingerpost.store import checkpoint
 
 
 def files_not_synced() -> None:
@@ -69,6 +70,21 @@ def promoted_in_place() -> None:
     folds.Folds.republish = republish  # type: ignore[method-assign]
 
 
+def trimmed_apart() -> None:
+    """The log's old rows go in one transaction, the checkpoint moves in the next."""
+
+    def trim(self: writes.Writer, until: int) -> None:
+        if until > checkpoint.read(self.ledger).seq:
+            there = checkpoint.moved(self.ledger, until)
+            self.connection.execute("DELETE FROM log WHERE seq <= ?", (until,))
+            self.connection.execute("COMMIT")
+            self.points.reach("ledger.trimmed")
+            self.connection.execute("BEGIN IMMEDIATE")
+            checkpoint.write(self.connection, there)
+
+    writes.Writer._trim = trim  # type: ignore[method-assign]
+
+
 def acknowledged_early() -> None:
     """A write is acknowledged before it is committed."""
     begin = worker.say
@@ -84,7 +100,7 @@ def acknowledged_early() -> None:
 POWER = (files_not_synced, folders_not_synced, ledger_not_synced, manifest_first)
 """What only a power cut brings to light."""
 GUARDS: dict[str, Callable[[], None]] = {
-    each.__name__: each for each in (*POWER, promoted_in_place, acknowledged_early)
+    each.__name__: each for each in (*POWER, promoted_in_place, acknowledged_early, trimmed_apart)
 }
 
 if __name__ == "__main__":

@@ -1,20 +1,23 @@
 """Run inside a mount namespace of its own: what a store does on a full disk, or on a read-only one.
 
-``python full_disk.py full FOLDER`` on a small tmpfs; ``… read-only FOLDER`` on a read-only mount that holds
-an index. Ends with status 0 when everything was as promised.
+``python full_disk.py full FOLDER SEEDS [GUARD]`` fills a small tmpfs for each seed, with a guard taken out or
+not; ``… read-only FOLDER`` is for a read-only mount that holds an index. Ends with status 0 when everything
+was as promised.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
 
 from fingerpost.errors import DiskError
-from fingerpost.store import Layout, Store
+from fingerpost.store import Layout, Store, ballast, disk
 from fingerpost.text.query import parse
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -88,8 +91,41 @@ def read_only(folder: Path) -> None:
     raise AssertionError("a read-only folder was opened for writing")
 
 
+def no_ballast() -> None:
+    """Nothing is kept back for deletes."""
+    ballast.take_on = lambda root: None
+
+
+def errors_not_named() -> None:
+    """What the system and SQLite say goes through as it is, and nobody takes it for a full disk."""
+    disk._of_system = disk._of_sqlite = lambda error, path: error
+
+
+GUARDS = {each.__name__: each for each in (no_ballast, errors_not_named)}
+
+
+def on_small_disks(folder: Path, seeds: range, guard: str = "") -> None:
+    """One tmpfs and one process after the other."""
+    if guard:
+        GUARDS[guard]()
+    for seed in seeds:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", str(folder)], check=True)
+        child = os.fork()
+        if not child:
+            try:
+                full(folder, seed)
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        if os.waitpid(child, 0)[1]:
+            sys.exit(f"seed {seed}")
+        subprocess.run(["umount", str(folder)], check=True)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "full":
-        full(Path(sys.argv[2]), int(sys.argv[3]))
+        first, past = map(int, sys.argv[3].split("-"))
+        on_small_disks(Path(sys.argv[2]), range(first, past), *sys.argv[4:])
     else:
         read_only(Path(sys.argv[2]))

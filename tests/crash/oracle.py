@@ -39,6 +39,8 @@ class Oracle:
         elif "done" in line:
             self.documents |= self.flight
             self.flight = {}
+        elif "found" in line:
+            self.take(line["found"], line["epoch"], int(line["generation"]))  # type: ignore[arg-type, call-overload]
         elif "turn" in line:
             self.epochs = [self.epochs[-1], line["turn"]]  # type: ignore[list-item]
         elif "turned" in line:
@@ -50,16 +52,19 @@ class Oracle:
         """
         snapshot = store.snapshot()
         seen = {name: version_of(snapshot, name) for name in {*self.documents, *self.flight}}
-        before = {name: self.documents.get(name) for name in seen}
-        assert seen in (before, before | self.flight), "an acknowledged write is lost, or half there"
         damaged = [each for each in store.check() if not each.problem.endswith(NO_VECTOR)] if files else []
         assert not damaged, damaged
         _check_legs(store, {name: number for name, number in seen.items() if number is not None})
-        epoch = _epoch(store)
+        self.take(seen, epoch_of(store), snapshot.generation)
+
+    def take(self, seen: Documents, epoch: int | None, generation: int) -> None:
+        """Compare what was seen – nothing acknowledged is missing – and go on from there."""
+        before = {name: self.documents.get(name) for name in seen}
+        assert seen in (before, before | self.flight), "an acknowledged write is lost, or half there"
         assert epoch in self.epochs, "neither the old nor the new epoch"
-        assert snapshot.generation >= self.generation, "a published generation is lost"
-        self.documents, self.flight = seen, {}
-        self.epochs, self.generation = [epoch], snapshot.generation
+        assert generation >= self.generation, "a published generation is lost"
+        self.documents, self.flight = dict(seen), {}
+        self.epochs, self.generation = [epoch], generation
 
 
 def _check_legs(store: Store, standing: Mapping[str, int]) -> None:
@@ -75,7 +80,7 @@ def _check_legs(store: Store, standing: Mapping[str, int]) -> None:
         assert {c.chunk_id for c in snapshot.chunks(keys)} == expected
 
 
-def _epoch(store: Store) -> int | None:
+def epoch_of(store: Store) -> int | None:
     """The epoch of the learned parts: one for both, and made for the rows beside them."""
     snapshot, generation = store.snapshot(), store._state.generation
     bodies = [snapshot.artifact(name) for name in PARTS]

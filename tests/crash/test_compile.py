@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.seeds import seeds
 
 import fingerpost
 from fingerpost.errors import NotFoundError
@@ -132,6 +133,7 @@ def test_a_handful_of_kills(tmp_path: Path, record_property: Callable[[str, obje
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 7))
+@pytest.mark.parametrize("seed", seeds(2, 7))
 def test_a_hundred_kills(tmp_path: Path, seed: int, record_property: Callable[[str, object], None]) -> None:
+    record_property("seed", seed)
     record_property("trials", campaign(tmp_path, kills=10, seed=seed))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.seeds import seeds
 
 from fingerpost.errors import FingerpostError, NotFoundError
 from fingerpost.records import Pair
@@ -136,8 +137,9 @@ def test_two_hundred_flips(kb: Path, record_property: Callable[[str, object], No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 12))
+@pytest.mark.parametrize("seed", seeds(2, 12))
 def test_twenty_thousand_flips(kb: Path, seed: int, record_property: Callable[[str, object], None]) -> None:
+    record_property("seed", seed)
     record_property("trials", 2_000)
     campaign(kb, trials=2_000, seed=seed)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.seeds import seeds
 
 from fingerpost.errors import DiskError
 from fingerpost.store import Layout, Store
@@ -19,35 +22,49 @@ sys.path.insert(0, str(HERE))
 from worker import DIM, document, encode  # noqa: E402
 
 
-def inside(mount: str, *arguments: str) -> None:
-    """Run full_disk.py in a mount namespace of its own, after ``mount``."""
+def inside(*arguments: str, first: str = "true") -> str:
+    """Run full_disk.py in a mount namespace of its own, after the command ``first``; what it complains of."""
     if shutil.which("unshare") is None:
         pytest.skip("unshare is not installed")
     probe = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False)
     if probe.returncode:
         pytest.skip("mount namespaces are not permitted here")
-    command = f'{mount} && exec "$0" "$@"'
     script = [sys.executable, str(HERE / "full_disk.py"), *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", command, *script],
+        ["unshare", "-m", "sh", "-c", f'{first} && exec "$0" "$@"', *script],
         capture_output=True,
         text=True,
-        env=environment,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    return done.stderr if done.returncode else ""
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_full_disk(tmp_path: Path, seed: int) -> None:
-    inside(f"mount -t tmpfs -o size=6m none {tmp_path}", "full", str(tmp_path), str(seed))
+def test_full_disks(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    record_property("trials", 3)
+    assert not inside("full", str(tmp_path), "0-3")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3, 200))
-def test_two_hundred_full_disks(tmp_path: Path, seed: int) -> None:
-    inside(f"mount -t tmpfs -o size=6m none {tmp_path}", "full", str(tmp_path), str(seed))
+@pytest.mark.parametrize("seed", seeds(1, 11))
+def test_two_hundred_full_disks(
+    tmp_path: Path, seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("seed", seed)
+    record_property("trials", 20)
+    assert not inside("full", str(tmp_path), f"{20 * seed}-{20 * seed + 20}")
+
+
+@pytest.mark.parametrize(
+    ("guard", "harm"), [("no_ballast", "no space left"), ("errors_not_named", "OperationalError|OSError")]
+)
+def test_a_missing_guard_is_caught(
+    tmp_path: Path, guard: str, harm: str, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("control", guard.replace("_", " "))
+    complaint = inside("full", str(tmp_path), "0-3", guard)
+    assert re.search(harm, complaint), complaint
+    assert "seed " in complaint
 
 
 def test_a_read_only_folder_opens_for_reading(tmp_path: Path) -> None:
@@ -58,7 +75,7 @@ def test_a_read_only_folder_opens_for_reading(tmp_path: Path) -> None:
             if number == 3:
                 live = store.live()
                 store.publish(Layout(live.keys, np.array([0, len(live.keys)], dtype=np.int32), live.seq))
-    inside(f"mount --bind -o ro {tmp_path} {tmp_path}", "read-only", str(tmp_path))
+    assert not inside("read-only", str(tmp_path), first=f"mount --bind -o ro {tmp_path} {tmp_path}")
 
 
 def test_after_a_failed_fsync_nothing_is_written_until_reopened(

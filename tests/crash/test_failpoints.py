@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.seeds import seeds
 
 from fingerpost.errors import FingerpostError
 from fingerpost.store import Store
@@ -56,7 +57,7 @@ def test_a_kill_at_every_place(memory: Path, record_property: Callable[[str, obj
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 12))
+@pytest.mark.parametrize("seed", seeds(2, 12))
 def test_a_thousand_kills_at_places(
     memory: Path, seed: int, record_property: Callable[[str, object], None]
 ) -> None:
@@ -66,7 +67,7 @@ def test_a_thousand_kills_at_places(
     assert min(hits.values()) > 4, hits
 
 
-@pytest.mark.parametrize("guard", ["promoted_in_place", "acknowledged_early"])
+@pytest.mark.parametrize("guard", ["promoted_in_place", "acknowledged_early", "trimmed_apart"])
 def test_a_missing_guard_is_caught(
     memory: Path, guard: str, record_property: Callable[[str, object], None]
 ) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.seeds import seeds
 
 from fingerpost.errors import CorruptError, FingerpostError
 from fingerpost.store import Store
@@ -54,8 +55,12 @@ class Moment:
     ready: bool
 
 
-def moments(recording: Recording, *, seed: int, share: float, count: int) -> Iterator[Moment]:
-    """Different disks, after a random ``share`` of all operations."""
+def moments(
+    recording: Recording, *, seed: int, share: float, count: int, drawn: list[str] | None = None
+) -> Iterator[Moment]:
+    """Different disks, after a random ``share`` of all operations. ``drawn`` takes the name of every cut that
+    was drawn: several may leave the same disk, which is tried once.
+    """
     choice, seen = random.Random(seed), set()
     disk, oracle, ready = Disk({number: {} for number in recording.folders}), Oracle(), False
     for number, operation in enumerate(recording.operations):
@@ -67,6 +72,8 @@ def moments(recording: Recording, *, seed: int, share: float, count: int) -> Ite
         if choice.random() < share:
             for kind, tree in cuts(disk, choice, count):
                 key = digest(tree), repr(oracle)
+                if drawn is not None:
+                    drawn.append(kind)
                 if key not in seen:
                     seen.add(key)
                     yield Moment(f"{kind} after operation {number}", tree, deepcopy(oracle), ready)
@@ -89,10 +96,10 @@ def survive(folder: Path, moment: Moment) -> None:
         oracle.settle(store, files=False)
 
 
-def campaign(folder: Path, recording: Recording, *, seed: int, share: float, count: int) -> int:
-    """Survive them all; returns how many there were."""
-    tried = 0
-    for moment in moments(recording, seed=seed, share=share, count=count):
+def campaign(folder: Path, recording: Recording, *, seed: int, share: float, count: int) -> dict[str, int]:
+    """Survive them all; returns how many disks there were, and of how many cuts."""
+    tried, drawn = 0, list[str]()
+    for moment in moments(recording, seed=seed, share=share, count=count, drawn=drawn):
         place = folder / "state"
         place.mkdir()
         try:
@@ -101,22 +108,24 @@ def campaign(folder: Path, recording: Recording, *, seed: int, share: float, cou
             raise AssertionError(f"{moment.name}, seed {seed}: {error}") from error
         shutil.rmtree(place)
         tried += 1
-    return tried
+    return {"trials": tried, "cuts": len(drawn)}
 
 
 def test_power_cuts(memory: Path, record_property: Callable[[str, object], None]) -> None:
     recording = recorded(memory / "run", 1, 40)
     tried = campaign(memory, recording, seed=1, share=0.012, count=4)
-    record_property("trials", tried)
-    assert tried > 80
+    record_property("trials", tried["trials"])
+    record_property("cuts", tried["cuts"])
+    assert tried["trials"] > 80
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 12))
+@pytest.mark.parametrize("seed", seeds(2, 12))
 def test_many_power_cuts(memory: Path, seed: int, record_property: Callable[[str, object], None]) -> None:
     record_property("seed", seed)
     recording = recorded(memory / "run", seed, 60)
-    record_property("trials", campaign(memory, recording, seed=seed, share=0.04, count=4))
+    for name, count in campaign(memory, recording, seed=seed, share=0.3, count=4).items():
+        record_property(name, count)
 
 
 @pytest.mark.parametrize("guard", [each.__name__ for each in POWER])

@@ -1,8 +1,9 @@
 """Many writers to kill, started from one process that has loaded everything once.
 
 ``python victims.py`` reads a JSON line a victim, forks, and the child runs worker.py's main with the same
-standard output. It is killed with SIGKILL: ``seconds`` after the fork, or by itself when it reaches the place
-``point`` for the ``nth`` time. When it has died, a line says of what.
+standard output. It is killed by SIGKILL when it reaches the place ``point`` for the ``nth`` time, or by the
+system, as abruptly, when it has had ``seconds`` of processor time, so that a busy machine kills no earlier.
+When it has died, a line says of what.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -43,7 +43,7 @@ def serve() -> None:
         child = os.fork()
         if not child:
             run(order)
-        worker.say(ended=end(child, order.get("seconds")))
+        worker.say(ended=-os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def run(order: Mapping[str, object]) -> None:
@@ -51,20 +51,14 @@ def run(order: Mapping[str, object]) -> None:
     try:
         if order.get("guard"):
             broken.GUARDS[str(order["guard"])]()
+        if "seconds" in order:
+            signal.setitimer(signal.ITIMER_PROF, float(str(order["seconds"])))  # nobody handles SIGPROF
         mine = Mine(str(order.get("point", "")), int(order.get("nth", 1)))  # type: ignore[call-overload]
         mix = order.get("mix", worker.EVERYTHING)
         worker.main(Path(str(order["folder"])), order["seed"], order.get("steps"), mix=mix, points=mine)  # type: ignore[arg-type]
     except BaseException as error:
         worker.say(error=repr(error))
     os._exit(1)
-
-
-def end(child: int, seconds: float | None) -> int:
-    """Wait for the child, or kill it in time; the signal that ended it, or minus its status."""
-    if seconds is not None:
-        time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
-    return -os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 class Victims:
@@ -83,7 +77,7 @@ class Victims:
         self._process.communicate()
 
     def kill(self, folder: Path, **order: object) -> list[dict[str, object]]:
-        """The last line is the victim's death, by SIGKILL or – where it had ``steps`` – by its end."""
+        """The last line is the victim's death, by a signal or – where it had ``steps`` – by its end."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"folder": str(folder), **order}) + "\n")

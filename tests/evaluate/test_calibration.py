@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fingerpost.evaluate.calibration import reliability, sigmoid_of, wilson
+from fingerpost.evaluate.calibration import kept, reliability, sigmoid_of, wilson
 
 
 def test_chances_that_were_made_are_found_again() -> None:
@@ -58,6 +58,20 @@ def test_scores_of_one_value_are_no_error() -> None:
 )
 def test_too_little_is_not_shown(scores: np.ndarray, right: np.ndarray) -> None:
     assert reliability(scores, right) is None
+
+
+def test_chances_are_shown_as_they_were_given() -> None:
+    rng = np.random.default_rng(3)
+    promised = rng.uniform(size=4_000)
+    came = rng.binomial(10, promised) / 10
+    honest, bold = kept(promised, came), kept(promised**0.25, came)
+    assert honest is not None
+    assert bold is not None
+    assert honest.error < 0.02
+    assert bold.error == pytest.approx((promised**0.25).mean() - 0.5, abs=0.02)
+    assert all(each.low <= each.right <= each.high for each in honest.bins)
+    assert kept(promised[:39], came[:39]) is None
+    assert kept(np.full(100, np.nan), came[:100]) is None
 
 
 def test_the_interval_of_nothing_right_begins_at_none() -> None:

@@ -43,6 +43,15 @@ def test_a_lost_manifest_is_made_again(own_kb: Path) -> None:
         assert index.search("E4012")
 
 
+def test_an_index_copied_without_its_ledger_is_named_and_left_alone(own_kb: Path, tmp_path: Path) -> None:
+    (own_kb / "ledger.db").unlink()
+    left = sorted(path.name for path in own_kb.iterdir())
+    for verb in (fingerpost.open, fingerpost.doctor, lambda kb: fingerpost.compile(tmp_path, to=kb)):
+        with pytest.raises(CorruptError, match=r"without its ledger\.db"):
+            verb(own_kb)
+    assert sorted(path.name for path in own_kb.iterdir()) == left
+
+
 def test_a_damaged_ledger_is_not_repaired_away(own_kb: Path) -> None:
     body = bytearray((own_kb / "ledger.db").read_bytes())
     for at in range(4096 * 3, len(body), 97):

@@ -29,8 +29,8 @@ def load(folder: Path | str, **settings: str) -> Encoder:
     return encoder
 
 
-def numpy_bert(weights: dict[str, np.ndarray], ids: list[int]) -> np.ndarray:
-    """Token states [t, hidden] by the book, in float64."""
+def numpy_bert(weights: dict[str, np.ndarray], ids: list[int], *, seen: int | None = None) -> np.ndarray:
+    """Token states [t, hidden] by the book, in float64; attention sees the first ``seen`` pieces."""
 
     def norm(x: np.ndarray, name: str) -> np.ndarray:
         x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-12)
@@ -50,6 +50,7 @@ def numpy_bert(weights: dict[str, np.ndarray], ids: list[int]) -> np.ndarray:
             for part in ("query", "key", "value")
         )
         scores = q @ k.transpose(0, 2, 1) / math.sqrt(HIDDEN / HEADS)
+        scores[:, :, seen:] = -np.inf if seen is not None else scores[:, :, seen:]
         share = np.exp(scores - scores.max(-1, keepdims=True))
         context = (share / share.sum(-1, keepdims=True) @ v).transpose(1, 0, 2).reshape(len(ids), HIDDEN)
         x = norm(x + linear(context, f"{name}attention.output.dense"), f"{name}attention.output.LayerNorm")

@@ -40,6 +40,21 @@ def test_friends_lead_to_leaves_that_means_do_not() -> None:
     assert (friends >= 0).all()
 
 
+def test_leaves_of_friends_are_those_that_most_of_them_lie_in() -> None:
+    random = np.random.default_rng(0)
+    offsets = np.arange(0, 601, 20)
+    lists = graph._Lists(np.zeros((600, 2), np.float32), offsets, np.arange(600), 4)
+    lists.ids[:] = random.integers(0, 600, (600, 4))
+    known = random.integers(-1, 30, (600, 3))
+    found = lists._leaves_of_friends(lists.ids, known, 5)
+    for row in range(600):
+        votes = np.bincount(lists.ids[lists.ids[row]].ravel() // 20, minlength=30)
+        votes[known[row][known[row] >= 0]] = 0
+        given = found[row][found[row] >= 0]
+        assert len(set(given.tolist())) == len(given) == min(5, np.count_nonzero(votes))
+        assert sorted(votes[given].tolist()) == sorted(votes[votes > 0].tolist())[-len(given) :]
+
+
 def test_few_chunks_leave_holes() -> None:
     rows = cloud(5)
     found = graph.neighbours(rows, np.array([0, 5]))

@@ -101,4 +101,7 @@ def test_temperature_and_isotonic_lower_the_calibration_error() -> None:
     assert (np.diff(learned.chances) >= 0).all()
     logits = random.normal(size=(2000, 5)) * 3
     drawn = np.array([random.choice(5, p=np.exp(row) / np.exp(row).sum()) for row in logits])
-    assert calibrate.temperature(logits * 4, drawn) == pytest.approx(4.0, rel=0.15)
+    labels = np.eye(5)[drawn]
+    assert calibrate.temperature(logits * 4, labels) == pytest.approx(4.0, rel=0.15)
+    told = calibrate.leaf_error(logits * 4, labels)
+    assert calibrate.leaf_error(logits, labels) < 0.05 < told

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.seeds import seeds
 
 import fingerpost
 from fingerpost.errors import FingerpostError
 from fingerpost.index import Index
+from fingerpost.models.encoder import Encoder
 from fingerpost.store import bm25
 from fingerpost.text.query import parse
 from fingerpost.text.tokens import analyze, codes
@@ -26,6 +28,14 @@ from fingerpost.text.tokens import analyze, codes
 WORDS = ["amber", "basalt", "cedar", "delta", "ember", "fjord", "granite", "harbor", "island", "jasper"]
 SECRET = ["heron", "merger", "initech", "layoff", "falcon"]
 CALLERS: list[tuple[str, ...]] = [(), ("team:a",), ("team:a", "team:b"), ("nobody",)]
+TEAMS = [f"team:{letter}" for letter in "abcdef"]
+TWENTY = [
+    *CALLERS,
+    *((team,) for team in TEAMS[1:]),
+    *(("user:x", team) for team in TEAMS),
+    *(tuple(TEAMS[:many]) for many in range(3, 7)),
+    ("team:f", "nobody", "team:c"),
+]
 
 Record = dict[str, object]
 
@@ -41,32 +51,34 @@ def record(name: str, words: list[str], seed: int, labels: list[str] | None) -> 
     return kept if labels is None else kept | {"labels": labels}
 
 
-def write(path: Path, *, hidden: bool, first: int, count: int) -> Path:
+def write(path: Path, *, hidden: bool, first: int, count: int, salt: int) -> Path:
     """Open, restricted and (in the other world) hidden records, mixed."""
     lines: list[Record] = []
     for seed in range(first, first + count):
-        labels = [None, ["team:a"], ["team:b"], None][seed % 4]
-        lines.append(record(f"note{seed}", WORDS, seed, labels))
+        labels = [None, ["team:a"], ["team:b"], None, None, [TEAMS[seed % 5 + 1]]][seed % 6]
+        lines.append(record(f"note{seed}", WORDS, salt + seed, labels))
         if hidden:
-            lines.append(record(f"secret{seed}", WORDS + SECRET, 9_000 + seed, ["group:board"]))
+            lines.append(record(f"secret{seed}", WORDS + SECRET, salt + 9_000 + seed, ["group:board"]))
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     os.utime(path, (1_700_000_000, 1_700_000_000))
     return path
 
 
-def build(world: Path, *, hidden: bool, size: int) -> Path:
+def build(world: Path, *, hidden: bool, size: int, salt: int = 0) -> Path:
     """A folded index with a tail: changed, new and deleted documents on both sides of the fold. Every world
     is made in the same place from files of the same date, because documents tell where they came from.
     """
     folder = world.with_name("here")
     folder.mkdir()
     source, later = folder / "notes.jsonl", folder / "later.jsonl"
-    with fingerpost.compile(write(source, hidden=hidden, first=0, count=size), to=folder / "kb") as index:
-        index.update(write(later, hidden=hidden, first=size - 4, count=12))
+    made = write(source, hidden=hidden, first=0, count=size, salt=salt)
+    with fingerpost.compile(made, to=folder / "kb") as index:
+        index.update(write(later, hidden=hidden, first=size - 4, count=12, salt=salt))
         index.delete("note3")
         if hidden:
             index.delete("secret3")
-            index.update(write(folder / "more.jsonl", hidden=True, first=size + 20, count=1))
+            more = write(folder / "more.jsonl", hidden=True, first=size + 20, count=1, salt=salt)
+            index.update(more)
             index.delete(f"note{size + 20}")
     return folder.rename(world) / "kb"
 
@@ -124,8 +136,8 @@ def dump(value: object) -> str:
     return json.dumps(plain(value), default=str, sort_keys=True)
 
 
-def queries(count: int) -> list[str]:
-    choice = random.Random(0)
+def queries(count: int, *, seed: int = 0) -> list[str]:
+    choice = random.Random(seed)
     asked = ["project heron merger", "E0005", "what is the amber of note7?", "falcon", "the amber"]
     return [
         *asked,
@@ -136,12 +148,18 @@ def queries(count: int) -> list[str]:
     ]
 
 
-def differences(worlds: tuple[Path, Path], isolation: str, *, count: int) -> list[str]:
+def differences(
+    worlds: tuple[Path, Path],
+    isolation: str,
+    *,
+    asked: list[str],
+    callers: list[tuple[str, ...]] = CALLERS,
+) -> list[str]:
     """Names of the outputs that tell the worlds apart, one for each time."""
     found = []
     with opened(worlds[0], isolation) as one, opened(worlds[1], isolation) as two:
-        for query in queries(count):
-            for caller in CALLERS:
+        for query in asked:
+            for caller in callers:
                 pairs = zip(told(one, query, caller), told(two, query, caller), strict=True)
                 found += [name for (name, here), (_, there) in pairs if here != there]
     return found
@@ -151,12 +169,15 @@ def test_strict_isolation_tells_nothing(
     worlds: tuple[Path, Path], record_property: Callable[[str, object], None]
 ) -> None:
     record_property("trials", REQUESTS * len(CALLERS) * 7)
-    assert differences(worlds, "strict", count=7) == []
+    assert differences(worlds, "strict", asked=queries(7)) == []
 
 
-def test_shared_statistics_do_tell(worlds: tuple[Path, Path]) -> None:
+def test_shared_statistics_do_tell(
+    worlds: tuple[Path, Path], record_property: Callable[[str, object], None]
+) -> None:
     """The control: the same comparison sees scores that hidden documents moved, but never their text."""
-    found = differences(worlds, "shared", count=3)
+    record_property("control", "statistics of all documents")
+    found = differences(worlds, "shared", asked=queries(3))
     assert {"spans", "trace", "explain"} <= set(found)
     exact = {"document secret5", "document note3", "document note7", "explain secret5", "filter error"}
     assert not exact & set(found)
@@ -174,11 +195,38 @@ def test_who_holds_the_label_finds_in_both_modes(worlds: tuple[Path, Path]) -> N
             assert index.search("heron merger", principals=["group:board"])[0].doc_id.startswith("secret")
 
 
+@pytest.fixture
+def encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text is encoded once for both worlds and all callers: an encoder sees no index, and the same text
+    always gives the same bytes.
+    """
+    known: dict[object, object] = {}
+    encode = Encoder._encode
+
+    def remembered(self: Encoder, text: str, *, prefix: str, tokens: bool) -> object:
+        key = self.fingerprint, text, prefix, tokens
+        if key not in known:
+            known[key] = encode(self, text, prefix=prefix, tokens=tokens)
+        return known[key]
+
+    monkeypatch.setattr(Encoder, "_encode", remembered)
+
+
 @pytest.mark.slow
-def test_two_thousand_requests(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
-    record_property("trials", REQUESTS * len(CALLERS) * 60)
-    worlds = build(tmp_path / "one", hidden=False, size=300), build(tmp_path / "two", hidden=True, size=300)
-    assert differences(worlds, "strict", count=60) == []
+@pytest.mark.usefixtures("encoded_once")
+@pytest.mark.parametrize("seed", seeds(1, 6))
+def test_two_thousand_requests_of_twenty(
+    tmp_path: Path, seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    """Four hundred in each of five pairs of worlds."""
+    asked = queries(37, seed=seed)
+    record_property("seed", seed)
+    record_property("trials", REQUESTS * len(TWENTY) * len(asked))
+    worlds = (
+        build(tmp_path / "one", hidden=False, size=300, salt=100_000 * seed),
+        build(tmp_path / "two", hidden=True, size=300, salt=100_000 * seed),
+    )
+    assert differences(worlds, "strict", asked=asked, callers=TWENTY) == []
 
 
 def test_strict_bm25_is_bm25_over_what_may_be_seen(worlds: tuple[Path, Path]) -> None:

@@ -2,7 +2,8 @@
 
 The scores of a search are sums of standard scores, not probabilities. So half of the questions fit a curve
 from score to probability – Platt's sigmoid, two numbers – and the other half is shown by it
-(Niculescu-Mizil, Caruana 2005, 10.1145/1102351.1102430).
+(Niculescu-Mizil, Caruana 2005, 10.1145/1102351.1102430). The router's chances are probabilities already:
+they are shown as they are.
 """
 
 from __future__ import annotations
@@ -70,6 +71,29 @@ def reliability(scores: Floats, right: Marks, *, seed: int = 0) -> Reliability |
     return Reliability(bins, error, brier, base, slope, offset, len(fit))
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Probabilities as they were given: bins by promise, and the expected calibration error."""
+
+    bins: tuple[Bin, ...]
+    error: float
+
+
+def kept(promised: Floats, came: Floats) -> Kept | None:
+    """Chances beside the shares [n] that came of them, 0 to 1; NaN is left out. None for fewer than
+    ``LEAST``.
+
+    >>> found = kept(np.full(40, 0.5), np.arange(40) % 2.0)
+    >>> found is not None and found.error
+    0.0
+    """
+    known = np.isfinite(promised) & np.isfinite(came)
+    if known.sum() < LEAST:
+        return None
+    bins = _bins(promised[known], came[known])
+    return Kept(bins, sum(each.count * abs(each.promised - each.right) for each in bins) / int(known.sum()))
+
+
 def sigmoid_of(scores: Floats, right: Marks) -> tuple[float, float]:
     """Slope and offset of the sigmoid that makes what was seen likeliest, by Newton's method. As Platt does,
     the targets stay off 0 and 1, so that scores that separate do not make it infinitely steep.
@@ -94,7 +118,7 @@ def sigmoid_of(scores: Floats, right: Marks) -> tuple[float, float]:
     return slope, float(weights[1]) - slope * centre
 
 
-def wilson(right: int, count: int) -> tuple[float, float]:
+def wilson(right: float, count: int) -> tuple[float, float]:
     """The 95 % interval of a share (Wilson 1927, 10.1080/01621459.1927.10502953).
 
     >>> [round(bound, 3) for bound in wilson(8, 10)]
@@ -106,13 +130,13 @@ def wilson(right: int, count: int) -> tuple[float, float]:
     return max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
 
 
-def _bins(promised: Floats, right: Marks) -> tuple[Bin, ...]:
+def _bins(promised: Floats, right: Marks | Floats) -> tuple[Bin, ...]:
     """Bins of equal size in the order of the promise."""
     order = np.argsort(promised, kind="stable")
     parts = np.array_split(order, min(BINS, max(1, len(order) // PER_BIN)))
     made = []
     for part in parts:
-        hits = int(right[part].sum())
+        hits = float(right[part].sum())
         low, high = wilson(hits, len(part))
         made.append(Bin(float(promised[part].mean()), hits / len(part), low, high, len(part)))
     return tuple(made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fingerpost.evaluate import attribute, fidelity
-from fingerpost.evaluate.calibration import reliability
+from fingerpost.evaluate.calibration import kept, reliability
 from fingerpost.evaluate.fidelity import Fidelity
 from fingerpost.evaluate.freshness import Freshness
 from fingerpost.evaluate.page import Latency, Lost
@@ -24,6 +24,7 @@ def markdown(
     parts = [
         ["# Search quality", table(found, markdown=True)],
         _calibrated(found),
+        _routed(found),
         _times(latency),
         _causes(lost) if lost is not None else [],
         ["## Answers", *(f"- {line.strip()}" for line in fidelity.told(answers))] if answers else [],
@@ -39,6 +40,16 @@ def _calibrated(found: Evaluation) -> list[str]:
     rows = [["promised", "right", "questions"]]
     rows += [[f"{each.promised:.2f}", f"{each.right:.2f}", f"{each.count:,}"] for each in told.bins]
     head = "## Chance that the first result is right, fitted on the other half of the questions"
+    return [head, *layout(rows, markdown=True), "", f"Expected calibration error {told.error:.3f}."]
+
+
+def _routed(found: Evaluation) -> list[str]:
+    told = kept(*found.leaves.T)
+    if told is None:
+        return []
+    rows = [["chance of the likeliest leaf", "share of the ten nearest chunks there", "questions"]]
+    rows += [[f"{each.promised:.2f}", f"{each.right:.2f}", f"{each.count:,}"] for each in told.bins]
+    head = "## Chances of the router"
     return [head, *layout(rows, markdown=True), "", f"Expected calibration error {told.error:.3f}."]
 
 

@@ -108,6 +108,7 @@ def page(
         _apart(found),
         _spread(found),
         sections.calibrated(found),
+        sections.routed(found),
         _stages(latency),
         sections.costs(found, latency.legs),
         _lost(found, lost) if lost is not None else "",

@@ -5,11 +5,12 @@ as tables.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.evaluate.calibration import Kept, Reliability, kept, reliability
 from fingerpost.evaluate.measures import Measure
 from fingerpost.evaluate.significance import interval
 
@@ -22,7 +23,8 @@ class Evaluation:
 
     ``seen[i]`` tells whether query i has a relevant document that was relevant to a training query;
     ``promised[i]`` is the score of the search's first result (NaN without one), ``right[i]`` whether that is
-    relevant.
+    relevant. ``leaves`` [m, 2]: for some of the queries the chance that the router gives its likeliest leaf,
+    and the share of the ten nearest chunks that lie there; no rows without a router.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     promised: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     right: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    leaves: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
 
     def means(self, rows: NDArray[np.bool_] | None = None) -> Legs:
         """Leg → measure → mean, over all queries or the marked ones; None where there is no query."""
@@ -95,6 +98,10 @@ def to_json(evaluation: Evaluation, *, level: float = 0.95, per_query: bool = Fa
         "level": level,
         "intervals": evaluation.intervals(level=level),
         "tails": evaluation.tails(),
+        "calibration": {
+            "first_result": _told(reliability(evaluation.promised, evaluation.right)),
+            "likeliest_leaf": _told(kept(*evaluation.leaves.T)),
+        },
         "notes": list(evaluation.notes),
     }
     if per_query:
@@ -108,6 +115,10 @@ def to_json(evaluation: Evaluation, *, level: float = 0.95, per_query: bool = Fa
             for query_id, values in zip(evaluation.query_ids, rows, strict=True)
         }
     return found
+
+
+def _told(found: Reliability | Kept | None) -> dict[str, object] | None:
+    return None if found is None else asdict(found)
 
 
 def table(evaluation: Evaluation, *, markdown: bool = False) -> str:

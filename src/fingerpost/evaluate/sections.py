@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.evaluate import fidelity, plots, svg
-from fingerpost.evaluate.calibration import reliability
+from fingerpost.evaluate.calibration import kept, reliability
 from fingerpost.evaluate.fidelity import Fidelity
 from fingerpost.evaluate.freshness import Freshness
 from fingerpost.evaluate.report import Evaluation
@@ -58,6 +58,22 @@ def calibrated(found: Evaluation) -> str:
     points = [(each.promised, each.right, each.low, each.high) for each in told.bins]
     picture = plots.reliability(points, title="promised chance and share that was right")
     return f'{head}<p class="soft">{words}</p>{picture}'
+
+
+def routed(found: Evaluation) -> str:
+    """The reliability diagram of the router's likeliest leaf; nothing where there are too few questions."""
+    told = kept(*found.leaves.T)
+    if told is None:
+        return ""
+    words = (
+        f"For {sum(each.count for each in told.bins):,} of the questions, evenly drawn: the chance that the "
+        "router gives its likeliest leaf, and the share of the ten nearest chunks that lie there, in groups "
+        f"of about the same chance. Expected calibration error {told.error:.3f}; <code>learn</code> "
+        "calibrates it."
+    )
+    points = [(each.promised, each.right, each.low, each.high) for each in told.bins]
+    picture = plots.reliability(points, title="chance of the likeliest leaf and what lies there")
+    return f'<h2>Can a leaf\'s chance be believed?</h2><p class="soft">{words}</p>{picture}'
 
 
 def costs(found: Evaluation, legs: Mapping[str, NDArray[np.float64]]) -> str:

@@ -15,7 +15,7 @@ from fingerpost.evaluate.attribute import Miss, Reading
 from fingerpost.evaluate.datasets import QuestionSet, load, load_judged
 from fingerpost.evaluate.generate import generate
 from fingerpost.evaluate.report import Evaluation
-from fingerpost.index import answering, fidelity, searching, workers
+from fingerpost.index import answering, fidelity, promises, searching, workers
 from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.index.searching import Found, Keys, Request
 from fingerpost.records import Document
@@ -111,8 +111,11 @@ def evaluate(
     if keep is None and len(questions.queries) >= workers.MANY:
         task = workers.Task(tuple(principals), parsed, depth)
         with workers.Workers(rooms, task, rank) as several:
-            return runner.collect(questions, several.measured(questions), parsed, progress=drawn)
-    return runner.evaluate(questions, rank, parsed, progress=drawn, keep=keep)
+            found = runner.collect(questions, several.measured(questions), parsed, progress=drawn)
+    else:
+        found = runner.evaluate(questions, rank, parsed, progress=drawn, keep=keep)
+    leaves = promises.of_leaves(rooms, list(questions.queries.values()), principals)
+    return replace(found, leaves=leaves)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from fingerpost.index.evaluating import Replay
 from fingerpost.index.rooms import Rooms
 from fingerpost.index.searching import Found, Request
 from fingerpost.records import Explanation, Stage
-from fingerpost.route.router import softmax
 
 SHOWN_LEAVES = 8
 SHOWN_FACTORS = 12
@@ -41,7 +40,7 @@ def route(rooms: Rooms, request: Request) -> Explanation:
     voters = found.snapshot.lexical(found.asked.query, k=searching.VOTERS, allow=found.allow)[0]
     counted = searching.votes_of(found.snapshot, router, voters)
     scores = router.score(encoded.vector, counted)
-    chances = softmax(scores)
+    chances = router.chances(scores)
     best = np.argsort(-scores, kind="stable")[:SHOWN_LEAVES]
     leaves = tuple(_leaf(found, int(leaf), float(chances[leaf]), int(counted[leaf])) for leaf in best)
     return Explanation("route", request.text, found.plan.reason, leaves)

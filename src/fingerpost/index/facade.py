@@ -26,6 +26,7 @@ from fingerpost.index import (
     feedback,
     fidelity,
     generated,
+    health,
     learning,
     observing,
     searching,
@@ -42,7 +43,6 @@ from fingerpost.index.spans import spans_of
 from fingerpost.index.training import Request as TrainingRequest
 from fingerpost.observe.trace import Recorder
 from fingerpost.records import Answer, Document, Explanation, Pair, Report, Span, Trace
-from fingerpost.route import drift
 from fingerpost.store.check import Finding
 
 if TYPE_CHECKING:
@@ -289,21 +289,7 @@ class Index:
 
     def status(self) -> dict[str, int | float | str]:
         """Counts, versions and the router's health."""
-        found: dict[str, int | float | str] = dict(self._rooms.store.status())
-        epoch = self._rooms.epoch(self._rooms.store.snapshot())
-        found["router"] = (
-            "none" if epoch.router is None else "trained" if epoch.router.trained else "untrained"
-        )
-        weighed = "weighed by generated questions" if epoch.judges.balance.questions else "untrained"
-        found["fusion"] = weighed if epoch.judges.forest is None else "learned"
-        found["query_encoder"] = "untouched" if epoch.tuned is None else "trained"
-        found["taught_documents"] = 0 if epoch.judges.memory is None else len(epoch.judges.memory.keys)
-        fresh, chunks = int(found["fresh_chunks"]), int(found["chunks"])
-        audit, target = self._rooms.audit, self._rooms.settings.route.recall
-        found["advice"] = "; ".join(
-            drift.advice(fresh=fresh, chunks=chunks, audit=audit, target=target).notes
-        )
-        return found
+        return health.status(self._rooms)
 
     def freshness(self) -> Freshness:
         """How long every write since the index was made took to be durable, found and routed: step →

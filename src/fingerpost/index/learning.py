@@ -16,8 +16,9 @@ import numpy as np
 
 from fingerpost.errors import InputError, NotFoundError, UsageError
 from fingerpost.evaluate.datasets import load
-from fingerpost.index import planning, ranking, searching
+from fingerpost.index import planning, promoting, ranking, searching, steering
 from fingerpost.index.planning import Replayed
+from fingerpost.index.promoting import Comparison, Marks
 from fingerpost.index.ranking import Asked, Judges
 from fingerpost.index.rooms import FOREST, LESSON, MEMORY, PLAN, ROUTER, Epoch, Progress, Rooms
 from fingerpost.models.encoder import EncodedQuery
@@ -26,26 +27,21 @@ from fingerpost.rerank import learn as fusion
 from fingerpost.rerank.learn import FitResult, Group
 from fingerpost.route import calibrate, gate, plan
 from fingerpost.route import pairs as training
-from fingerpost.route import train as heads
 from fingerpost.route.memory import Memory
 from fingerpost.route.pairs import Pairs
-from fingerpost.route.router import Router
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as queries
 
 FUSION_QUERIES = 4_000
 """Queries that train the fusion; more changed no figure beyond its error."""
-HELD_OUT = 0.2
-"""Share of the queries that calibrate the router and train nothing in it."""
-LEAST_HELD = 50
 GIVEN = ("gold", "log")
 """Origins of pairs that somebody gave; the others were made from the documents."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """The pairs in all their forms: distinct queries, encoded, which documents answer them, and which the DSI
-    proposes that never saw them (none without one).
+    """The pairs in all their forms: distinct queries, encoded, which documents answer them, which the DSI
+    proposes that never saw them (none without one), and which queries an earlier lesson was given.
     """
 
     asked: tuple[Asked, ...]
@@ -54,10 +50,12 @@ class Lesson:
     doc_ids: tuple[str, ...]
     notes: tuple[str, ...]
     proposed: tuple[searching.Proposed, ...]
+    earlier: tuple[bool, ...]
 
 
 def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress) -> Report:
-    """Train on all pairs, the new and the earlier ones; publish what makes held-out queries better.
+    """Train on all pairs, the new and the earlier ones; publish what makes held-out queries better than
+    nothing learned, and none of them worse than the lesson that serves.
 
     Raises InputError E_PAIRS (too few, unknown documents, poisoned); nothing is changed then.
     """
@@ -67,13 +65,18 @@ def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress)
     taught = teach(rooms, snapshot, lesson, progress)
     figures = {f"fusion {name}": value for name, value in taught.result.figures.items()}
     counts = {"pairs": float(len(lesson.pairs.query)), "queries": float(len(lesson.asked)), **figures}
-    notes = (*lesson.notes, *taught.notes)
-    if not taught.artifacts:
+    beside = promoting.compare(rooms, snapshot, lesson, taught.marks) if taught.artifacts else Comparison()
+    notes = (*lesson.notes, *taught.notes, *beside.notes)
+    if not taught.artifacts or beside.refused:
         notes = (*notes, _refused(rooms, given, taught.result), "nothing was changed")
         return Report(counts, (), notes, snapshot.generation)
     rooms.store.add_pairs(given)
-    lesson_of = json.dumps({"pairs": rooms.store.desk.last_pair}).encode()
-    return Report(counts, (), notes, rooms.store.republish({**taught.artifacts, LESSON: lesson_of}))
+    return Report(counts, (), notes, rooms.store.republish({**taught.artifacts, **lesson_of(rooms, taught)}))
+
+
+def lesson_of(rooms: Rooms, taught: Taught) -> dict[str, bytes]:
+    """The artifact by which the next lesson, and a rollback, know this one."""
+    return {LESSON: taught.marks.to_bytes(pairs=rooms.store.desk.last_pair)}
 
 
 def rollback(rooms: Rooms) -> Report:
@@ -109,24 +112,30 @@ def earlier(rooms: Rooms) -> list[Pair]:
 @dataclass(frozen=True)
 class Taught:
     """What a lesson taught: the artifacts to publish (none where nothing was better), and how that was
-    judged: ``result.values`` is the held-out nDCG@10 of each query that trained the fusion.
+    judged: ``result.values`` is the held-out nDCG@10 of each query that trained the fusion, ``marks`` the
+    same over documents.
     """
 
     artifacts: Mapping[str, bytes]
     result: FitResult
+    marks: Marks
     notes: tuple[str, ...]
 
 
 def teach(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) -> Taught:
     """Train all that a lesson can train; nothing is published."""
-    memory, result, chooser, notes = train(rooms, snapshot, lesson, progress)
-    if result.forest is None:
-        return Taught({}, result, notes)
-    artifacts = {MEMORY: memory.to_bytes(), FOREST: result.forest.to_bytes(), PLAN: chooser.to_bytes()}
-    router, said = train_router(rooms, snapshot, lesson)
+    found = train(rooms, snapshot, lesson, progress)
+    if found.result.forest is None:
+        return Taught({}, found.result, found.marks, found.notes)
+    artifacts = {
+        MEMORY: found.memory.to_bytes(),
+        FOREST: found.result.forest.to_bytes(),
+        PLAN: found.plan.to_bytes(),
+    }
+    router, said = steering.train(rooms, snapshot, lesson)
     if router is not None:
         artifacts[ROUTER] = router.to_bytes()
-    return Taught(artifacts, result, (*notes, *said))
+    return Taught(artifacts, found.result, found.marks, (*found.notes, *said))
 
 
 def read_pairs(source: str | Path | Iterable[Pair]) -> list[Pair]:
@@ -172,6 +181,7 @@ def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: P
     texts = list(dict.fromkeys(text for text, _ in usable))
     place = {text: at for at, text in enumerate(texts)}
     asked, proposed, epoch = [], [], rooms.current(snapshot)
+    heard = {pair.query for pair in earlier(rooms)}
     for at, text in enumerate(texts):
         parsed = queries.parse(text)
         asked.append(Asked(parsed, _unseen(rooms, epoch, parsed.text)))
@@ -193,13 +203,25 @@ def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: P
         tuple(first[at] for at in range(len(texts))),
         (f"{gone:,} pairs left out: unknown documents",) if gone else (),
         tuple(proposed),
+        tuple(text in heard for text in texts),
     )
 
 
-def train(
-    rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress
-) -> tuple[Memory, FitResult, plan.Chooser, tuple[str, ...]]:
-    """The memory, the fusion that was taught with memories that never saw its queries, and the plan."""
+@dataclass(frozen=True)
+class Trained:
+    """The memory, the fusion that was taught with memories that never saw its queries, the plan, and what
+    they did on held-out queries.
+    """
+
+    memory: Memory
+    result: FitResult
+    plan: plan.Chooser
+    marks: Marks
+    notes: tuple[str, ...]
+
+
+def train(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) -> Trained:
+    """Train what ranks; nothing is published."""
     standing = rooms.store.live()
     vectors = rooms.store.vectors(standing.keys)
     seed = rooms.settings.compile.seed
@@ -213,7 +235,8 @@ def train(
     threads = rooms.settings.compile.threads or 1
     result = fusion.fit([one.full for one in replayed], seed=seed, threads=threads)
     chooser, said = planning.taught(replayed, result, rooms.settings.rerank, seed=seed)
-    return memory, result, chooser, (*memory.notes, *_said(verdict, result), *said)
+    marks = Marks.of(lesson, np.array(chosen), replayed, result)
+    return Trained(memory, result, chooser, marks, (*memory.notes, *_said(verdict, result), *said))
 
 
 def drawn(rooms: Rooms, lesson: Lesson) -> list[int]:
@@ -221,38 +244,6 @@ def drawn(rooms: Rooms, lesson: Lesson) -> list[int]:
     order = np.random.default_rng(rooms.settings.compile.seed).permutation(len(lesson.asked))
     found: list[int] = np.sort(order[:FUSION_QUERIES]).tolist()
     return found
-
-
-def train_router(rooms: Rooms, snapshot: Snapshot, lesson: Lesson) -> tuple[Router | None, tuple[str, ...]]:
-    """The router of a routed index, its leaf head trained where held-out queries gain by it, and calibrated
-    on queries that the head was not trained on.
-    """
-    router = rooms.epoch(snapshot).router
-    if router is None or snapshot.n_chunks < rooms.settings.route.full_below or router.n_leaves < 2:
-        return None, ()
-    given, seed = _examples(rooms, snapshot, router, lesson), rooms.settings.compile.seed
-    held = np.random.default_rng(seed).random(len(given.queries)) < HELD_OUT
-    trained, verdict = heads.leaf_head(router, given.only(np.flatnonzero(~held)), seed=seed)
-    if held.sum() >= LEAST_HELD:
-        judges = given.only(np.flatnonzero(held))
-        trained = calibrate.router(trained, judges, recall=rooms.settings.route.recall)
-    word = "kept" if verdict.accepted else "refused"
-    needed = trained.calibration.needed_share
-    return trained, (
-        f"router, held-out recall in its budgets: {verdict.untrained:.3f} → {verdict.trained:.3f}, {word}",
-        f"leaves for a recall of {rooms.settings.route.recall}: {needed:.1%} of the chunks",
-    )
-
-
-def _examples(rooms: Rooms, snapshot: Snapshot, router: Router, lesson: Lesson) -> heads.Examples:
-    """Where the exhaustive hits of every query lie, and how BM25 votes on it."""
-    keys = snapshot.keys()
-    keys = keys[snapshot.leaf_of(keys) >= 0]
-    vectors, docs = rooms.store.vectors(keys), snapshot.doc_keys(keys)
-    offsets = np.searchsorted(snapshot.leaf_of(keys), np.arange(router.n_leaves + 1))
-    voters = (snapshot.lexical(asked.query, k=searching.VOTERS)[0] for asked in lesson.asked)
-    votes = np.stack([searching.votes_of(snapshot, router, found) for found in voters])
-    return heads.examples(lesson.pairs.queries, vectors, offsets, docs=docs, votes=votes)
 
 
 def _replay(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Memory) -> Replayed:

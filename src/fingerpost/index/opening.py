@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fingerpost.compiler import policy_digest
 from fingerpost.config import Settings
-from fingerpost.errors import NotFoundError, UsageError
+from fingerpost.errors import UsageError
 from fingerpost.index import building, expanding, updating, upkeep
 from fingerpost.index.facade import Index
 from fingerpost.index.rooms import NO_MODEL, SOURCES, Progress, Rooms, silent
@@ -14,6 +14,7 @@ from fingerpost.index.situating import Announce, unsaid
 from fingerpost.models.encoder import load_encoder
 from fingerpost.records import Report
 from fingerpost.store.check import Finding
+from fingerpost.store.disk import no_index
 from fingerpost.store.past import AsOf
 from fingerpost.store.store import Store
 
@@ -95,9 +96,7 @@ def doctor(path: str | Path, *, repair: bool = False, progress: Progress = silen
 
 def _must_exist(path: Path) -> None:
     if not (path / "ledger.db").is_file():
-        raise NotFoundError(
-            "E_NOT_FOUND", f"no index at {path}", cure="make one with `fingerpost compile`", detail=str(path)
-        )
+        raise no_index(path)
 
 
 def _rooms_for(path: Path, settings: Settings | None) -> Rooms:

@@ -169,11 +169,12 @@ def with_late(
         return candidates
     first = fuse.standardised(candidates.scores).order[:depth]
     codes = snapshot.token_codes(candidates.keys[first])
-    found = late.maxsim(codec, late.prepare(codec, encoded.tokens, encoded.token_ids), codes)
+    asked = encoded.compared
+    found = late.maxsim(codec, late.prepare(codec, asked.vectors, asked.ids), codes)
     columns = {"maxsim": found.idf, "maxsim_plain": found.plain}
     scores = {name: np.full(len(candidates.keys), np.nan, np.float32) for name in columns}
     for name, column in columns.items():
-        scores[name][first] = column
+        scores[name][first] = fuse.neutral(column)
     return Candidates(candidates.keys, candidates.docs, {**candidates.scores, **scores})
 
 

@@ -38,7 +38,7 @@ BALANCE = "balance.json"
 ADDRESSES, SOURCES = "addresses.json", "sources.json"
 QUERIES, DSI = artifact.NAME, served.NAME
 SPARSE = "sparse.safetensors"
-LEARNED = (MEMORY, FOREST, PLAN, BALANCE, QUERIES, DSI)
+LEARNED = (MEMORY, FOREST, PLAN, LESSON, BALANCE, QUERIES, DSI)
 """Artifacts that training made: they go on unchanged from fold to fold."""
 NO_MODEL = "none"
 
@@ -180,11 +180,7 @@ class Rooms:
         encoder = load_encoder(self.settings.models, threads=self.settings.compile.threads)
         own = encoder.fingerprint if encoder else NO_MODEL
         if own != self.store.fingerprint:
-            raise FingerprintError(
-                "E_FINGERPRINT",
-                f"{self.path} was made with model {self.store.fingerprint[:16]}, not {own[:16]}",
-                cure="open it with the model that made it, or compile into a new folder",
-            )
+            raise _stranger(self.path, self.store.fingerprint, own)
         return encoder
 
     def asking(self, epoch: Epoch) -> Encoder | None:
@@ -224,3 +220,20 @@ class Rooms:
             known = (known[0], snapshot.seq, known[2].renamed(replaced) if replaced else known[2])
         self._current = known
         return known[2]
+
+
+def _stranger(path: Path, made: str, own: str) -> FingerprintError:
+    """What to say where an index was made with other models than the settings name."""
+    (encoder, _, late), (own_encoder, _, own_late) = made.partition("+"), own.partition("+")
+    if encoder != own_encoder:
+        return FingerprintError(
+            "E_FINGERPRINT",
+            f"{path} was made with model {encoder[:16]}, not {own_encoder[:16]}",
+            cure="open it with the model that made it, or compile into a new folder",
+        )
+    said = [f"late-interaction model {one[:16]}" if one else "the encoder itself" for one in (late, own_late)]
+    return FingerprintError(
+        "E_FINGERPRINT",
+        f"the token vectors of {path} are by {said[0]}, those of queries by {said[1]}: they do not compare",
+        cure="set models.late to the folder that made it, as it was then, or compile into a new folder",
+    )

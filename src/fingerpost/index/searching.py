@@ -168,10 +168,7 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
 
 def encoded(encoder: Encoder, text: str, request: Request) -> EncodedQuery:
     """The vectors of a request's text."""
-    if not request.hypothetical:
-        return encoder.encode_query(text)
-    passage = encoder.encode_passages([text], tokens=True)
-    return EncodedQuery(passage.vectors[0], passage.tokens[0], passage.token_ids[0])
+    return encoder.encode_evidence(text) if request.hypothetical else encoder.encode_query(text)
 
 
 def judged_by(ranked: Ranked, epoch: Epoch) -> str:

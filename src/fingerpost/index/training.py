@@ -232,8 +232,9 @@ def _publish(rooms: Rooms, taught: Taught, trained: Mapping[str, bytes]) -> int:
     """What was trained and what learned from it, as one generation: what learned without it must not rank
     with it.
     """
-    drop = () if taught.artifacts else (MEMORY, FOREST, PLAN)
-    return rooms.store.republish({**taught.artifacts, **trained}, drop=drop)
+    if not taught.artifacts:
+        return rooms.store.republish(trained, drop=(MEMORY, FOREST, PLAN))
+    return rooms.store.republish({**taught.artifacts, **learning.lesson_of(rooms, taught), **trained})
 
 
 def _untouched(lesson: Lesson) -> Lesson:

@@ -102,8 +102,13 @@ def read_weights(blob: Blob, shape: Shape) -> Bert:
     """The weights in a safetensors file. Raises ModelError that names a tensor missing, misshapen or not
     finite.
     """
+    return _Reader(read_tensors(blob), shape).bert()
+
+
+def read_tensors(blob: Blob) -> dict[str, NDArray[Any]]:
+    """The tensors in a safetensors file, as they are. Raises ModelError where it is none."""
     try:
-        tensors = load_safetensors(blob.data)
+        return dict(load_safetensors(blob.data))
     except (SafetensorError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise ModelError(
             "E_MODEL",
@@ -111,7 +116,23 @@ def read_weights(blob: Blob, shape: Shape) -> Bert:
             cure="fetch the model again as safetensors",
             detail=blob.name,
         ) from error
-    return _Reader(tensors, shape).bert()
+
+
+def take(tensors: Mapping[str, NDArray[Any]], name: str, *dims: int | None) -> Array:
+    """A tensor in float32, checked for shape (None: whatever it is), kind and finite numbers. Raises
+    ModelError that names it.
+    """
+    tensor = tensors.get(name)
+    if tensor is None:
+        raise _refuse(name, "is missing")
+    wanted = tuple(have if want is None else want for have, want in zip(tensor.shape, dims, strict=False))
+    if tensor.ndim != len(dims) or tensor.shape != wanted or not tensor.size:
+        raise _refuse(name, f"has shape {list(tensor.shape)}, the config asks for {list(dims)}")
+    if tensor.dtype not in (np.float32, np.float16):
+        raise _refuse(name, f"has type {tensor.dtype}; float32 and float16 are read")
+    if not np.isfinite(tensor).all():
+        raise _refuse(name, "holds numbers that are not finite")
+    return tensor.astype(np.float32, copy=False)
 
 
 def tensors(bert: Bert) -> dict[str, Array]:
@@ -192,17 +213,7 @@ class _Reader:
         return self._take(f"{name}.weight", hidden), self._take(f"{name}.bias", hidden)
 
     def _take(self, name: str, *dims: int | None) -> Array:
-        tensor = self._tensors.get(self._prefix + name)
-        if tensor is None:
-            raise _refuse(name, "is missing")
-        wanted = tuple(have if want is None else want for have, want in zip(tensor.shape, dims, strict=False))
-        if tensor.ndim != len(dims) or tensor.shape != wanted or not tensor.size:
-            raise _refuse(name, f"has shape {list(tensor.shape)}, the config asks for {list(dims)}")
-        if tensor.dtype not in (np.float32, np.float16):
-            raise _refuse(name, f"has type {tensor.dtype}; float32 and float16 are read")
-        if not np.isfinite(tensor).all():
-            raise _refuse(name, "holds numbers that are not finite")
-        return tensor.astype(np.float32, copy=False)
+        return take(self._tensors, self._prefix + name, *dims)
 
 
 def _refuse(name: str, why: str) -> ModelError:

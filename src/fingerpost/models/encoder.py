@@ -18,6 +18,7 @@ from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from fingerpost.config import ModelSettings
 from fingerpost.errors import ModelError
 from fingerpost.models.base import Prefixes, opened
 from fingerpost.models.build import Network, digest, network
+from fingerpost.models.late import LateEncoder, Tokens, load_late
 from fingerpost.models.runners import BuiltRunner, Runner
 from fingerpost.models.tokenizer import WordPieces
 
@@ -40,7 +42,7 @@ _SLICE = 64
 class Encoded:
     """Passages: ``vectors`` float32 [n, dim] of length one. With ``tokens=True``, for each passage the
     vectors of its word pieces (float32 [t, dim], of length one, special pieces left out) and their ids
-    (int32 [t]).
+    (int32 [t]); by the late-interaction model where there is one.
     """
 
     vectors: Vectors
@@ -52,13 +54,19 @@ class Encoded:
 class EncodedQuery:
     """A query: ``vector`` float32 [dim], ``tokens`` float32 [t, dim], all of length one; ``token_ids``
     int32 [t]. ``untouched`` [dim] is the vector by the encoder's own network, where another was trained for
-    queries.
+    queries; ``late`` are vectors by a late-interaction model, where there is one.
     """
 
     vector: Vectors
     tokens: Vectors
     token_ids: NDArray[np.int32]
     untouched: Vectors | None = None
+    late: Tokens | None = None
+
+    @property
+    def compared(self) -> Tokens:
+        """The vectors that late interaction compares with those of passages."""
+        return self.late or Tokens(self.tokens, self.token_ids)
 
     def plain(self) -> EncodedQuery:
         """The query as the encoder's own network gives it."""
@@ -70,25 +78,34 @@ class Encoder:
 
     ``dim`` is the length of a vector, ``max_tokens`` how many word pieces of a text are read (prefix
     included, special ones not), ``fingerprint`` names all that the vectors depend on: weights, tokenizer,
-    pooling, prefixes, precision.
+    pooling, prefixes, precision, and after a ``+`` all that those of a late-interaction model depend on.
     """
 
-    def __init__(self, network: Network, pieces: WordPieces, *, prefixes: Prefixes, threads: int = 1) -> None:
+    def __init__(
+        self,
+        network: Network,
+        pieces: WordPieces,
+        *,
+        prefixes: Prefixes,
+        threads: int = 1,
+        late: LateEncoder | None = None,
+    ) -> None:
         self._runner, self._pieces, self._threads = network.runner, pieces, threads
         self._tuned: Runner | None = None
+        self._late = late
         self.dim = network.runner.dim
         self.max_tokens = pieces.room
         self.query_prefix, self.passage_prefix = prefixes.query, prefixes.passage
         self.fingerprint = digest(
             [network.digest, pieces.sha256, pieces.room, prefixes.query, prefixes.passage]
-        )
+        ) + (f"+{late.fingerprint}" if late else "")
 
     def encode_passages(
         self, texts: Sequence[str], *, tokens: bool = False, progress: Progress | None = None
     ) -> Encoded:
         """Vectors of ``texts``; what exceeds ``max_tokens`` word pieces is not read."""
         encoded = Encoded(np.zeros((len(texts), self.dim), np.float32), [], [])
-        work = partial(self._encode, prefix=self.passage_prefix, tokens=tokens)
+        work = partial(self._passage, tokens=tokens)
         alone = self._threads == 1 or len(texts) == 1  # starting a thread takes as long as a short text
         with nullcontext() if alone else ThreadPoolExecutor(self._threads) as pool:
             spread = map if pool is None else pool.map
@@ -105,15 +122,19 @@ class Encoder:
         return encoded
 
     def encode_query(self, text: str) -> EncodedQuery:
-        """The vectors of one query, from one pass."""
-        vector, states, ids = self._encode(text, prefix=self.query_prefix, tokens=True)
-        found = EncodedQuery(
-            vector, states if states is not None else np.zeros((0, self.dim), np.float32), ids
-        )
+        """The vectors of one query, from one pass, and another where there is a late-interaction model."""
+        found = self._query(text, prefix=self.query_prefix)
+        if self._late is not None:
+            found = replace(found, late=self._late.query(text))
         if self._tuned is None:
             return found
         moved, _ = self._tuned.run(self._framed(self.query_prefix + text), states=False)
-        return replace(found, vector=moved, untouched=vector)
+        return replace(found, vector=moved, untouched=found.vector)
+
+    def encode_evidence(self, text: str) -> EncodedQuery:
+        """A made-up passage that asks for others like it: encoded as passages are."""
+        found = self._query(text, prefix=self.passage_prefix)
+        return found if self._late is None else replace(found, late=self._late.passage(text))
 
     def with_queries(self, graph: bytes) -> Encoder:
         """This encoder with a network of its own for the vector of a query (a graph of models/graph.py).
@@ -140,6 +161,19 @@ class Encoder:
         """Character offsets int32 [t, 2] of every word piece of ``text``, not truncated."""
         return self._pieces.offsets(text)
 
+    def _query(self, text: str, *, prefix: str) -> EncodedQuery:
+        vector, states, ids = self._encode(text, prefix=prefix, tokens=True)
+        return EncodedQuery(
+            vector, states if states is not None else np.zeros((0, self.dim), np.float32), ids
+        )
+
+    def _passage(self, text: str, *, tokens: bool) -> tuple[Vectors, Vectors | None, NDArray[np.int32]]:
+        if self._late is None or not tokens:
+            return self._encode(text, prefix=self.passage_prefix, tokens=tokens)
+        vector, _, _ = self._encode(text, prefix=self.passage_prefix, tokens=False)
+        found = self._late.passage(text)
+        return vector, found.vectors, found.ids
+
     def _encode(
         self, text: str, *, prefix: str, tokens: bool
     ) -> tuple[Vectors, Vectors | None, NDArray[np.int32]]:
@@ -162,9 +196,11 @@ def load_encoder(settings: ModelSettings, *, threads: int = 0, precision: str = 
     if settings.encoder == "none":
         return None
     source, pieces, prefixes = opened(settings)
+    late = load_late(Path(settings.late).expanduser(), precision=precision) if settings.late else None
     return Encoder(
         network(source, pieces, precision=precision),
         pieces,
         prefixes=prefixes,
         threads=threads or os.cpu_count() or 1,
+        late=late,
     )

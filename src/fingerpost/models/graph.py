@@ -34,7 +34,21 @@ def build(bert: Bert, *, pooling: str, quantise: bool) -> bytes:
         x = graph.layer(x, layer, f"layer{at}")
     graph.outputs(x, pooling)
     hidden = bert.shape.hidden
-    return graph.serialise(("input_ids",), {"vector": [1, hidden], "states": [1, "t", hidden]})
+    return graph.serialise({"input_ids": [1, "t"]}, {"vector": [1, hidden], "states": [1, "t", hidden]})
+
+
+def build_tokens(bert: Bert, weight: Array, bias: Array, *, quantise: bool) -> bytes:
+    """The serialised graph of a late-interaction model: ``input_ids`` int32 [1, t] and ``attended`` int32 [1]
+    give ``states`` float32 [1, t, dim], each token's state times ``weight`` [hidden, dim] plus ``bias``, of
+    length one. Every token sees the first ``attended`` ones.
+    """
+    graph = _Graph(bert.shape.heads, bert.shape.epsilon, quantise, seen="attended")
+    x = graph.embed(bert)
+    for at, layer in enumerate(bert.layers):
+        x = graph.layer(x, layer, f"layer{at}")
+    graph.projected(x, weight, bias)
+    inputs: dict[str, Sequence[int | str]] = {"input_ids": (1, "t"), "attended": (1,)}
+    return graph.serialise(inputs, {"states": [1, "t", weight.shape[1]]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +72,17 @@ def build_pair(bert: Bert, head: PairHead, *, quantise: bool) -> bytes:
     for at, layer in enumerate(bert.layers):
         x = graph.layer(x, layer, f"layer{at}")
     graph.pair(x, head)
-    return graph.serialise(("input_ids", "token_type_ids"), {"logits": [1, 1]})
+    inputs: dict[str, Sequence[int | str]] = {"input_ids": (1, "t"), "token_type_ids": (1, "t")}
+    return graph.serialise(inputs, {"logits": [1, 1]})
 
 
 class _Graph:
-    """Nodes and constants as they are added; every method returns the name of what it computes."""
+    """Nodes and constants as they are added; every method returns the name of what it computes. ``seen`` is
+    the input that says how many tokens attention sees; all of them without one.
+    """
 
-    def __init__(self, heads: int, epsilon: float, quantise: bool) -> None:
-        self._heads, self._epsilon, self._quantise = heads, epsilon, quantise
+    def __init__(self, heads: int, epsilon: float, quantise: bool, *, seen: str = "") -> None:
+        self._heads, self._epsilon, self._quantise, self._seen = heads, epsilon, quantise, seen
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
@@ -95,6 +112,12 @@ class _Graph:
             helper.make_node("LpNormalization", [x], ["states"], axis=-1, p=2),
         ]
 
+    def projected(self, x: str, weight: Array, bias: Array) -> None:
+        """Token vectors of a late-interaction model. The projection stays in float32: it costs little."""
+        turned = self._add("MatMul", x, self._constant("projection", weight))
+        moved = self._add("Add", turned, self._constant("projection.bias", bias))
+        self._nodes.append(helper.make_node("LpNormalization", [moved], ["states"], axis=-1, p=2))
+
     def pair(self, x: str, head: PairHead) -> None:
         """The head of a cross-encoder; an offset of -4 keeps a cosine from being the best."""
         unit = self._add("LpNormalization", x, axis=-1, p=2)
@@ -114,12 +137,14 @@ class _Graph:
         scaled = self._add("Mul", mean, self._constant("scale", np.array(head.scale, np.float32)))
         self._nodes.append(helper.make_node("Add", [scaled, rest], ["logits"]))
 
-    def serialise(self, inputs: Sequence[str], outputs: Mapping[str, Sequence[int | str]]) -> bytes:
+    def serialise(
+        self, inputs: Mapping[str, Sequence[int | str]], outputs: Mapping[str, Sequence[int | str]]
+    ) -> bytes:
         info = helper.make_tensor_value_info
         graph = helper.make_graph(
             self._nodes,
             "encoder",
-            [info(name, TensorProto.INT32, [1, "t"]) for name in inputs],
+            [info(name, TensorProto.INT32, shape) for name, shape in inputs.items()],
             [info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
             self._constants,
         )
@@ -131,13 +156,14 @@ class _Graph:
         bias = self._constant(f"{name}.qkv.bias", layer.qkv_bias)
         if not self._quantise:
             weight = self._constant(f"{name}.qkv", layer.qkv)
-            return self._add("Attention", x, weight, bias, domain=_RUNTIME, num_heads=self._heads)
+            given = (x, weight, bias, *filter(None, [self._seen]))
+            return self._add("Attention", *given, domain=_RUNTIME, num_heads=self._heads)
         weight, scale = self._columns(layer.qkv, f"{name}.qkv")
         at = len(self._nodes)
         bytes_, step, zero = (f"{name}.{part}{at}" for part in ("bytes", "step", "zero"))
         self._nodes.append(helper.make_node("DynamicQuantizeLinear", [x], [bytes_, step, zero]))
         none = self._constant(f"{name}.qkv.zero", np.array(0, np.int8))
-        inputs = (bytes_, weight, bias, step, scale, "", zero, none)
+        inputs = (bytes_, weight, bias, step, scale, self._seen, zero, none)
         return self._add("QAttention", *inputs, domain=_RUNTIME, num_heads=self._heads)
 
     def _linear(self, x: str, weight: Array, bias: Array, name: str) -> str:

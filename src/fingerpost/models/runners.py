@@ -23,6 +23,14 @@ class Runner(Protocol):
     def run(self, ids: NDArray[np.int32], *, states: bool) -> tuple[Vector, Vector | None]: ...
 
 
+class TokenRunner(Protocol):
+    """A late-interaction network. ``run`` reads int32 [1, t], of which every piece sees the first
+    ``attended``, and gives vectors [t, dim] of length one. It may be called from several threads at once.
+    """
+
+    def run(self, ids: NDArray[np.int32], *, attended: int) -> Vector: ...
+
+
 class BuiltRunner:
     """A graph of models/graph.py."""
 
@@ -52,6 +60,37 @@ class OnnxRunner:
         tokens = _run(self._session, [self._output], feed)[0][0].astype(np.float32)
         pooled = tokens[0] if self._pooling == "cls" else tokens.mean(axis=0)
         return _unit(pooled), _unit(tokens) if states else None
+
+
+class BuiltTokens:
+    """A graph of ``graph.build_tokens``: see TokenRunner."""
+
+    def __init__(self, graph: bytes) -> None:
+        self._session = session(graph)
+        self.dim: int = self._session.get_outputs()[0].shape[2]
+
+    def run(self, ids: NDArray[np.int32], *, attended: int) -> Vector:
+        """See TokenRunner."""
+        feed = {"input_ids": ids, "attended": np.array([attended], np.int32)}
+        return np.asarray(_run(self._session, ["states"], feed)[0][0], np.float32)
+
+
+class OnnxTokens:
+    """An ONNX file of the user's; ``turn`` is a weight [hidden, dim] and a bias for its states, if any."""
+
+    def __init__(self, graph: bytes, *, output: str, turn: tuple[Vector, Vector] | None) -> None:
+        self._session = session(graph)
+        self._types = {node.name: _whole(node.type) for node in self._session.get_inputs()}
+        self._output, self._turn = output, turn
+        self.masked = "attention_mask" in self._types
+
+    def run(self, ids: NDArray[np.int32], *, attended: int) -> Vector:
+        """See TokenRunner."""
+        seen = (np.arange(ids.shape[1]) < attended)[None]
+        values = {"input_ids": ids, "attention_mask": seen, "token_type_ids": np.zeros_like(ids)}
+        feed = {name: values[name].astype(kind) for name, kind in self._types.items()}
+        states = _run(self._session, [self._output], feed)[0][0].astype(np.float32)
+        return _unit(states if self._turn is None else states @ self._turn[0] + self._turn[1])
 
 
 def session(graph: bytes) -> Any:

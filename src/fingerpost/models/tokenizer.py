@@ -16,7 +16,8 @@ _KNOWN_PATTERNS = frozenset({" {2,}"})
 
 
 class WordPieces:
-    """Text → word pieces. ``room`` is how many pieces of a text the network reads besides its special ones.
+    """Text → word pieces. ``room`` is how many pieces of a text the network reads besides its special ones,
+    which stand ``before`` and ``after`` it.
 
     Raises ModelError where the file is no tokenizer, names pieces beyond ``vocabulary``, or brings its own
     regular expressions (they would run on every text, with the time they please).
@@ -33,8 +34,8 @@ class WordPieces:
                 f"{blob.name} names word piece {largest:,}; the network knows {vocabulary:,}",
                 cure="put the model's own tokenizer.json beside its weights",
             )
-        self._before, self._after = self._frame()
-        self.room = max_length - len(self._before) - len(self._after)
+        self.before, self.after = self._frame()
+        self.room = max_length - len(self.before) - len(self.after)
 
     def ids(self, text: str) -> list[int]:
         """Every word piece of ``text``, without special ones, not truncated."""
@@ -42,11 +43,16 @@ class WordPieces:
 
     def framed(self, ids: list[int]) -> NDArray[np.int32]:
         """What the network reads, [1, t]: the first ``room`` pieces between the special ones."""
-        return np.array([self._before + ids[: self.room] + self._after], np.int32)
+        return np.array([self.before + ids[: self.room] + self.after], np.int32)
+
+    def piece(self, text: str) -> int | None:
+        """The one word piece that is written so, None where there is none."""
+        found = self._tokenizer.token_to_id(text)
+        return None if found is None else int(found)
 
     def content(self, count: int) -> slice:
         """Where the text's own pieces stand among the ``count`` that the network read."""
-        return slice(len(self._before), count - len(self._after))
+        return slice(len(self.before), count - len(self.after))
 
     def offsets(self, text: str) -> NDArray[np.int32]:
         """Character offsets [t, 2] of every word piece, not truncated."""

@@ -221,13 +221,15 @@ def inverse_frequency(pieces: Sequence[Pieces]) -> Floats:
 
 
 def weights_of(pieces: Pieces, idf: Floats) -> Floats:
-    """The idf of each piece; a piece never seen in training is as rare as the rarest.
+    """The idf of each piece; a piece never seen in training is as rare as the rarest. What is no word of a
+    query (an id below 0, such as what fills up a ColBERT query) counts as its words do on average.
 
-    >>> weights_of(np.array([1, 99], np.int32), np.array([0.0, 0.5], np.float32)).tolist()
-    [0.5, 0.5]
+    >>> weights_of(np.array([1, 99, -1], np.int32), np.array([0.0, 0.5], np.float32)).tolist()
+    [0.5, 0.5, 0.5]
     """
-    known = pieces < len(idf)
-    return np.where(known, idf[np.where(known, pieces, 0)], idf.max()).astype(np.float32)
+    known, words = pieces < len(idf), pieces >= 0
+    found = np.where(known, idf[np.where(known & words, pieces, 0)], idf.max()).astype(np.float32)
+    return np.where(words, found, found[words].mean() if words.any() else np.float32(1))
 
 
 def _flat(

@@ -176,6 +176,16 @@ def stretched(scores: NDArray[np.floating]) -> Array:
     return (filled - filled.min()) / spread if _tells_apart(filled, spread) else np.zeros(len(scores))
 
 
+def neutral(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores with the mean of the others where one is missing because nothing could be compared.
+
+    >>> neutral(np.array([1.0, np.nan, 3.0], np.float32)).tolist()
+    [1.0, 2.0, 3.0]
+    """
+    known = np.isfinite(scores)
+    return np.where(known, scores, scores[known].mean()) if known.any() else scores
+
+
 def dense_surety(
     scores: NDArray[np.floating], power: float = SURE_POWER, cosine: float = SURE_COSINE
 ) -> float:

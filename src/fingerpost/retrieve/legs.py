@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from fingerpost.config import RetrieveSettings
 from fingerpost.records import Candidates, Plan
+from fingerpost.retrieve.fuse import neutral
 
 Keys = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -198,11 +199,11 @@ def _best(snapshot: Snapshot[Q, A], keys: Keys, scores: Scores, depth: int) -> K
 
 
 def _dots(snapshot: Snapshot[Q, A], vector: Scores | None, keys: Keys) -> Scores:
-    """Exact dot products; NaN without an encoder and for chunks whose vector is still missing."""
+    """Exact dot products; NaN without an encoder. Chunks whose vector is missing are neither near nor far."""
     if vector is None or not len(keys):
         return np.full(len(keys), np.nan, np.float32)
     vectors = snapshot.vectors(keys)
-    return np.where(vectors.any(axis=1), vectors @ vector, np.nan).astype(np.float32)
+    return neutral(np.where(vectors.any(axis=1), vectors @ vector, np.nan).astype(np.float32))
 
 
 def _at(keys: Keys, found: Keys, scores: Scores) -> Scores:

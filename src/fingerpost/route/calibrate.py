@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fingerpost.route.kmeans import F32, I64
 from fingerpost.route.memory import Memory, energy
-from fingerpost.route.router import Calibration, Router
+from fingerpost.route.router import Calibration, Router, softmax
 from fingerpost.route.train import Examples, batch_scores
 
 UNFAMILIAR = 1.0
@@ -49,21 +49,22 @@ def isotonic(scores: NDArray[np.floating], right: NDArray[np.bool_]) -> Isotonic
     return Isotonic(np.array([x for _, _, x in blocks]), np.array([a / n for a, n, _ in blocks]))
 
 
-def temperature(logits: NDArray[np.floating], right: I64) -> float:
-    """The T that makes softmax(logits / T) most likely given the right columns (golden section over log T).
+def temperature(logits: NDArray[np.floating], labels: NDArray[np.floating]) -> float:
+    """The T that makes softmax(logits / T) most likely given the labels [m, L], rows that sum to 1 (golden
+    section over log T).
 
     Guo et al. 2017, arXiv:1706.04599.
 
-    >>> round(temperature(np.array([[2.0, 0.0]] * 4), np.array([0, 0, 0, 1])), 1)
+    >>> round(temperature(np.array([[2.0, 0.0]]), np.array([[0.75, 0.25]])), 1)
     1.8
     """
-    wide = np.asarray(logits, dtype=np.float64)
+    wide, right = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.float64)
 
     def loss(log_t: float) -> float:
         scaled = wide / np.exp(log_t)
         top = scaled.max(axis=1)
         total = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
-        return float((total - scaled[np.arange(len(scaled)), right]).mean())
+        return float((total - (scaled * right).sum(axis=1)).mean())
 
     low, high, ratio = -5.0, 5.0, (5**0.5 - 1) / 2
     for _ in range(60):
@@ -72,7 +73,9 @@ def temperature(logits: NDArray[np.floating], right: I64) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def expected_error(chances: NDArray[np.floating], right: NDArray[np.bool_], *, bins: int = 15) -> float:
+def expected_error(
+    chances: NDArray[np.floating], right: NDArray[np.bool_] | NDArray[np.floating], *, bins: int = 15
+) -> float:
     """Expected calibration error: |chance − share right|, averaged over equally filled bins.
 
     >>> expected_error(np.array([1.0, 1.0]), np.array([True, False]), bins=1)
@@ -108,14 +111,46 @@ def with_scope(memory: Memory, queries: F32, fold: I64, memories: Sequence[Memor
 
 
 def router(given: Router, held: Examples, *, recall: float) -> Router:
-    """The router with its least familiarity and the share it needs for ``recall``, from held-out queries.
+    """The router with its least familiarity, the share it needs for ``recall`` and the temperature of its
+    chances, from held-out queries.
 
     The share counts leaves only; the neighbour hop comes on top, so this is on the safe side.
     """
     familiar = (held.queries @ given.statistics.mean.T).max(axis=1)
     share = needed_share(given, held, recall=recall)
-    found = Calibration(familiar=float(np.percentile(familiar, UNFAMILIAR)), needed_share=share)
+    return replace(
+        given,
+        calibration=Calibration(
+            familiar=float(np.percentile(familiar, UNFAMILIAR)),
+            needed_share=share,
+            temperature=temperature(batch_scores(given, held), held.labels),
+        ),
+    )
+
+
+def warmed(given: Router, held: Examples) -> Router:
+    """The router with the temperature alone, as held-out queries teach it: for one that routes nothing."""
+    found = replace(given.calibration, temperature=temperature(batch_scores(given, held), held.labels))
     return replace(given, calibration=found)
+
+
+def leaf_errors(given: Router, held: Examples) -> tuple[float, float]:
+    """The expected calibration error of the likeliest leaf's chance, as the scores are and after a
+    temperature: every other query chooses it, those between are judged.
+    """
+    scores = batch_scores(given, held)
+    chosen = temperature(scores[::2], held.labels[::2])
+    return leaf_error(scores[1::2], held.labels[1::2]), leaf_error(scores[1::2] / chosen, held.labels[1::2])
+
+
+def leaf_error(logits: NDArray[np.floating], labels: NDArray[np.floating]) -> float:
+    """The expected calibration error of the likeliest leaf: its chance against the share of the label there.
+
+    >>> round(leaf_error(np.array([[0.0, 0.0]]), np.array([[1.0, 0.0]])), 2)
+    0.5
+    """
+    best, rows = np.argmax(logits, axis=1), np.arange(len(logits))
+    return expected_error(softmax(logits)[rows, best], labels[rows, best], bins=10)
 
 
 def needed_share(given: Router, held: Examples, *, recall: float) -> float:

@@ -22,6 +22,8 @@ PROBES = 16
 ROUNDS = (8, 8)
 """Leaves that are then tried in each round, by the neighbours of its neighbours."""
 BLOCK = 2_048
+_WIDE = 1 << 32
+"""More than there are leaves: keeps the rows of a block apart."""
 Graph = NDArray[np.int32]
 
 
@@ -108,19 +110,47 @@ class _Lists:
 
     def _leaves_of_friends(self, graph: Graph, tried: I64, count: int) -> I64:
         """The leaves not yet ``tried`` where most neighbours of each row's neighbours lie: [n, count]."""
-        leaves = len(self.offsets) - 1
-        leaf_of = np.repeat(np.arange(leaves), np.diff(self.offsets))
+        leaf_of = np.repeat(np.arange(len(self.offsets) - 1, dtype=np.int32), np.diff(self.offsets))
         found = np.full((len(self.ids), count), -1, dtype=np.int64)
         for at in range(0, len(self.ids), BLOCK):
             near = np.maximum(self.ids[at : at + BLOCK], 0)
             friends = leaf_of[np.maximum(graph[near], 0).reshape(len(near), -1)]
-            places = friends + leaves * np.arange(len(near))[:, None]
-            votes = np.bincount(places.ravel(), minlength=len(near) * leaves).reshape(len(near), leaves)
-            known = tried[at : at + BLOCK]
-            np.put_along_axis(votes, np.where(known < 0, known[:, :1], known), 0, axis=1)
-            top = np.argpartition(-votes, min(count, leaves) - 1, axis=1)[:, :count]
-            found[at : at + BLOCK, : top.shape[1]] = np.where(np.take_along_axis(votes, top, axis=1), top, -1)
+            row, leaf, votes = _counted(friends)
+            new = ~_among(row, leaf, tried[at : at + BLOCK])
+            row, leaf = row[new], leaf[new]
+            order = np.lexsort((-votes[new], row))
+            row, leaf = row[order], leaf[order]
+            place = np.arange(len(row)) - np.searchsorted(row, row)
+            kept = place < count
+            found[at + row[kept], place[kept]] = leaf[kept]
         return found
+
+
+def _counted(values: NDArray[np.int32]) -> tuple[I64, NDArray[np.int32], I64]:
+    """Each distinct value of each row of ``values`` [n, m]: row, value, how often, in that order.
+
+    Costs what is there, not the number of possible values: 5,000 leaves cost what 500 do.
+
+    >>> [part.tolist() for part in _counted(np.array([[7, 2, 7], [3, 3, 3]], np.int32))]
+    [[0, 0, 1], [2, 7, 3], [1, 2, 3]]
+    """
+    ascending = np.sort(values, axis=1)
+    first = np.ones(values.shape, dtype=np.bool_)
+    first[:, 1:] = ascending[:, 1:] != ascending[:, :-1]
+    starts = np.flatnonzero(first)
+    return starts // values.shape[1], ascending.ravel()[starts], np.diff(starts, append=values.size)
+
+
+def _among(row: I64, value: NDArray[np.int32], known: I64) -> NDArray[np.bool_]:
+    """Whether each value is one of its row's ``known`` [n, p].
+
+    >>> _among(np.array([0, 1]), np.array([5, 5], np.int32), np.array([[5, -1], [6, -1]])).tolist()
+    [True, False]
+    """
+    ascending = np.sort(known, axis=1) + (np.arange(len(known)) * _WIDE)[:, None]
+    wanted = value + row * _WIDE
+    places = np.minimum(np.searchsorted(ascending.ravel(), wanted), ascending.size - 1)
+    return np.asarray(ascending.ravel()[places] == wanted, dtype=np.bool_)
 
 
 def update(

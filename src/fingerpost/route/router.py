@@ -48,12 +48,13 @@ class Head:
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What held-out queries taught: least familiarity, share needed for the recall target, audits'
-    verdict.
+    verdict, and what the scores are divided by to be probabilities.
     """
 
     familiar: float = -1.0
     needed_share: float = 0.0
     off: str = ""
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Router:
         chunks lie there).
 
         σ and the sub-centroids are worked out for the most promising leaves only (at least 128, a tenth of
-        all); the rest keep a bound below them. Scores are logits: their softmax is a probability.
+        all); the rest keep a bound below them. Scores are logits: see ``chances``.
         """
         query = _checked(query, self.statistics.sums.shape[1])
         first = self._linear(query, votes)
@@ -115,6 +116,10 @@ class Router:
         scores[leaves] = refined
         return scores
 
+    def chances(self, scores: NDArray[np.floating]) -> F32:
+        """Scores [L] as probabilities: the share of the ten nearest chunks that is expected in each leaf."""
+        return softmax(scores / self.calibration.temperature)
+
     def familiarity(self, query: F32) -> float:
         """The largest μ·q: how near the query comes to any leaf. Small means out of distribution."""
         return float((self.statistics.mean @ query).max())
@@ -132,7 +137,7 @@ class Router:
             return Plan(
                 legs=("lexical", "dense"), full=True, reason=f"full search: would need {share:.0%} of it"
             )
-        chances = softmax(scores)[chosen]
+        chances = self.chances(scores)[chosen]
         rule = "trained" if self.trained else "optimist"
         return Plan(
             legs=("lexical", "dense", "neighbours"),
@@ -193,7 +198,7 @@ class Router:
             arrays["matrix"] = h.matrix.astype(np.float16)
         facts = {
             "trained": h.trained, "epoch": self.epoch, "familiar": c.familiar,
-            "needed_share": c.needed_share, "off": c.off,
+            "needed_share": c.needed_share, "off": c.off, "temperature": c.temperature,
         }  # fmt: skip
         return pack("router", arrays, facts)
 
@@ -213,7 +218,12 @@ class Router:
             found,
             tuple(tuple(int(n) for n in row) for row in arrays["addresses"].tolist()),
             Head(wide["weights"], wide["bias"], matrix, bool(facts["trained"])),
-            Calibration(_number(facts["familiar"]), _number(facts["needed_share"]), str(facts["off"])),
+            Calibration(
+                _number(facts["familiar"]),
+                _number(facts["needed_share"]),
+                str(facts["off"]),
+                _number(facts.get("temperature", 1.0)),
+            ),
             int(_number(facts["epoch"])),
         )
 
@@ -234,7 +244,8 @@ class Router:
         count = max(1, int(np.searchsorted(held, budget * total, side="right")))
         return order[:count].astype(np.int32), float(held[count - 1] / total)
 
-    def _why_full(self, query: F32, settings: RouteSettings, n_chunks: int) -> str:
+    def resting(self, settings: RouteSettings, n_chunks: int) -> str:
+        """Why no query at all is routed, or ""."""
         if n_chunks < settings.full_below:
             return f"{n_chunks:,} chunks, routing starts at {settings.full_below:,}"
         if self.n_leaves < 2:
@@ -243,6 +254,11 @@ class Router:
             return self.calibration.off
         if self.calibration.needed_share > FULL_SHARE:
             return f"recall {settings.recall} would need {self.calibration.needed_share:.0%} of the chunks"
+        return ""
+
+    def _why_full(self, query: F32, settings: RouteSettings, n_chunks: int) -> str:
+        if why := self.resting(settings, n_chunks):
+            return why
         familiar = self.familiarity(query)
         if familiar < self.calibration.familiar:
             return f"unlike the queries calibrated on ({familiar:.2f} < {self.calibration.familiar:.2f})"

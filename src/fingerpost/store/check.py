@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from fingerpost.errors import CorruptError, StoreError
-from fingerpost.store import headmark
-from fingerpost.store.disk import corrupt
+from fingerpost.store import checkpoint, headmark
+from fingerpost.store.disk import corrupt, no_index
 from fingerpost.store.generation import NAME, held, verify
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.state import State
@@ -79,6 +79,7 @@ def ledger_findings(ledger: Ledger) -> Iterator[Finding]:
             if line != "ok":
                 yield Finding("ledger.db", str(line), _RESTORE)
         ledger.verify_documents(again=True)
+        checkpoint.verify(ledger)
         sql = "SELECT key FROM documents NOT INDEXED WHERE valid_to IS NULL ORDER BY key"
         keys = [int(row[0]) for row in ledger.rows(sql)]
     except CorruptError as error:
@@ -118,6 +119,8 @@ def _counts(state: State) -> Iterator[Finding]:
 def check_empty(root: Path) -> None:
     """Refuse to make an index where there is one; what is left of one that never held anything goes."""
     if (root / NAME).exists():
+        if not (root / "ledger.db").exists():
+            raise no_index(root)
         raise StoreError(
             "E_EXISTS", f"{root} holds an index", cure="open it, or choose another folder", detail=str(root)
         )

@@ -14,7 +14,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fingerpost.errors import CorruptError, DiskError, LockedError, StoreError
+from fingerpost.errors import (
+    CorruptError,
+    DiskError,
+    FingerpostError,
+    LockedError,
+    NotFoundError,
+    StoreError,
+)
 
 BLOCK = 1 << 22
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -68,6 +75,15 @@ def corrupt(what: str, why: str) -> CorruptError:
         cure="run `fingerpost doctor`; restore the folder from a copy or compile again",
         detail=what,
     )
+
+
+def no_index(folder: Path) -> FingerpostError:
+    """The error for a folder without a ledger: no index, or one that was copied by halves."""
+    if not (folder / "MANIFEST").exists():
+        cure = "make one with `fingerpost compile`"
+        return NotFoundError("E_NOT_FOUND", f"no index at {folder}", cure=cure, detail=str(folder))
+    cure = "copy the folder whole, or restore it: the ledger is the one file that cannot be made anew"
+    return CorruptError("E_CORRUPT", f"{folder} holds an index without its ledger.db", cure=cure)
 
 
 def make_folder(folder: Path) -> None:

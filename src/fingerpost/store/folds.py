@@ -172,7 +172,7 @@ class Folds:
         """Give the next tail file the vectors of standing chunks that the next generation does not hold."""
         state = self._state
         keys = state.live.keys
-        if "keys.npy" in manifest.files:  # not in a generation of artifacts alone, before the first fold
+        if manifest.folded:
             held = np.load(self._root / manifest.folder / "keys.npy", allow_pickle=False)
             keys = np.setdiff1d(keys, held)
         path = tail_path(self._root, manifest.tail)

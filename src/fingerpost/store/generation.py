@@ -27,13 +27,13 @@ from fingerpost.store.disk import replace as replace_file
 from fingerpost.store.lexical import FieldStatistics, Lexical
 from fingerpost.store.live import Rows
 from fingerpost.store.pins import pin
-from fingerpost.store.schema import FORMAT
 from fingerpost.store.ties import Ties
 from fingerpost.store.vectors import Slices, load_slices
 
 Verify = Literal["full", "sizes"]
 ARTIFACTS = "artifacts/"
 NAME = "MANIFEST"
+FORMAT = 1
 _SMALL = 1 << 22
 """Bytes that are read and hashed sooner than threads are started."""
 
@@ -70,6 +70,11 @@ class Manifest:
     def folder(self) -> str:
         """The folder's name."""
         return folder_name(self.generation)
+
+    @property
+    def folded(self) -> bool:
+        """Whether it holds what stood at ``seq``: before the first fold and after a reset it does not."""
+        return "keys.npy" in self.files
 
 
 def folder_name(generation: int) -> str:

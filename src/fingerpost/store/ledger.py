@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.errors import CorruptError, FingerprintError, NotFoundError
+from fingerpost.errors import CorruptError, FingerprintError
 from fingerpost.records import Chunk, Document, Pair
 from fingerpost.store import codec
 from fingerpost.store.digest import CONTENT_BYTES, Field, digest
-from fingerpost.store.disk import corrupt, named_errors
+from fingerpost.store.disk import corrupt, named_errors, no_index
 from fingerpost.store.filters import STANDING
-from fingerpost.store.schema import FORMAT, PAGE_BITS, PAGE_CHARS, connect, described, expected
+from fingerpost.store.schema import FORMAT, OLDEST, PAGE_BITS, PAGE_CHARS, connect, described, expected
 
 DOCUMENT = (
     "key, doc_id, content, title, metadata, labels, media_type, flags, length, first_chunk, chunk_count, "
@@ -96,9 +96,7 @@ class Ledger:
         self._owners: dict[int, Version] = {}
         self._verified_seq, self._verified_key = -1, 0
         if not path.is_file():
-            raise NotFoundError(
-                "E_NOT_FOUND", f"no index at {path.parent}", cure="make one with `fingerpost compile`"
-            )
+            raise no_index(path.parent)
         with named_errors(path):
             self.connection = connect(path, write=write)
         self._check_format()
@@ -135,8 +133,10 @@ class Ledger:
         at = after
         sql = "SELECT seq, came, went, chain FROM log WHERE seq > ? AND seq <= ? ORDER BY seq"
         for seq, came, went, link in self.rows(sql, (after, until.seq)):
-            if seq != at + 1 or link != digest(chain, seq, came, went, size=CONTENT_BYTES):
-                raise corrupt(f"ledger.db log {at + 1}", "its chain is broken")
+            if seq != at + 1:
+                raise corrupt(f"ledger.db log {at + 1}", "it is missing")
+            if link != digest(chain, seq, came, went, size=CONTENT_BYTES):
+                raise corrupt(f"ledger.db log {seq}", "its chain is broken")
             at, chain = at + 1, link
             yield Change(at, extents(came), extents(went), chain)
         if at != until.seq or chain != until.chain:
@@ -340,14 +340,14 @@ class Ledger:
                 f"{self.path.parent} has format {version}; this program reads up to {FORMAT}",
                 cure="open it with the newer fingerpost that made it",
             )
+        if version not in range(OLDEST, FORMAT + 1):
+            self.close()
+            raise corrupt("ledger.db", f"format {version} is none from {OLDEST} to {FORMAT}")
         with named_errors(self.path):
-            whole = described(self.connection) == expected()
+            whole = described(self.connection) == expected(version)
         if not whole:
             self.close()
             raise corrupt("ledger.db", "the description of its tables is not what was written")
-        if version != FORMAT:
-            self.close()
-            raise corrupt("ledger.db", f"format {version} is not {FORMAT}")
 
 
 def extents(body: bytes) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ This is the replay of the ledger's log from the generation's seq on; it knows ex
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,18 @@ from fingerpost.store.ledger import Change
 
 Extent = tuple[int, int]
 """First chunk key, chunk count."""
+
+
+def among(keys: NDArray[np.int64], ascending: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each key is one of ``ascending`` ones: costs the keys, not how many there are to look among.
+
+    >>> among(np.array([3, 9]), np.array([1, 3, 5])).tolist()
+    [True, False]
+    """
+    if not len(ascending):
+        return np.zeros(len(keys), dtype=np.bool_)
+    at = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
+    return np.asarray(ascending[at] == keys, dtype=np.bool_)
 
 
 class Rows:
@@ -48,23 +60,29 @@ class Standing:
 class Live:
     """The standing chunks as of ``seq``. ``alive`` is never changed in place: a snapshot may hold it."""
 
-    def __init__(self, rows: Rows, *, seq: int, chain: bytes) -> None:
+    def __init__(
+        self, rows: Rows, *, seq: int, chain: bytes, fresh: Mapping[int, Extent] | None = None
+    ) -> None:
         self._rows = rows
         self.seq, self.chain = seq, chain
         self.alive: NDArray[np.bool_] | None = None
-        self.fresh: dict[int, Extent] = {}
+        self.fresh: dict[int, Extent] = dict(fresh or {})
         self._fresh_keys: NDArray[np.int64] | None = None
+        self._came: list[Extent] = []
+        """What came since ``_fresh_keys`` was last brought up to date; keys only ever grow."""
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Follow the log."""
         dead: list[NDArray[np.int64]] = []
-        self._fresh_keys = None
         for change in changes:
             for key, first, count in change.went.tolist():
                 if self.fresh.pop(key, None) is None:
                     dead.append(np.arange(first, first + count, dtype=np.int64))
+                else:
+                    self._fresh_keys, self._came = None, []
             for key, first, count in change.came.tolist():
                 self.fresh[key] = (first, count)
+                self._came.append((first, count))
             self.seq, self.chain = change.seq, change.chain
         if dead:
             self._bury(np.concatenate(dead))
@@ -87,9 +105,10 @@ class Live:
     def fresh_keys(self) -> NDArray[np.int64]:
         """Chunk keys that came after the base, ascending."""
         if self._fresh_keys is None:
-            extents = sorted(self.fresh.values())
-            runs = [np.arange(first, first + count, dtype=np.int64) for first, count in extents]
-            self._fresh_keys = np.concatenate(runs) if runs else np.empty(0, dtype=np.int64)
+            self._fresh_keys, self._came = _keys_of(sorted(self.fresh.values())), []
+        elif self._came:
+            self._fresh_keys = np.concatenate([self._fresh_keys, _keys_of(self._came)])
+            self._came = []
         return self._fresh_keys
 
     @property
@@ -99,3 +118,8 @@ class Live:
         if self.alive is not None:
             base = base[self._rows.in_key_order(self.alive)]
         return np.concatenate([base, self.fresh_keys])
+
+
+def _keys_of(extents: Iterable[Extent]) -> NDArray[np.int64]:
+    runs = [np.arange(first, first + count, dtype=np.int64) for first, count in extents]
+    return np.concatenate(runs) if runs else np.empty(0, dtype=np.int64)

@@ -14,7 +14,8 @@ PLACES = {
     "publish.carried": "the next tail holds the vectors of what came later",
     "publish.published": "MANIFEST names the generation, before this process uses it",
     "publish.adopted": "this process uses it, before what is old is removed",
-    "fold.purged": "old versions are gone from the ledger",
+    "ledger.trimmed": "old rows of the log are deleted, before the checkpoint moves and COMMIT",
+    "fold.purged": "old versions and the log that led to them are gone from the ledger",
 }
 
 

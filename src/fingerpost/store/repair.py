@@ -1,6 +1,7 @@
 """Repair: forget everything derived and keep the ledger, so that it can all be made again.
 
-The next opening finds an empty generation: every standing chunk is in the tail and waits for its vector.
+The next opening finds an empty generation where the log begins: every standing chunk is in the tail and waits
+for its vector.
 Learned artifacts that still match their digest are handed back, so that they can be published again.
 """
 
@@ -10,13 +11,12 @@ import hashlib
 from pathlib import Path
 
 from fingerpost.errors import FingerpostError
-from fingerpost.store import headmark
+from fingerpost.store import checkpoint, headmark
 from fingerpost.store.check import ledger_findings
 from fingerpost.store.disk import corrupt
 from fingerpost.store.generation import ARTIFACTS, NAME, Manifest, read_manifest, write_manifest
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.lock import WriterLock
-from fingerpost.store.writes import GENESIS
 
 
 def reset(root: Path) -> dict[str, bytes]:
@@ -31,13 +31,19 @@ def reset(root: Path) -> dict[str, bytes]:
             headmark.check(root, ledger.head())
             for finding in ledger_findings(ledger):
                 raise corrupt(finding.file, finding.problem)
-            meta = ledger.meta()
+            meta, begins = ledger.meta(), checkpoint.read(ledger)
         finally:
             ledger.close()
         saved = _artifacts(root)
         number = _unused(root)
         empty = Manifest(
-            number, 0, GENESIS.hex(), int(meta["dim"]), meta["fingerprint"], meta["policy"], tail=number
+            number,
+            begins.seq,
+            begins.chain.hex(),
+            int(meta["dim"]),
+            meta["fingerprint"],
+            meta["policy"],
+            tail=number,
         )
         write_manifest(root, empty)
     finally:

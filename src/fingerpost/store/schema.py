@@ -2,7 +2,8 @@
 
 Every row carries ``record``, a digest over its other columns that is checked on every read. ``log`` is
 the outbox: one row a transaction, naming the document versions that came and went, each row's ``chain``
-covering the one before it; ``head`` is the newest link and the counts that go with it.
+covering the one before it; ``head`` is the newest link and the counts that go with it, ``checkpoint`` the
+link before the first row that is kept, and what stood there.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 had no ``checkpoint``: its log was kept from the beginning. It gets one at its next fold."""
+OLDEST = 1
 PAGE_CHARS = 8_192
 PAGE_BITS = 20
 LOG_BYTES = 1 << 20
@@ -42,6 +45,12 @@ CREATE TABLE pairs (
   id INTEGER PRIMARY KEY, query TEXT NOT NULL, doc_id TEXT NOT NULL, chunk_id TEXT, weight REAL NOT NULL,
   origin TEXT NOT NULL, record BLOB NOT NULL);
 CREATE INDEX pair_documents ON pairs (doc_id);
+"""
+
+CHECKPOINT = """
+CREATE TABLE checkpoint (
+  one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, documents INTEGER NOT NULL,
+  chunks INTEGER NOT NULL, extents BLOB NOT NULL, chain BLOB NOT NULL, record BLOB NOT NULL);
 """
 
 FRESH = """
@@ -84,10 +93,10 @@ def described(connection: sqlite3.Connection) -> list[tuple[str, str]]:
 
 
 @cache
-def expected() -> list[tuple[str, str]]:
-    """What ``described`` says of a whole ledger."""
+def expected(version: int) -> list[tuple[str, str]]:
+    """What ``described`` says of a whole ledger of a format."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(LEDGER)
+        connection.executescript(LEDGER + (CHECKPOINT if version >= FORMAT else ""))
         return described(connection)
 
 

@@ -11,7 +11,7 @@ from threading import RLock
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.store import codec, ties
+from fingerpost.store import checkpoint, codec, ties
 from fingerpost.store.disk import corrupt
 from fingerpost.store.fresh import Encoded, Fresh
 from fingerpost.store.generation import NAME, Generation, Manifest, Verify, read_manifest
@@ -25,6 +25,8 @@ from fingerpost.store.view import View
 from fingerpost.text.tokens import analyze, codes
 
 _TRIES = 5
+_BLOCK = 8_192
+"""Vectors of the tail that are read at once: a first build has all of them there."""
 
 
 def tail_path(root: Path, number: int) -> Path:
@@ -66,23 +68,21 @@ class State:
             stamp = _stamp(self.root / NAME)
             manifest = read_manifest(self.root / NAME)
             try:
-                generation = Generation(self.root, manifest, how=self._how)
+                self._switch(Generation(self.root, manifest, how=self._how))
             except Exception:
                 if stamp != _stamp(self.root / NAME):  # published anew while it was being opened
                     continue
                 raise
             self._stamp = stamp
-            self._switch(generation)
             return
         raise corrupt(NAME, "it changes faster than it can be read")
 
     def _switch(self, generation: Generation) -> None:
         manifest = generation.manifest
-        chain = bytes.fromhex(manifest.chain)
         head = self.ledger.head()
         if manifest.seq > head.seq:
             raise corrupt("ledger.db", f"it ends at seq {head.seq}, MANIFEST names {manifest.seq}")
-        live = Live(generation.rows, seq=manifest.seq, chain=chain)
+        live = self._begun(generation)
         old = getattr(self, "fresh", None)
         self.generation, self.live, self.tail = generation, live, self._empty_tail()
         self._snapshot = None
@@ -100,11 +100,18 @@ class State:
 
     def live_at(self, seq: int) -> Live:
         """The standing chunks as of an earlier seq of this generation."""
-        manifest = self.generation.manifest
-        live = Live(self.generation.rows, seq=manifest.seq, chain=bytes.fromhex(manifest.chain))
-        changes = self.ledger.changes(manifest.seq, live.chain, self.ledger.head())
+        live = self._begun(self.generation)
+        changes = self.ledger.changes(live.seq, live.chain, self.ledger.head())
         live.apply(change for change in changes if change.seq <= seq)
         return live
+
+    def _begun(self, generation: Generation) -> Live:
+        """What stands at a generation's own seq: its rows, or where it holds none, all of it fresh."""
+        manifest = generation.manifest
+        seq, chain = manifest.seq, bytes.fromhex(manifest.chain)
+        versions = [] if manifest.folded else checkpoint.begun(self.ledger, seq, chain)
+        fresh = {version.key: version.extent[1:] for version in versions}
+        return Live(generation.rows, seq=seq, chain=chain, fresh=fresh)
 
     def snapshot(self) -> Snapshot:
         """A view of the newest state; the same one while nothing changes."""
@@ -177,13 +184,15 @@ class State:
         found = np.empty((len(keys), self.dim), dtype=np.float16)
         found[rows >= 0] = self.generation.slices.exact[rows[rows >= 0]]
         later = np.flatnonzero(rows < 0)
-        fresh = self.fresh.get([int(key) for key in keys[later]])
-        for at in later:
-            if int(keys[at]) not in fresh:
-                raise corrupt(
-                    f"the vector of chunk {keys[at]}", "it is missing; encode Store.missing_vectors()"
-                )
-            found[at] = fresh[int(keys[at])].vector
+        for start in range(0, len(later), _BLOCK):
+            part = later[start : start + _BLOCK]
+            fresh = self.fresh.get(keys[part].tolist())
+            for at, key in zip(part.tolist(), keys[part].tolist(), strict=True):
+                if key not in fresh:
+                    raise corrupt(
+                        f"the vector of chunk {key}", "it is missing; encode Store.missing_vectors()"
+                    )
+                found[at] = fresh[key].vector
         return found
 
     def encoded(self, keys: Sequence[int]) -> dict[int, Encoded]:

@@ -31,13 +31,14 @@ from fingerpost.errors import DiskError, FingerprintError, UsageError
 from fingerpost.records import Chunk, Document, Pair
 from fingerpost.store import ballast, codec, headmark, pins
 from fingerpost.store.check import Finding, check, check_empty, status
+from fingerpost.store.checkpoint import GENESIS
 from fingerpost.store.desk import Desk
 from fingerpost.store.disk import make_folder, named_errors
 from fingerpost.store.folds import Folds, sweep
 from fingerpost.store.fresh import Encoded
 from fingerpost.store.generation import Manifest, Verify, write_manifest
 from fingerpost.store.ledger import Ledger
-from fingerpost.store.live import Standing
+from fingerpost.store.live import Standing, among
 from fingerpost.store.lock import WriterLock
 from fingerpost.store.past import AsOf, Past
 from fingerpost.store.points import Points
@@ -46,7 +47,7 @@ from fingerpost.store.puts import PutResult, Puts
 from fingerpost.store.schema import shrink
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.state import State
-from fingerpost.store.writes import EMPTY, GENESIS, Writer, create_ledger
+from fingerpost.store.writes import EMPTY, Writer, create_ledger
 
 _UNKNOWN = {SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_WRITE}
 """After these nobody knows what is on the disk."""
@@ -204,8 +205,7 @@ class Store:
             )
         codes: Sequence[bytes | None] = [None] * len(keys) if tokens is None else tokens
         with self._writing():
-            held = self._state.live.fresh_keys
-            known = np.isin(np.asarray(keys, dtype=np.int64), held)
+            known = among(np.asarray(keys, dtype=np.int64), self._state.live.fresh_keys)
             rows = [Encoded(given[at].astype(np.float16), codes[at]) for at in np.flatnonzero(known).tolist()]
             self._state.fresh.put([int(key) for key, k in zip(keys, known, strict=True) if k], rows)
 
@@ -314,6 +314,7 @@ class Store:
     def check(self) -> list[Finding]:
         """Verify every file and record; an empty list means that all is whole."""
         with self._state.lock:
+            self._state.follow()
             return check(self._state)
 
     @property

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from fingerpost.records import Chunk, Document, Pair
-from fingerpost.store import codec
+from fingerpost.store import checkpoint, codec
+from fingerpost.store.checkpoint import BEGINNING, GENESIS
 from fingerpost.store.digest import CONTENT_BYTES, Field, digest
 from fingerpost.store.disk import corrupt, named_errors
 from fingerpost.store.ledger import Head, Ledger, Version
 from fingerpost.store.points import Points
-from fingerpost.store.schema import FORMAT, LEDGER, PAGE_BITS, connect, described, shrink
+from fingerpost.store.schema import CHECKPOINT, FORMAT, LEDGER, PAGE_BITS, connect, described, shrink
 
-GENESIS = bytes(CONTENT_BYTES)
 EMPTY = Head(0, 1, 1, 0, 0, 0, GENESIS)
 _DOCUMENT = "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _CHUNK = "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -32,11 +32,12 @@ def create_ledger(path: Path, meta: dict[str, str]) -> None:
     with named_errors(path):
         connection = connect(path, write=True)
         try:
-            connection.executescript(f"BEGIN; {LEDGER}")
+            connection.executescript(f"BEGIN; {LEDGER}{CHECKPOINT}")
             rows = [(name, value, digest(name, value)) for name, value in meta.items()]
             connection.executemany("INSERT INTO meta VALUES (?, ?, ?)", rows)
             write_head(connection, EMPTY)
             connection.execute(f"PRAGMA user_version = {FORMAT}")
+            checkpoint.write(connection, BEGINNING)
             connection.execute("COMMIT")
         finally:
             connection.close()
@@ -219,16 +220,26 @@ class Writer:
         self.connection.execute("INSERT INTO pairs VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, digest(*values)))
         return True
 
-    def purge(self, until: int) -> int:
-        """Remove versions that ended at or before seq ``until``, text and all; returns how many."""
+    def purge(self, until: int) -> None:
+        """Remove, in one transaction, the log up to seq ``until`` and the versions that ended by then, text
+        and all. Raises CorruptError, and removes nothing, where the log is not whole.
+        """
         sql = "SELECT key FROM documents INDEXED BY ended WHERE valid_to <= ?"
         with self.atomic():
+            self._trim(until)
             gone = [int(row[0]) for row in self.ledger.rows(sql, (until,))]
             for version in self.ledger.versions(gone).values():
                 if version.valid_to is None or version.valid_to > until:
                     raise corrupt("ledger.db ended", f"it names {version.doc_id!r}, which stands")
                 self._forget(*version.extent)
-        return len(gone)
+
+    def _trim(self, until: int) -> None:
+        """Let the log begin after ``until``."""
+        if until > checkpoint.read(self.ledger).seq:
+            there = checkpoint.moved(self.ledger, until)
+            self.connection.execute("DELETE FROM log WHERE seq <= ?", (until,))
+            self.points.reach("ledger.trimmed")
+            checkpoint.write(self.connection, there)
 
     def give_back(self) -> None:
         """Give the room of removed versions back to the disk. That rewrites the ledger, which a full disk may

@@ -1,0 +1,47 @@
+"""What an index holds, what it has learned, and how its router is."""
+
+from __future__ import annotations
+
+from fingerpost.index.rooms import Epoch, Rooms
+from fingerpost.route import drift
+
+Facts = dict[str, int | float | str]
+
+
+def status(rooms: Rooms) -> Facts:
+    """Counts, versions, what was learned, the router's health."""
+    found: Facts = dict(rooms.store.status())
+    epoch = rooms.epoch(rooms.store.snapshot())
+    found["router"] = "none" if epoch.router is None else "trained" if epoch.router.trained else "untrained"
+    weighed = "weighed by generated questions" if epoch.judges.balance.questions else "untrained"
+    found["fusion"] = weighed if epoch.judges.forest is None else "learned"
+    found["query_encoder"] = "untouched" if epoch.tuned is None else "trained"
+    found["dsi"] = "none" if epoch.dsi is None else "trained"
+    found["taught_documents"] = 0 if epoch.judges.memory is None else len(epoch.judges.memory.keys)
+    chunks = int(found["chunks"])
+    found["router_health"] = health(rooms, epoch, chunks)
+    audit, target = rooms.audit, rooms.settings.route.recall
+    advised = drift.advice(fresh=int(found["fresh_chunks"]), chunks=chunks, audit=audit, target=target)
+    found["advice"] = "; ".join(advised.notes)
+    return found
+
+
+def health(rooms: Rooms, epoch: Epoch, chunks: int) -> str:
+    """Whether queries are routed now, by what, and what audits say; or why everything is searched."""
+    router, audit, settings = epoch.router, rooms.audit, rooms.settings.route
+    if router is None:
+        return f"full search: {epoch.unfit or 'nothing is folded yet'}"
+    if off := audit.verdict(settings.recall) or router.resting(settings, chunks):
+        return f"full search: {off}"
+    known = router.calibration
+    needs = (
+        f"{known.needed_share:.1%} of the chunks for recall {settings.recall}" if known.needed_share else ""
+    )
+    low, high = audit.bounds()
+    told = f"{audit.queries:,} audits, recall {audit.recall:.2f} ({low:.2f} to {high:.2f})"
+    parts = (
+        f"routes among {router.n_leaves:,} leaves",
+        f"needs {needs}" if needs else "not calibrated: run `fingerpost learn`",
+        told if audit.queries else "no audit since it was opened",
+    )
+    return " · ".join(parts)
