@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from fingerpost.evaluate.page import Latency
 from fingerpost.evaluate.report import Evaluation, to_json
 from fingerpost.index.rooms import ROUTER
 from fingerpost.route.drift import Audit
-from fingerpost.route.router import Router
+from fingerpost.route.router import Calibration, Router
 
 TOPICS = 60
 KINDS = ("spare part for the {}", "colour of the {}", "the {} makes a noise")
@@ -59,23 +60,27 @@ def test_an_index_of_nothing_has_no_router(tmp_path: Path) -> None:
 
 
 def test_a_lesson_makes_the_chance_of_a_leaf_mean_what_it_says(small: Path) -> None:
-    """Judged by `evaluate` on questions that were not in the lesson."""
+    """Judged by `evaluate` on questions that were not in the lesson; the router before it is far too sure."""
     asked = {
         f"{at} {kind}": (kind.format(nickname(at)), f"m{at}") for at in range(0, TOPICS, 2) for kind in KINDS
     }
     queries = {name: text for name, (text, _) in asked.items()}
     given = QuestionSet("new", "test", queries, {name: {doc: 1} for name, (_, doc) in asked.items()})
     with fingerpost.open(small, write=True, settings=_routed()) as index:
+        untrained = index.evaluate(given)
+        store = index._rooms.store
+        router = Router.from_bytes(store.desk.artifact(ROUTER) or b"")
+        store.republish({ROUTER: replace(router, calibration=Calibration(temperature=0.5)).to_bytes()})
         before = index.evaluate(given)
         report = index.learn(pairs())
         assert any(note.startswith("chance of the likeliest leaf") for note in report.notes)
-        router = Router.from_bytes(index._rooms.store.desk.artifact(ROUTER) or b"")
-        assert router.calibration.temperature != 1.0
+        router = Router.from_bytes(store.desk.artifact(ROUTER) or b"")
+        assert router.calibration.temperature > 0.5
         assert Router.from_bytes(router.to_bytes()).calibration == router.calibration
         after = index.evaluate(given)
         assert "would need" in str(index.status()["router_health"])
     assert after.leaves.shape == (len(asked), 2)
-    assert _error(after) < _error(before) - 0.05
+    assert max(_error(untrained), _error(after)) < 0.1 < _error(before) - 0.1
     assert f"Expected calibration error {_error(after):.3f}" in sections.routed(after)
     assert "## Chances of the router" in markdown(after, latency=Latency({}, {}, np.zeros(0)))
 

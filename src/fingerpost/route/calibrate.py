@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fingerpost.route.kmeans import F32, I64
 from fingerpost.route.memory import Memory, energy
-from fingerpost.route.router import Calibration, Router, softmax
+from fingerpost.route.router import UNCALIBRATED, Calibration, Router, softmax
 from fingerpost.route.train import Examples, batch_scores
 
 UNFAMILIAR = 1.0
@@ -135,12 +135,13 @@ def warmed(given: Router, held: Examples) -> Router:
 
 
 def leaf_errors(given: Router, held: Examples) -> tuple[float, float]:
-    """The expected calibration error of the likeliest leaf's chance, as the scores are and after a
-    temperature: every other query chooses it, those between are judged.
+    """The expected calibration error of the likeliest leaf's chance, uncalibrated and after a temperature:
+    every other query chooses it, those between are judged.
     """
-    scores = batch_scores(given, held)
+    scores, plain = batch_scores(given, held), 1.0 if given.trained else UNCALIBRATED
     chosen = temperature(scores[::2], held.labels[::2])
-    return leaf_error(scores[1::2], held.labels[1::2]), leaf_error(scores[1::2] / chosen, held.labels[1::2])
+    judged, labels = scores[1::2], held.labels[1::2]
+    return leaf_error(judged / plain, labels), leaf_error(judged / chosen, labels)
 
 
 def leaf_error(logits: NDArray[np.floating], labels: NDArray[np.floating]) -> float:

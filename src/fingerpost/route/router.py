@@ -28,6 +28,10 @@ OPTIMISM = 4.0
 VOTE = 0.5
 """What a leaf gains in the untrained rule when it holds all of BM25's best chunks."""
 TEMPERATURE = 0.03
+UNCALIBRATED = 2.5
+"""What the scores of the untrained rule are divided by to be probabilities, where nothing better is known:
+the mean of four sets, each between 2.2 and 3.4, chosen on their training questions.
+"""
 FULL_SHARE = 0.35
 """When routing would need a larger share than this, everything is searched."""
 
@@ -48,13 +52,13 @@ class Head:
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What held-out queries taught: least familiarity, share needed for the recall target, audits'
-    verdict, and what the scores are divided by to be probabilities.
+    verdict, and what the scores are divided by to be probabilities (0: not known).
     """
 
     familiar: float = -1.0
     needed_share: float = 0.0
     off: str = ""
-    temperature: float = 1.0
+    temperature: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,8 @@ class Router:
 
     def chances(self, scores: NDArray[np.floating]) -> F32:
         """Scores [L] as probabilities: the share of the ten nearest chunks that is expected in each leaf."""
-        return softmax(scores / self.calibration.temperature)
+        plain = 1.0 if self.trained else UNCALIBRATED
+        return softmax(scores / (self.calibration.temperature or plain))
 
     def familiarity(self, query: F32) -> float:
         """The largest μ·q: how near the query comes to any leaf. Small means out of distribution."""
@@ -222,7 +227,7 @@ class Router:
                 _number(facts["familiar"]),
                 _number(facts["needed_share"]),
                 str(facts["off"]),
-                _number(facts.get("temperature", 1.0)),
+                _number(facts.get("temperature", 0.0)),
             ),
             int(_number(facts["epoch"])),
         )
