@@ -30,7 +30,7 @@ from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.route import address, graph, train
 from fingerpost.route.descent import Adam
-from fingerpost.route.router import TEMPERATURE, Router, softmax
+from fingerpost.route.router import TEMPERATURE, Router, softmax, worked_out
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as parsing
 
@@ -167,13 +167,13 @@ def measure(corpus: Corpus) -> tuple[dict[str, object], list[list[object]]]:
 
 def _rows(corpus, test, truth, edges, plain, learned, examples) -> list[list[object]]:  # type: ignore[no-untyped-def]
     leaves = len(corpus.laid.addresses)
-    few = max(128, leaves // 10)
+    wide, few = worked_out(leaves)
     orders = {
         "oracle leaf order": (test.labels, 0),
         "centroid IVF": (test.queries @ corpus.laid.centroids.T, leaves),
-        "optimist (untrained)": (_served(plain, test), 2 * leaves + 9 * few),
+        "optimist (untrained)": (_served(plain, test), leaves + wide + 9 * few),
         "linear (learning to rank)": (test.queries @ linear(corpus, examples).T, leaves),
-        "trained": (_served(learned, test), 3 * leaves + 17 * few),
+        "trained": (_served(learned, test), leaves + 2 * wide + 17 * few),
     }
     rows = []
     for name, (scores, products) in orders.items():
@@ -242,25 +242,26 @@ def _routed(corpus, truth, order, edges, *, hop, seeds) -> Curve:  # type: ignor
     for exact, leaves, right, lexical in zip(corpus.exact, order, truth, corpus.test_lexical, strict=True):
         held, opened = np.cumsum(np.diff(offsets)[leaves]), 0
         scored = np.zeros(total, dtype=np.bool_)
+        given = np.unique(lexical[:SEEDS]) if seeds else lexical[:0]
+        best = given
         for at, share in enumerate(SHARES):
             count = max(1, int(np.searchsorted(held, share * total, side="right")))
             for leaf in leaves[opened:count].tolist():
                 scored[offsets[leaf] : offsets[leaf + 1]] = True
-            opened = count
-            if seeds:
-                scored[lexical[:SEEDS]] = True
-            found = _hop(exact, scored, edges, lexical[:SEEDS] if seeds else None) if hop else scored
-            sums[at] += found.sum() / total, found[right].mean()
+                best = np.append(best, np.arange(offsets[leaf], offsets[leaf + 1]))
+            best, opened = _nearest(exact, np.unique(best)), count
+            beyond = np.unique(edges[np.append(best, given)]) if hop else lexical[:0]
+            beyond = np.union1d(beyond[beyond >= 0], given)
+            beyond = beyond[~scored[beyond]]
+            sums[at] += (
+                (held[count - 1] + len(beyond)) / total,
+                (scored[right] | np.isin(right, beyond)).mean(),
+            )
     return [(float(share), float(recall)) for share, recall in sums / len(truth)]
 
 
-def _hop(exact, scored, edges, seeds) -> np.ndarray:  # type: ignore[no-untyped-def]
-    rows = np.flatnonzero(scored)
-    best = rows[np.argpartition(-exact[rows], min(SEEDS, len(rows)) - 1)[:SEEDS]]
-    near = edges[best if seeds is None else np.concatenate([best, seeds])].ravel()
-    found = scored.copy()
-    found[near[near >= 0]] = True
-    return found
+def _nearest(exact: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return rows[np.argpartition(-exact[rows], SEEDS - 1)[:SEEDS]] if len(rows) > SEEDS else rows
 
 
 def _ladr(corpus, truth, edges, count) -> tuple[float, float]:  # type: ignore[no-untyped-def]

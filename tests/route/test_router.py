@@ -11,7 +11,7 @@ from tests.route.test_address import cloud
 from fingerpost.config import RouteSettings
 from fingerpost.errors import FingerpostError, InputError, ModelError
 from fingerpost.route import address, statistics
-from fingerpost.route.router import Calibration, Router, softmax
+from fingerpost.route.router import FEW, Calibration, Router, softmax, worked_out
 
 ROUTED = RouteSettings(full_below=0, budget=0.2)
 
@@ -97,9 +97,28 @@ def test_preselection_changes_only_the_tail(laid: tuple[np.ndarray, address.Addr
     mean, sigma, _ = router.statistics.batch(query[None])
     w = router.head.weights
     flat = (w[0] * mean + w[1] * sigma)[0]
-    assert router.n_leaves > 128
-    top = np.argsort(-router.score(query), kind="stable")[:40].tolist()
-    assert len(set(top) & set(np.argsort(-flat, kind="stable")[:40].tolist())) >= 39
+    assert router.n_leaves > 2 * FEW
+    top = np.argsort(-router.score(query), kind="stable")[: FEW // 2].tolist()
+    assert len(set(top) & set(np.argsort(-flat, kind="stable")[: FEW // 2].tolist())) >= FEW // 2 - 1
+
+
+def test_leaves_that_are_not_worked_out_keep_their_order_below_the_others(
+    laid: tuple[np.ndarray, address.Addresses],
+) -> None:
+    rows = cloud(4000, dim=32, seed=5)
+    found = address.build(rows, leaf_chunks=16, seed=0)
+    router = Router.fit_statistics(rows[found.order], found.leaf_offsets, addresses=found.addresses)
+    query = rows[9].astype(np.float32)
+    wide, few = worked_out(router.n_leaves)
+    assert few < wide < router.n_leaves
+    scores = router.score(query)
+    ranked = np.argsort(-scores, kind="stable")
+    w, held = router.head.weights, router.statistics
+    rough = w[0] * (held.mean @ query) + w[1] * held.typical
+    last = rough[ranked[wide:]]
+    assert np.unique(scores).size >= len(scores) - 2  # one tie at each of the two borders
+    assert (np.diff(last) <= 1e-4).all()
+    assert len(set(ranked[:wide].tolist()) & set(np.argsort(-rough)[:wide].tolist())) >= wide - 1
 
 
 @pytest.mark.parametrize(

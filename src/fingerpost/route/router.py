@@ -32,6 +32,9 @@ UNCALIBRATED = 2.5
 """What the scores of the untrained rule are divided by to be probabilities, where nothing better is known:
 the mean of four sets, each between 2.2 and 3.4, chosen on their training questions.
 """
+WIDE, WIDE_SHARE = 128, 0.05
+FEW, FEW_SHARE = 64, 0.02
+"""Leaves whose score is bounded, and worked out: so many, or that share of all where that is more."""
 FULL_SHARE = 0.35
 """When routing would need a larger share than this, everything is searched."""
 
@@ -99,26 +102,46 @@ class Router:
         """A score per leaf, [L] float32, for ``query`` [d] and BM25 ``votes`` [L] (how many of its best
         chunks lie there).
 
-        σ and the sub-centroids are worked out for the most promising leaves only (at least 128, a tenth of
-        all); the rest keep a bound below them. Scores are logits: see ``chances``.
+        Worked out in three steps, each for fewer leaves than the one before, since a product with every leaf
+        costs more than the chunks that are opened: μ·q with the mean spread for all, σ's diagonal and W q for
+        the best ``WIDE`` of them, the rest for the best ``FEW``. The others keep their order, below these.
+        Scores are logits: see ``chances``.
         """
         query = _checked(query, self.statistics.sums.shape[1])
-        first = self._linear(query, votes)
-        mean = self.statistics.mean @ query
-        rough = np.sqrt(np.maximum(self.statistics.variance @ (query * query), 0.0))
+        return self._scores(query, self.statistics.mean @ query, votes)
+
+    def _scores(self, query: F32, mean: F32, votes: NDArray[np.floating] | None) -> F32:
+        """``score`` where the products ``mean`` [L] with every leaf's μ are known."""
+        w, first = self.head.weights, self._linear(votes)
+        scores: F32 = np.asarray(
+            first + (w[0] + w[2]) * mean + w[1] * self.statistics.typical, dtype=np.float32
+        )
+        for count, step in zip(worked_out(self.n_leaves), (self._bound, self._refined), strict=True):
+            leaves = _best(scores, count)
+            better = first[leaves] + step(query, leaves, mean[leaves])
+            rest = np.ones(len(scores), dtype=np.bool_)
+            rest[leaves] = False
+            scores[rest] -= max(0.0, float(scores[rest].max(initial=-np.inf)) - float(better.min()))
+            scores[leaves] = better
+        return scores
+
+    def _bound(self, query: F32, leaves: I64, mean: F32) -> F32:
+        """μ·q, the diagonal part of σ and W q of some leaves, the best sub-centroid taken for the mean."""
         w = self.head.weights
-        bound = np.asarray(first + w[0] * mean + w[1] * rough + w[2] * mean, dtype=np.float32)
-        few = max(128, self.n_leaves // 10)
-        if few >= self.n_leaves:
-            leaves = np.arange(self.n_leaves)
-        else:
-            leaves = np.sort(np.argpartition(-bound, few - 1)[:few])
-        refined = first[leaves] + w[0] * mean[leaves] + w[1] * self.statistics.sigma(query, leaves)
+        rough = np.sqrt(np.maximum(self.statistics.variance[leaves] @ (query * query), 0.0))
+        return np.asarray((w[0] + w[2]) * mean + w[1] * rough + self._moved(query, leaves), dtype=np.float32)
+
+    def _refined(self, query: F32, leaves: I64, mean: F32) -> F32:
+        """The whole score of some leaves, without what does not depend on the query's vector."""
+        w = self.head.weights
+        refined = w[0] * mean + w[1] * self.statistics.sigma(query, leaves) + self._moved(query, leaves)
         if w[2]:
             refined = refined + w[2] * self.statistics.nearest_centre(query, leaves)
-        scores: F32 = np.minimum(bound, refined.min())
-        scores[leaves] = refined
-        return scores
+        return np.asarray(refined, dtype=np.float32)
+
+    def _moved(self, query: F32, leaves: I64) -> F32 | float:
+        """W q of some leaves."""
+        return np.asarray(self.head.matrix[leaves] @ query, dtype=np.float32) if self.head.trained else 0.0
 
     def chances(self, scores: NDArray[np.floating]) -> F32:
         """Scores [L] as probabilities: the share of the ten nearest chunks that is expected in each leaf."""
@@ -133,10 +156,14 @@ class Router:
         self, query: F32, votes: NDArray[np.floating] | None, *, settings: RouteSettings, n_chunks: int
     ) -> Plan:
         """Where to look for ``query``: the best leaves within the budget, or everything, and why."""
-        why = self._why_full(query, settings, n_chunks)
+        why = self.resting(settings, n_chunks)
+        if not why:
+            query = _checked(query, self.statistics.sums.shape[1])
+            mean = self.statistics.mean @ query
+            why = self._strange(float(mean.max()))
         if why:
             return Plan(legs=("lexical", "dense"), full=True, reason=f"full search: {why}")
-        scores = self.score(query, votes)
+        scores = self._scores(query, mean, votes)
         chosen, share = self._within(scores, settings)
         if share > FULL_SHARE:
             return Plan(
@@ -232,11 +259,12 @@ class Router:
             int(_number(facts["epoch"])),
         )
 
-    def _linear(self, query: F32, votes: NDArray[np.floating] | None) -> F32:
-        start = self.head.bias + (self.head.matrix @ query if self.head.trained else 0.0)
-        if votes is not None:
-            start = start + self.head.weights[3] * vote_share(votes, self.n_leaves)
-        return np.asarray(start, dtype=np.float32)
+    def _linear(self, votes: NDArray[np.floating] | None) -> F32:
+        if votes is None:
+            return self.head.bias
+        return np.asarray(
+            self.head.bias + self.head.weights[3] * vote_share(votes, self.n_leaves), dtype=np.float32
+        )
 
     def _within(self, scores: F32, settings: RouteSettings) -> tuple[NDArray[np.int32], float]:
         """The best leaves whose chunks fit the budget (one at least), and their share."""
@@ -261,13 +289,26 @@ class Router:
             return f"recall {settings.recall} would need {self.calibration.needed_share:.0%} of the chunks"
         return ""
 
-    def _why_full(self, query: F32, settings: RouteSettings, n_chunks: int) -> str:
-        if why := self.resting(settings, n_chunks):
-            return why
-        familiar = self.familiarity(query)
-        if familiar < self.calibration.familiar:
-            return f"unlike the queries calibrated on ({familiar:.2f} < {self.calibration.familiar:.2f})"
-        return ""
+    def _strange(self, familiar: float) -> str:
+        """Why a query that comes so near to its nearest leaf is searched for in full, or ""."""
+        least = self.calibration.familiar
+        return f"unlike the queries calibrated on ({familiar:.2f} < {least:.2f})" if familiar < least else ""
+
+
+def worked_out(leaves: int) -> tuple[int, int]:
+    """How many of so many leaves have their score bounded, and how many worked out.
+
+    >>> worked_out(549), worked_out(5_400)
+    ((128, 64), (270, 108))
+    """
+    return max(WIDE, int(WIDE_SHARE * leaves)), max(FEW, int(FEW_SHARE * leaves))
+
+
+def _best(scores: F32, count: int) -> I64:
+    """The leaves of the ``count`` largest scores, ascending."""
+    if count >= len(scores):
+        return np.arange(len(scores))
+    return np.sort(np.argpartition(-scores, count - 1)[:count])
 
 
 def untrained(leaves: int, dim: int) -> Head:

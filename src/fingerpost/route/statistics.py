@@ -49,6 +49,11 @@ class Statistics:
         return np.asarray(np.maximum(self.squares / self._n - self.mean**2, 0.0), dtype=np.float32)
 
     @cached_property
+    def typical(self) -> F32:
+        """σ along a direction that nothing is known about, the root of the mean variance: [L]."""
+        return np.asarray(np.sqrt(self.variance.mean(axis=1)), dtype=np.float32)
+
+    @cached_property
     def spread(self) -> F32:
         """The variance along each direction of the sketch: [L, RANK]."""
         along = np.einsum("lrd,ld->lr", self.directions, self.mean)
