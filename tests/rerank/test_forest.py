@@ -73,12 +73,15 @@ def test_rows_that_do_not_fit_are_refused():
 
 def test_predictions_are_lightgbm_s():
     train = groups(150, signal=2.0)
-    booster = learn._boost(train, [], learn._PARAMETERS | {"seed": 0, "num_threads": 1}, 60)
-    ours = learn._export(booster)
+    parameters = learn._PARAMETERS | {"seed": 0, "num_threads": 1}
+    bag = [learn._boost(train, [], learn._seeded(parameters, number), 60) for number in (1, 2)]
+    ours = learn._export(bag)
     rows = np.concatenate([group.rows for group in groups(20, signal=2.0, seed=5)])
     rows[0], rows[1], rows[2] = np.nan, 0.0, 1e30
     start = learn.START_WEIGHT * np.nan_to_num(rows[:, SUM].astype(np.float64))
-    assert np.allclose(ours.predict(rows), booster.predict(rows, raw_score=True) + start, atol=1e-12)
+    each = [booster.predict(rows, raw_score=True) for booster in bag]
+    assert not np.allclose(each[0], each[1])
+    assert np.allclose(ours.predict(rows), np.mean(each, axis=0) + start, atol=1e-12)
 
 
 def test_a_feature_without_gaps_in_training_takes_a_gap_for_zero():
@@ -157,7 +160,7 @@ def test_no_rows_no_scores(forest):
 def test_two_hundred_candidates_take_two_milliseconds_or_so():
     train = groups(150, signal=2.0)
     booster = learn._boost(train, [], learn._PARAMETERS | {"seed": 0, "num_threads": 1}, 200)
-    forest = learn._export(booster)
+    forest = learn._export([booster])
     rows = np.concatenate([group.rows for group in train])[:200]
     times = []
     for _ in range(15):

@@ -140,8 +140,12 @@ class Forest:
         return forest
 
     @classmethod
-    def from_trees(cls, roots: Sequence[Tree], names: Sequence[str], *, start: float) -> Forest:
-        """The forest of LightGBM's ``dump_model()``: its trees' ``tree_structure``, numeric splits only."""
+    def from_trees(
+        cls, roots: Sequence[Tree], names: Sequence[str], *, start: float, share: float = 1.0
+    ) -> Forest:
+        """The forest of LightGBM's ``dump_model()``: its trees' ``tree_structure``, numeric splits only. Each
+        tree adds its ``share``: 1 / m makes the mean of m models from all their trees.
+        """
         flat = [_flatten(root) for root in roots]
         shape = (len(flat), max((len(tree) for tree in flat), default=1))
         children = np.broadcast_to(np.arange(shape[1], dtype=np.int32)[None, :, None], (*shape, 2)).copy()
@@ -151,6 +155,7 @@ class Forest:
                 children[tree, node] = content.children
                 for name, plane in planes.items():
                     plane[tree, node] = getattr(content, name)
+        planes |= {name: planes[name] * share for name in ("value", "expected")}
         depth = max((_depth(root) for root in roots), default=0)
         return cls(names=tuple(names), start=start, depth=depth, children=children, **planes)
 

@@ -125,11 +125,11 @@ class Memory:
     def _nearest(self, moved: F32, at: I64, found: NDArray[np.bool_]) -> F32:
         """The best cosine of q' to the queries of each candidate's document, 0 where there are none: [n]."""
         nearest = np.zeros(len(at), dtype=np.float32)
-        if len(self.asked):
-            ends = np.cumsum(self.counts)
-            for document in np.unique(at[found]).tolist():
-                own = self.asked[ends[document] - self.counts[document] : ends[document]]
-                nearest[found & (at == document)] = (own @ moved).max()
+        if len(self.asked) and found.any():
+            documents, place = np.unique(at[found], return_inverse=True)
+            counts, ends = self.counts[documents].astype(np.int64), np.cumsum(self.counts)
+            cosines = self.asked[_ranges(ends[documents] - counts, counts)] @ moved
+            nearest[found] = np.maximum.reduceat(cosines, np.cumsum(counts) - counts)[place]
         return nearest
 
     def forgetful(self) -> Memory:
@@ -261,6 +261,17 @@ def energy(memory: Memory, queries: F32) -> F32:
     return np.asarray(
         TEMPERATURE * (top + np.log(np.exp(logits - top[:, None]).sum(axis=1))), dtype=np.float32
     )
+
+
+def _ranges(first: I64, counts: I64) -> I64:
+    """All of first, first + 1, … of each range.
+
+    >>> _ranges(np.array([5, 0]), np.array([2, 3])).tolist()
+    [5, 6, 0, 1, 2]
+    """
+    bounds = np.cumsum(counts) - counts
+    at: I64 = np.arange(counts.sum()) + np.repeat(first - bounds, counts)
+    return at
 
 
 def _problem(given: Pairs, keys: I64, start: F32) -> Problem:
