@@ -63,10 +63,19 @@ def ties(view: View, keys: Keys, rows: NDArray[np.int64], fresh: NDArray[np.int6
 
 def ranked(view: View, base: Hits, tail: Hits, k: int) -> tuple[Keys, Scores]:
     """The ``k`` best of rows of the base and of the tail, each given with its scores."""
-    held = view.generation
+    held, base, tail = view.generation, _foremost(base, k), _foremost(tail, k)
     keys = np.concatenate([held.keys[base[0]], view.tail.keys[tail[0]]])
     equal = keys if held.ties is None else np.concatenate([held.ties[base[0]], view.tail.ties(tail[0])])
     return best(keys, np.concatenate([base[1], tail[1]]).astype(np.float32), equal, k)
+
+
+def _foremost(hits: Hits, k: int) -> Hits:
+    """The ``k`` best and those that equal the last of them: whose ties are worth looking up."""
+    rows, scores = hits
+    if len(rows) <= k:
+        return hits
+    kept = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
+    return rows[kept], scores[kept]
 
 
 def dense(
