@@ -1,6 +1,7 @@
 """Router: what share of the corpus must be scored to find the exhaustive dense top-10.
 
     python -m bench.router [--vectors FOLDER] [--queries 600] [--index KB]
+    python -m bench.router --index KB --size 1000000 [--queries 100] [--taught 1000] [--peers]
 
 All documents of the retrieval sets in one index, one vector a document; the queries are the sets' test
 queries. The router's head is trained on training queries only, by exhaustive search. Shares count each
@@ -8,7 +9,9 @@ chunk scored (leaves, hop and seeds; BM25 itself multiplies no vectors); ``produ
 leaves costs, in the same unit, and ``all`` the sum. IVF and HNSW are those of faiss over the same vectors.
 ``--vectors`` takes a folder of ``<set>.npz`` with D, Q, docs and queries; without it they are encoded and
 kept. ``--index`` takes the chunks, leaves and BM25 of a compiled index instead (such as that of
-``bench.speed``, which holds every set), with the same queries.
+``bench.speed``, which holds every set), with the same queries; ``--size`` so many chunks grown from them
+(see ``bench.grown``), with the neighbour graph of the chunks that hops start from, a head trained by as many
+questions as ``--taught`` says, IVF and HNSW if there are to be ``--peers``. Steps done are kept.
 """
 
 from __future__ import annotations
@@ -26,8 +29,10 @@ import faiss
 import numpy as np
 
 import fingerpost
+from bench import grown
 from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
+from fingerpost.models.encoder import load_encoder
 from fingerpost.route import address, graph, train
 from fingerpost.route.descent import Adam
 from fingerpost.route.router import TEMPERATURE, Router, softmax, worked_out
@@ -35,10 +40,12 @@ from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as parsing
 
 SETS = ("scifact", "squad4", "medquad", "cosqa", "spider-tables")
-SHARES = (0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4)
+SHARES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4)
 TARGET = 0.95
 SEEDS = 20
 K = 10
+IVF_POINTS = 40
+"""Vectors a list that train faiss's IVF, where that is not all of them: it warns below 39."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,14 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=600)
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--index", type=Path)
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--taught", type=int, default=0)
+    parser.add_argument("--peers", action="store_true")
     options = parser.parse_args()
     sets = options.sets.split(",")
+    if options.size:
+        measure_grown(options.index, options.size, sets, options)
+        return
     corpus = (
         opened(options.index, sets, options.queries)
         if options.index
@@ -117,6 +130,99 @@ def opened(kb: Path, sets: list[str], count: int) -> Corpus:
         means = router.statistics.mean / np.linalg.norm(router.statistics.mean, axis=1, keepdims=True)
         laid = address.Addresses(np.arange(len(keys)), offsets, router.addresses, means)
     return Corpus(vectors, laid, *encoded, *lexical, encoded[1] @ vectors.astype(np.float32).T)
+
+
+def measure_grown(kb: Path, size: int, sets: list[str], options: argparse.Namespace) -> None:
+    """The same on chunks grown from those of an index; what is known is written as soon as it is."""
+    count, taught = options.queries, options.taught
+    made = grown.laid_once(kb, size)
+    asked = [
+        list(chain.from_iterable(part))
+        for part in zip(*(_asked(s, count, taught) for s in sets), strict=True)
+    ]
+    encoder = load_encoder(Settings().models, threads=1)
+    if encoder is None:
+        raise SystemExit("this benchmark needs an encoder")
+    encoded = [
+        np.stack([encoder.encode_query(text).vector for text in part] or [np.zeros(384)]) for part in asked
+    ]
+    lexical = [
+        grown.best_by_words(kb, made.plan, part) if part else np.zeros((1, 100), int) for part in asked
+    ]
+    exact = np.concatenate(
+        [encoded[1] @ made.vectors[at : at + 65_536].astype(np.float32).T for at in range(0, size, 65_536)],
+        axis=1,
+    )
+    corpus = Corpus(made.vectors, made.laid, *encoded, *lexical, exact)
+    truth = np.argsort(-exact, axis=1, kind="stable")[:, :K] if size < 65_536 else _top(exact)
+    started = time.process_time()
+    plain = grown.router_once(made)
+    facts: dict[str, object] = {
+        "chunks": size, "leaves": len(made.laid.addresses), "test_queries": len(truth), "taught": taught,
+        "made_s": made.seconds, "statistics_s": round(time.process_time() - started, 1),
+    }  # fmt: skip
+    docs = np.arange(size)
+    test = train.labelled(encoded[1], truth, made.laid.leaf_offsets, docs, corpus.votes(corpus.test_lexical))
+    routers = {"optimist (untrained)": plain}
+    examples = None
+    if taught:
+        examples = train.examples(
+            corpus.train,
+            made.vectors,
+            made.laid.leaf_offsets,
+            docs=docs,
+            votes=corpus.votes(corpus.train_lexical),
+        )
+        started = time.process_time()
+        routers["trained"], verdict = train.leaf_head(plain, examples)
+        facts |= {
+            "head_s": round(time.process_time() - started, 1), "head_accepted": verdict.accepted,
+            "head_held_out": [verdict.untrained, verdict.trained],
+        }  # fmt: skip
+    orders = _orders(corpus, test, examples, routers)
+    wanted = _Wanted()
+    for order, _ in orders.values():
+        _routed(corpus, truth, order, wanted, hop=True, seeds=True)
+    started = time.process_time()
+    edges = grown.lists_of(made, wanted.rows())
+    facts |= {"listed": len(wanted.rows()), "lists_s": round(time.process_time() - started, 1)}
+    facts["graph_recall"] = _graph_recall(made.vectors, edges, wanted.rows(), 100)
+    rows = _variants(corpus, truth, orders, edges)
+    header = ["router", "recall at 1 %", "2 %", "5 %", "10 %", f"share for {TARGET}", "products", "all"]
+    print(f"{facts}\n\n{table(header, rows)}", flush=True)
+    part = f"{size // 1_000_000}m" if size >= 1_000_000 else str(size)
+    if options.peers:
+        rows.append(
+            ["IVF (faiss, as many lists)", *_row(_ivf(corpus, truth), len(made.laid.addresses) / size)]
+        )
+        rows.append(["HNSW (faiss, M 16)", *_row(_hnsw(corpus, truth))])
+    result = {"rows": [dict(zip(header, row, strict=True)) for row in rows]}
+    write("router", {**facts, **result}, part=part)
+    facts["distances"] = dict(zip(grown.DISTANCES, grown.distances(made.vectors, encoded[1]), strict=True))
+    facts["law"] = grown.law(grown.real_chunks(kb)[0], encoded[1], size)
+    print(facts["distances"], facts["law"])
+    write("router", {**facts, **result}, part=part)
+
+
+def _top(exact: np.ndarray) -> np.ndarray:
+    """The ten best rows of each query, best first."""
+    rows = np.argpartition(-exact, K, axis=1)[:, :K]
+    return np.take_along_axis(rows, np.argsort(-np.take_along_axis(exact, rows, axis=1), axis=1), axis=1)
+
+
+class _Wanted:
+    """In the place of a graph: notes whose neighbours are asked for, and knows none."""
+
+    def __init__(self) -> None:
+        self._rows: list[np.ndarray] = []
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        self._rows.append(rows)
+        return np.full((len(rows), 1), -1)
+
+    def rows(self) -> np.ndarray:
+        """All that were asked for, ascending."""
+        return np.unique(np.concatenate(self._rows))
 
 
 def _best(snapshot: Snapshot, row: dict[int, int], text: str) -> np.ndarray:
@@ -167,24 +273,8 @@ def measure(corpus: Corpus) -> tuple[dict[str, object], list[list[object]]]:
 
 def _rows(corpus, test, truth, edges, plain, learned, examples) -> list[list[object]]:  # type: ignore[no-untyped-def]
     leaves = len(corpus.laid.addresses)
-    wide, few = worked_out(leaves)
-    orders = {
-        "oracle leaf order": (test.labels, 0),
-        "centroid IVF": (test.queries @ corpus.laid.centroids.T, leaves),
-        "optimist (untrained)": (_served(plain, test), leaves + wide + 9 * few),
-        "linear (learning to rank)": (test.queries @ linear(corpus, examples).T, leaves),
-        "trained": (_served(learned, test), leaves + 2 * wide + 17 * few),
-    }
-    rows = []
-    for name, (scores, products) in orders.items():
-        order = np.argsort(-scores, axis=1, kind="stable")
-        for extra, hop, seeds in (
-            ("", False, False),
-            (" + hop", True, False),
-            (" + hop + BM25 seeds", True, True),
-        ):
-            curve = _routed(corpus, truth, order, edges, hop=hop, seeds=seeds)
-            rows.append([name + extra, *_row(curve, products / len(corpus.vectors))])
+    routers = {"optimist (untrained)": plain, "trained": learned}
+    rows = _variants(corpus, truth, _orders(corpus, test, examples, routers), edges)
     rows.append(
         [
             "LADR (BM25 top 100, 16 neighbours)",
@@ -193,6 +283,36 @@ def _rows(corpus, test, truth, edges, plain, learned, examples) -> list[list[obj
     )
     rows.append(["IVF (faiss, as many lists)", *_row(_ivf(corpus, truth), leaves / len(corpus.vectors))])
     rows.append(["HNSW (faiss, M 16)", *_row(_hnsw(corpus, truth))])
+    return rows
+
+
+def _orders(corpus, test, examples, routers) -> dict[str, tuple[np.ndarray, int]]:  # type: ignore[no-untyped-def]
+    """By name: the leaves of each query, best first, and how many products finding out takes."""
+    leaves = len(corpus.laid.addresses)
+    wide, few = worked_out(leaves)
+    scores = {
+        "oracle leaf order": (test.labels, 0),
+        "centroid IVF": (test.queries @ corpus.laid.centroids.T, leaves),
+    }
+    if examples is not None:
+        scores["linear (learning to rank)"] = (test.queries @ linear(corpus, examples).T, leaves)
+    for name, router in routers.items():
+        products = leaves + (2 * wide + 17 * few if router.trained else wide + 9 * few)
+        scores[name] = (_served(router, test), products)
+    return {name: (np.argsort(-found, axis=1, kind="stable"), cost) for name, (found, cost) in scores.items()}
+
+
+def _variants(corpus, truth, orders, edges) -> list[list[object]]:  # type: ignore[no-untyped-def]
+    """A row of the table for each order alone, with a hop, with a hop and BM25's best."""
+    rows = []
+    for name, (order, products) in orders.items():
+        for extra, hop, seeds in (
+            ("", False, False),
+            (" + hop", True, False),
+            (" + hop + BM25 seeds", True, True),
+        ):
+            curve = _routed(corpus, truth, order, edges, hop=hop, seeds=seeds)
+            rows.append([name + extra, *_row(curve, products / len(corpus.vectors))])
     return rows
 
 
@@ -249,7 +369,7 @@ def _routed(corpus, truth, order, edges, *, hop, seeds) -> Curve:  # type: ignor
             for leaf in leaves[opened:count].tolist():
                 scored[offsets[leaf] : offsets[leaf + 1]] = True
                 best = np.append(best, np.arange(offsets[leaf], offsets[leaf + 1]))
-            best, opened = _nearest(exact, np.unique(best)), count
+            best, opened = _nearest(exact, np.unique(best)) if hop else given, count
             beyond = np.unique(edges[np.append(best, given)]) if hop else lexical[:0]
             beyond = np.union1d(beyond[beyond >= 0], given)
             beyond = beyond[~scored[beyond]]
@@ -278,8 +398,10 @@ def _ivf(corpus, truth) -> Curve:  # type: ignore[no-untyped-def]
     faiss.omp_set_num_threads(1)
     dim, lists = corpus.vectors.shape[1], len(corpus.laid.addresses)
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
-    index.train(corpus.vectors.astype(np.float32))
-    index.add(corpus.vectors.astype(np.float32))
+    random = np.random.default_rng(0)
+    taught = np.sort(random.permutation(len(corpus.vectors))[: max(IVF_POINTS * lists, 100_000)])
+    index.train(corpus.vectors[taught].astype(np.float32))
+    _fill(index, corpus.vectors)
     curve = []
     for probes in (1, 2, 4, 8, 16, 32, 64, 128, 256):
         index.nprobe = min(probes, lists)
@@ -291,11 +413,16 @@ def _ivf(corpus, truth) -> Curve:  # type: ignore[no-untyped-def]
     return curve
 
 
+def _fill(index: faiss.Index, vectors: np.ndarray) -> None:
+    for at in range(0, len(vectors), 65_536):
+        index.add(vectors[at : at + 65_536].astype(np.float32))
+
+
 def _hnsw(corpus, truth) -> Curve:  # type: ignore[no-untyped-def]
     faiss.omp_set_num_threads(1)
     index = faiss.IndexHNSWFlat(corpus.vectors.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = 100
-    index.add(corpus.vectors.astype(np.float32))
+    _fill(index, corpus.vectors)
     curve = []
     for width in (10, 16, 32, 64, 128, 256, 512):
         index.hnsw.efSearch = width
@@ -308,8 +435,12 @@ def _hnsw(corpus, truth) -> Curve:  # type: ignore[no-untyped-def]
     return curve
 
 
-def _graph_recall(vectors: np.ndarray, edges: np.ndarray) -> float:
-    some = np.random.default_rng(0).permutation(len(vectors))[:500]
+def _graph_recall(
+    vectors: np.ndarray, edges: np.ndarray, rows: np.ndarray | None = None, count: int = 500
+) -> float:
+    """Of the 16 nearest of some rows (drawn from ``rows``), the share that the graph holds."""
+    known = np.arange(len(vectors)) if rows is None else rows
+    some = known[np.random.default_rng(0).permutation(len(known))[:count]]
     exact = train.nearest_rows(vectors[some].astype(np.float32), vectors, 17)
     return float(
         np.mean(
@@ -336,26 +467,24 @@ def _set(folder: Path, name: str, count: int):  # type: ignore[no-untyped-def]
     return stored["D"].astype(np.float16), *vectors, [text[d] for d in stored["docs"].tolist()], *words
 
 
-def _drawn(name: str, count: int) -> list[list[str]]:
+def _drawn(name: str, count: int, taught: int = 5_000) -> list[list[str]]:
     """Ids of training and of test queries, by a seeded draw."""
     random = np.random.default_rng(0)
     chosen = []
-    for split, most in (("train", 1000), ("test", count // 5)):
+    for split, most in (("train", taught // 5), ("test", count // 5)):
         with (data_folder() / name / "qrels" / f"{split}.tsv").open() as file:
             ids = sorted({row["query-id"] for row in csv.DictReader(file, delimiter="\t")})
         chosen.append([ids[at] for at in sorted(random.permutation(len(ids))[:most])])
     return chosen
 
 
-def _asked(name: str, count: int) -> list[list[str]]:
+def _asked(name: str, count: int, taught: int = 5_000) -> list[list[str]]:
     """The texts of ``_drawn``."""
     said = {record["_id"]: record["text"] for record in _lines(data_folder() / name / "queries.jsonl")}
-    return [[said[query_id] for query_id in ids] for ids in _drawn(name, count)]
+    return [[said[query_id] for query_id in ids] for ids in _drawn(name, count, taught)]
 
 
 def _encode(path: Path, records: dict[str, list[dict[str, str]]]) -> None:
-    from fingerpost.models.encoder import load_encoder
-
     encoder = load_encoder(Settings().models, threads=1)
     if encoder is None:
         raise SystemExit("this benchmark needs an encoder")

@@ -72,8 +72,18 @@ def examples(
     >>> examples(rows[:1], rows, np.array([0, 2, 3]), docs=np.arange(3), k=2).labels.tolist()
     [[1.0, 0.0]]
     """
+    return labelled(queries, nearest_rows(queries, vectors, k), leaf_offsets, docs, votes)
+
+
+def labelled(
+    queries: F32,
+    top: I64,
+    leaf_offsets: NDArray[np.integer],
+    docs: I64,
+    votes: NDArray[np.floating] | None = None,
+) -> Examples:
+    """Queries labelled by their nearest rows ``top`` [m, k], best first, where those are known."""
     leaves = len(leaf_offsets) - 1
-    top = nearest_rows(queries, vectors, k)
     leaf = np.searchsorted(leaf_offsets[1:], top, side="right")
     labels = np.zeros((len(queries), leaves), dtype=np.float32)
     np.add.at(labels, (np.arange(len(queries))[:, None], leaf), np.float32(1.0 / top.shape[1]))
