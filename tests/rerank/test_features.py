@@ -6,7 +6,9 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from fingerpost.errors import UsageError
 from fingerpost.rerank import matches
 from fingerpost.rerank.features import EXTRA, LEGS, NAMES, RISING, Evidence, build, gap, rank, standard
 from fingerpost.rerank.matches import Passage
@@ -65,6 +67,14 @@ def test_columns_of_other_rooms_are_taken_by_name():
     assert np.allclose(column(rows, "memory"), np.arange(200))
     assert abs(column(rows, "memory_z").mean()) < 1e-6
     assert (column(rows, "router") == -1.5).all()
+
+
+def test_a_forest_of_an_earlier_version_gets_the_features_it_knows():
+    fewer = [name for name in NAMES if not name.startswith("memory")]
+    rows = build(evidence(), fewer)
+    assert np.array_equal(rows, build(evidence())[:, [NAMES.index(name) for name in fewer]], equal_nan=True)
+    with pytest.raises(UsageError, match="no_such"):
+        build(evidence(), [*NAMES, "no_such"])
 
 
 def test_a_document_is_told_its_best_chunk():

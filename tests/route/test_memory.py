@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fingerpost.errors import FingerprintError, InputError, ModelError
-from fingerpost.route import descent, gate, memory
+from fingerpost.route import descent, gate, memory, wording
 from fingerpost.route.kmeans import unit
 from fingerpost.route.memory import Memory, Penalty
 from fingerpost.route.pairs import Pairs, folds, groups, pairs
@@ -169,7 +169,7 @@ def test_columns_shortlist_and_deletion() -> None:
     learned = memory.fit(vectors, keys(vectors), given, penalty=Penalty(1e-2, 1e-3, 0.01))
     columns = learned.columns(given.queries[0], keys(vectors), vectors)
     best, scores = learned.shortlist(given.queries[0], 5)
-    assert set(columns) == {"map", "memory", "trained", "surprise", "nearest"}
+    assert set(columns) == {"map", "memory", "trained", "surprise", "nearest", *wording.NAMES}
     assert columns["nearest"][given.doc[0] - 1000] == pytest.approx(1.0, abs=1e-5)
     assert (columns["nearest"][30:] == 0).all()
     bare = Memory.from_bytes(learned.forgetful().to_bytes())

@@ -29,6 +29,7 @@ from fingerpost.route import calibrate, gate, plan
 from fingerpost.route import pairs as training
 from fingerpost.route.memory import Memory
 from fingerpost.route.pairs import Pairs
+from fingerpost.route.wording import Wording
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as queries
 
@@ -195,6 +196,7 @@ def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: P
     arrays = training.pairs(
         vectors, [place[text] for text, _ in usable], [keys[doc] or 0 for _, doc in usable]
     )
+    arrays = replace(arrays, wording=_wording(snapshot, asked))
     first = {place[text]: doc_id for text, doc_id in reversed(usable)}
     return Lesson(
         tuple(asked),
@@ -218,6 +220,13 @@ class Trained:
     plan: plan.Chooser
     marks: Marks
     notes: tuple[str, ...]
+
+
+def _wording(snapshot: Snapshot, asked: Sequence[Asked]) -> Wording:
+    """The words of the questions, weighed as BM25 weighs them."""
+    terms = sorted({term for one in asked for term in one.query.terms})
+    idf = dict(zip(terms, snapshot.idf(terms).tolist(), strict=True))
+    return Wording.of([one.query.terms for one in asked], idf)
 
 
 def train(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) -> Trained:

@@ -182,9 +182,10 @@ def _served(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int) -> float:
     effort = planning.full(rooms.settings.rerank)
     look = ranking.look_again(snapshot, asked, candidates, epoch.judges, effort=effort)
     scores = look.total.scores
-    if epoch.judges.forest is not None and len(candidates.docs):
-        rows = ranking.feature_rows(snapshot, asked, look, epoch.judges.memory)
-        scores = epoch.judges.forest.predict(rows)
+    forest = epoch.judges.forest
+    if forest is not None and len(candidates.docs):
+        rows = ranking.feature_rows(snapshot, asked, look, epoch.judges.memory, names=forest.names)
+        scores = forest.predict(rows)
     return ndcg(candidates.docs, scores, lesson.answers[at])
 
 

@@ -16,7 +16,7 @@ from fingerpost.rerank.codec import Codec
 from fingerpost.rerank.forest import Forest
 from fingerpost.rerank.matches import Passage
 from fingerpost.retrieve import fuse
-from fingerpost.route import plan
+from fingerpost.route import plan, wording
 from fingerpost.route.memory import Memory
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text.query import Query
@@ -27,6 +27,7 @@ MEMORY_COLUMNS = {
     "memory": "memory",
     "map": "memory_map",
     "nearest": "memory_knn",
+    **{name: f"memory_{name}" for name in wording.NAMES},
     "trained": "memory_count",
 }
 
@@ -140,20 +141,27 @@ def rank(snapshot: Snapshot, asked: Asked, look: Look, judges: Judges) -> Ranked
     rows = None
     scores = look.total.scores
     if judges.forest is not None:
-        rows = feature_rows(snapshot, asked, look, judges.memory)
+        rows = feature_rows(snapshot, asked, look, judges.memory, names=judges.forest.names)
         scores = judges.forest.predict(rows)
     scores, lifted = _exact_first(asked.query, scores, look.read)
     return Ranked(look.candidates, look.total, scores, lifted, look.read, rows)
 
 
-def feature_rows(snapshot: Snapshot, asked: Asked, look: Look, memory: Memory | None) -> NDArray[np.float32]:
-    """The features of every candidate, [n, F]."""
+def feature_rows(
+    snapshot: Snapshot,
+    asked: Asked,
+    look: Look,
+    memory: Memory | None,
+    *,
+    names: Sequence[str] = features.NAMES,
+) -> NDArray[np.float32]:
+    """The features of every candidate that ``names`` names, [n, F]."""
     found, read = look.candidates, look.read
-    taught = dict(memory_columns(snapshot, asked.encoded, found, memory))
+    taught = dict(memory_columns(snapshot, asked, found, memory))
     taught |= {name: found.scores[name] for name in ("router",) if name in found.scores}
-    return features.build(
-        features.Evidence(asked.query, found.scores, look.total.scores, found.docs, read.words, taught)
-    )
+    total = look.total.scores
+    evidence = features.Evidence(asked.query, found.scores, total, found.docs, read.words, taught)
+    return features.build(evidence, names)
 
 
 def with_late(
@@ -211,10 +219,13 @@ def _exact_first(
 
 
 def memory_columns(
-    snapshot: Snapshot, encoded: EncodedQuery | None, candidates: Candidates, memory: Memory | None
+    snapshot: Snapshot, asked: Asked, candidates: Candidates, memory: Memory | None
 ) -> Mapping[str, NDArray[np.float32]]:
     """What the docid memory says of each candidate; nothing where nothing was learned."""
-    if encoded is None or memory is None or not memory.trained:
+    if asked.encoded is None or memory is None or not memory.trained:
         return {}
-    columns = memory.columns(encoded.vector, candidates.docs, snapshot.vectors(candidates.keys))
+    terms = asked.query.terms
+    said = dict(zip(terms, snapshot.idf(terms).tolist(), strict=True))
+    vectors = snapshot.vectors(candidates.keys)
+    columns = memory.columns(asked.encoded.vector, candidates.docs, vectors, said)
     return {name: columns[own] for own, name in MEMORY_COLUMNS.items()}

@@ -13,12 +13,13 @@ Missing values stay NaN: the forest knows a missing value from a small one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.errors import UsageError
 from fingerpost.rerank import matches
 from fingerpost.text.query import Query
 
@@ -26,7 +27,8 @@ Column = NDArray[np.floating]
 Table = NDArray[np.float32]
 
 LEGS = ("lexical", "dense", "maxsim", "maxsim_plain")
-EXTRA = ("router", "memory", "memory_map", "memory_knn", "memory_count", "recency")
+ASKED = ("memory_alike", "memory_worded", "memory_voiced")
+EXTRA = ("router", "memory", "memory_map", "memory_knn", *ASKED, "memory_count", "recency")
 _RELATIVE = ("coverage", "ordered", "near", "title")
 
 NAMES: tuple[str, ...] = (
@@ -49,7 +51,7 @@ RISING = frozenset(
     {
         *(f"{leg}_{form}" for leg in LEGS for form in ("raw", "z")),
         *("sum_z", "coverage", "coverage_z", "codes", "document_best"),
-        *("memory", "memory_z", "memory_map", "memory_map_z"),
+        *("memory", "memory_z", "memory_map", "memory_map_z", *ASKED),
     }
 )
 """Features of which more can only be better: the forest may not learn otherwise from few pairs."""
@@ -72,8 +74,11 @@ class Evidence:
     extra: Mapping[str, Column] = field(default_factory=dict)
 
 
-def build(evidence: Evidence) -> Table:
-    """[n, len(NAMES)] float32, rows in the order of the candidates."""
+def build(evidence: Evidence, names: Sequence[str] = NAMES) -> Table:
+    """[n, len(names)] float32, rows in the candidates' order; a forest of an earlier version reads fewer.
+
+    Raises UsageError (E_RANGE) for a name that no feature has.
+    """
     size = len(evidence.total)
     missing = np.full(size, np.nan)
     columns: dict[str, Column] = {}
@@ -89,7 +94,14 @@ def build(evidence: Evidence) -> Table:
     columns |= _document_columns(evidence.docs, columns["sum_z"])
     columns["query_terms"] = np.full(size, float(len(evidence.query.terms)))
     columns["query_codes"] = np.full(size, float(len(evidence.query.codes)))
-    return np.column_stack([columns[name] for name in NAMES]).astype(np.float32)
+    unknown = [name for name in names if name not in columns]
+    if unknown:
+        raise UsageError(
+            "E_RANGE",
+            f"the learned fusion reads {', '.join(unknown)}, which this version does not have",
+            cure="learn again: it was trained by another version",
+        )
+    return np.column_stack([columns[name] for name in names]).astype(np.float32)
 
 
 def standard(scores: Column) -> NDArray[np.float64]:

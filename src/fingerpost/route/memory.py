@@ -25,6 +25,7 @@ from fingerpost.route.kmeans import F32, I64, group_sums, unit
 from fingerpost.route.pack import expect, pack, unpack
 from fingerpost.route.pairs import Pairs
 from fingerpost.route.succession import GONE, succeeded
+from fingerpost.route.wording import NAMES, PLANES, SILENT, Wording, ranges
 
 EVERYTHING = -2.0
 """An energy that every query has: none is unfamiliar."""
@@ -47,9 +48,9 @@ class Memory:
     """``matrix`` [d, d]; ``keys`` [s] the trained documents; ``rows`` [s, d]; ``counts`` [s]
     their queries.
 
-    ``asked`` [counts.sum(), d]: the mapped training queries, those of a document side by side. They are
-    in the artifact; ``forgetful`` leaves them out. ``familiar`` is the least ``energy`` of a query that is
-    like those it was taught.
+    ``asked`` [counts.sum(), d]: the mapped training queries, those of a document side by side; ``wording``:
+    their words. They are in the artifact; ``forgetful`` leaves them out. ``familiar`` is the least ``energy``
+    of a query that is like those it was taught.
     """
 
     matrix: F32
@@ -60,6 +61,7 @@ class Memory:
     penalty: Penalty = field(default_factory=Penalty)
     notes: tuple[str, ...] = ()
     familiar: float = EVERYTHING
+    wording: Wording = SILENT
 
     @classmethod
     def identity(cls, dim: int, *, notes: tuple[str, ...] = ()) -> Memory:
@@ -91,13 +93,19 @@ class Memory:
         return self.keys[best], scores[best]
 
     def columns(
-        self, query: F32, doc_keys: I64, vectors: NDArray[np.floating]
+        self,
+        query: F32,
+        doc_keys: I64,
+        vectors: NDArray[np.floating],
+        said: Mapping[str, float] | None = None,
     ) -> Mapping[str, NDArray[np.float32]]:
-        """Feature columns for candidates: chunk ``vectors`` [n, d] of documents ``doc_keys`` [n].
+        """Feature columns for candidates: chunk ``vectors`` [n, d] of documents ``doc_keys`` [n], for a query
+        whose terms are ``said``, with their idf.
 
         ``map``: q'·v. ``memory``: q'·row, or q'·v where the document has none. ``trained``: log(1 + its
         training queries). ``surprise``: memory − q·v, what was learned about this candidate.
-        ``nearest``: the best cosine to a training query of the document, 0 without one.
+        ``nearest``: the best cosine to a training query of the document, 0 without one; ``wording.NAMES``:
+        how like their words are.
         """
         moved = self.map(np.asarray(query, np.float32))
         chunk = np.asarray(vectors, dtype=np.float32)
@@ -111,7 +119,7 @@ class Memory:
             "memory": memory,
             "trained": np.log1p(counts).astype(np.float32),
             "surprise": (memory - chunk @ query).astype(np.float32),
-            "nearest": self._nearest(moved, at, found),
+            **self._asked(moved, said or {}, at, found),
         }
 
     def scores(self, queries: F32, doc_keys: I64, vectors: NDArray[np.floating]) -> F32:
@@ -122,19 +130,26 @@ class Memory:
         rows[found] = self.rows[at[found]]
         return np.asarray(moved @ rows.T - self.penalty.shift * found, dtype=np.float32)
 
-    def _nearest(self, moved: F32, at: I64, found: NDArray[np.bool_]) -> F32:
-        """The best cosine of q' to the queries of each candidate's document, 0 where there are none: [n]."""
-        nearest = np.zeros(len(at), dtype=np.float32)
-        if len(self.asked) and found.any():
-            documents, place = np.unique(at[found], return_inverse=True)
-            counts, ends = self.counts[documents].astype(np.int64), np.cumsum(self.counts)
-            cosines = self.asked[_ranges(ends[documents] - counts, counts)] @ moved
-            nearest[found] = np.maximum.reduceat(cosines, np.cumsum(counts) - counts)[place]
-        return nearest
+    def _asked(
+        self, moved: F32, said: Mapping[str, float], at: I64, found: NDArray[np.bool_]
+    ) -> dict[str, F32]:
+        """``nearest`` and ``wording.NAMES``: what queries of each candidate's document say, 0 without."""
+        columns = {name: np.zeros(len(at), dtype=np.float32) for name in ("nearest", *NAMES)}
+        if not len(self.asked) or not found.any():
+            return columns
+        documents, place = np.unique(at[found], return_inverse=True)
+        counts = self.counts[documents].astype(np.int64)
+        rows = ranges(np.cumsum(self.counts)[documents] - counts, counts)
+        best = np.maximum.reduceat(self.asked[rows] @ moved, np.cumsum(counts) - counts)
+        columns["nearest"][found] = best[place]
+        if said and len(self.wording.lengths):
+            for name, values in zip(NAMES, self.wording.take(rows).compare(counts, said), strict=True):
+                columns[name][found] = values[place]
+        return columns
 
     def forgetful(self) -> Memory:
-        """The memory without its training queries: nothing to read them from, and no ``nearest`` column."""
-        return replace(self, asked=self.asked[:0])
+        """The memory without its training queries: nothing to read them from, and no column made of them."""
+        return replace(self, asked=self.asked[:0], wording=SILENT)
 
     def renamed(self, successors: Mapping[int, int | None]) -> Memory:
         """The memory after documents were replaced: a row goes on under the key of the version that took its
@@ -145,10 +160,10 @@ class Memory:
     def only(self, doc_keys: I64) -> Memory:
         """The memory of these documents: the rows and queries of all others are gone."""
         kept = np.isin(self.keys, doc_keys)
-        asked = self.asked[np.repeat(kept, self.counts)] if len(self.asked) else self.asked
-        return replace(
-            self, keys=self.keys[kept], rows=self.rows[kept], counts=self.counts[kept], asked=asked
-        )
+        queries = np.flatnonzero(np.repeat(kept, self.counts))
+        asked = self.asked[queries] if len(self.asked) else self.asked
+        own = {name: getattr(self, name)[kept] for name in ("keys", "rows", "counts")}
+        return replace(self, **own, asked=asked, wording=self.wording.take(queries))
 
     def fits(self, *, dim: int) -> None:
         """Raise FingerprintError unless this memory was trained for vectors of that many dimensions."""
@@ -165,6 +180,7 @@ class Memory:
             "matrix": self.matrix.astype(np.float16), "keys": self.keys,
             "rows": self.rows.astype(np.float16), "counts": self.counts,
             "asked": self.asked.astype(np.float16),
+            **{f"wording_{name}": getattr(self.wording, name) for name in PLANES},
         }  # fmt: skip
         facts = {
             "matrix_l2": self.penalty.matrix, "rows_l2": self.penalty.rows, "shift": self.penalty.shift,
@@ -191,6 +207,7 @@ class Memory:
             penalty,
             tuple(cast(list[str], facts["notes"])),
             float(cast(float, facts.get("familiar", EVERYTHING))),
+            _wording(arrays),
         )
 
     @cached_property
@@ -230,7 +247,8 @@ def fit_many(
     problem = replace(problem, steps=steps or passes(len(problem.queries)))
     empty = Memory.identity(start.shape[1])
     matrix, last = empty.matrix, inf
-    by_document = given.queries[given.query[np.argsort(given.doc, kind="stable")]]
+    by_document = given.query[np.argsort(given.doc, kind="stable")]
+    asked, wording = given.queries[by_document], given.wording.take(by_document)
     for penalty in penalties:
         if penalty.matrix != last:
             last = penalty.matrix
@@ -239,7 +257,8 @@ def fit_many(
             yield replace(empty, matrix=matrix, penalty=penalty)
             continue
         rows = start + fit_rows(problem, matrix, l2=penalty.rows, seed=seed)
-        yield Memory(matrix, keys, rows, counts.astype(np.int32), mapped(matrix, by_document), penalty)
+        own = (counts.astype(np.int32), mapped(matrix, asked), penalty)
+        yield Memory(matrix, keys, rows, *own, wording=wording)
 
 
 def starts(vectors: NDArray[np.floating], docs: I64, given: Pairs, keys: I64) -> F32:
@@ -263,15 +282,14 @@ def energy(memory: Memory, queries: F32) -> F32:
     )
 
 
-def _ranges(first: I64, counts: I64) -> I64:
-    """All of first, first + 1, … of each range.
-
-    >>> _ranges(np.array([5, 0]), np.array([2, 3])).tolist()
-    [5, 6, 0, 1, 2]
-    """
-    bounds = np.cumsum(counts) - counts
-    at: I64 = np.arange(counts.sum()) + np.repeat(first - bounds, counts)
-    return at
+def _wording(arrays: Mapping[str, NDArray[Any]]) -> Wording:
+    """The words of the training queries. Raises ModelError where they do not fit their numbers."""
+    if not len(arrays.get("wording_lengths", ())):
+        return SILENT
+    queries = int(arrays["counts"].astype(np.int64).sum())
+    shapes = {"lengths": queries, "mass": queries, "terms": int(arrays["wording_lengths"].sum())}
+    expect("memory", dict(arrays), {f"wording_{name}": (size,) for name, size in shapes.items()})
+    return Wording(*(arrays[f"wording_{name}"] for name in PLANES))
 
 
 def _problem(given: Pairs, keys: I64, start: F32) -> Problem:

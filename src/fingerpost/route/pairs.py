@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fingerpost.errors import InputError
 from fingerpost.route import address
 from fingerpost.route.kmeans import F32, I64
+from fingerpost.route.wording import SILENT, Wording
 
 LEAST = 20
 """Fewer pairs than this teach nothing that could be checked."""
@@ -27,7 +28,8 @@ class Pairs:
     """``queries`` [m, d] unit length; pair i says that query ``query[i]`` is answered by document
     ``doc[i]`` (a key).
 
-    ``weight`` [p] ≤ 1; ``gold`` [p]: a person's judgement or click, not a generated question.
+    ``weight`` [p] ≤ 1; ``gold`` [p]: a person's judgement or click, not a generated question. ``wording`` are
+    the queries' words, where they are known.
     """
 
     queries: F32
@@ -35,10 +37,12 @@ class Pairs:
     doc: I64
     weight: F32
     gold: NDArray[np.bool_]
+    wording: Wording = SILENT
 
-    def only(self, kept: NDArray[np.bool_]) -> Pairs:
-        """The pairs where ``kept`` [p] is true (all query vectors stay)."""
-        return Pairs(self.queries, self.query[kept], self.doc[kept], self.weight[kept], self.gold[kept])
+    def only(self, kept: NDArray[np.bool_] | I64) -> Pairs:
+        """The pairs where ``kept`` [p] is true, or of these numbers (all queries stay)."""
+        own = {name: getattr(self, name)[kept] for name in ("query", "doc", "weight", "gold")}
+        return replace(self, **own)
 
 
 def pairs(
@@ -136,7 +140,7 @@ def _unique(given: Pairs) -> Pairs:
     order = np.lexsort((-given.weight, given.doc, given.query))
     twice = (np.diff(given.query[order]) == 0) & (np.diff(given.doc[order]) == 0)
     keep = np.sort(order[np.concatenate([[True], ~twice])]) if len(order) else order
-    return Pairs(given.queries, given.query[keep], given.doc[keep], given.weight[keep], given.gold[keep])
+    return given.only(keep)
 
 
 def _unpoisoned(given: Pairs) -> None:
