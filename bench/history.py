@@ -7,8 +7,9 @@ with those of several events ``--together``, as after a commit (no file is writt
 every thousand the same folder is compiled from scratch, and the two must hold the same documents, the same
 chunk ids with the same text, and give the same first ten results in the same order for 200 queries of words
 that stand in them, with the same scores to the last bit. Words only: no encoder. Folds come of themselves
-(``store.fold_after``); the index that is compared is folded first, as the new one is. The files of a run stay
-in ``bench/cache/history``, so that one that was stopped goes on from its last comparison.
+(``store.fold_after``); the index that is compared is folded first, as the new one is. The result is written
+after each comparison, and the files of a run stay in ``bench/cache/history``: one that was stopped goes on
+from its last comparison.
 """
 
 from __future__ import annotations
@@ -49,10 +50,10 @@ def main() -> None:
         happened = list(islice(events(name), options.most))
         dials = Dials(options.every, options.queries, options.together)
         run = Run(CACHE / "history" / f"{name}-{len(happened)}-{dials.every}-{dials.together}", dials)
-        found = run.replay(happened)
-        shown = [[row[column] for column in COLUMNS] for row in found["checks"]]
+        for found in run.replay(happened):
+            write("history", found, part=name)
+        shown = [[row[column] for column in COLUMNS] for row in run.checks]
         print(f"\n{name}\n{table(COLUMNS, shown)}", flush=True)
-        write("history", found, part=name)
 
 
 COLUMNS = (
@@ -89,9 +90,11 @@ class Run:
     took: list[float] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
 
-    def replay(self, happened: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-        """What the comparisons found."""
+    def replay(self, happened: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
+        """What the comparisons found so far, after each."""
         with self._opened() as grown:
+            if self.checks:
+                yield self.summary(len(happened))
             done, every = self.checks[-1]["events"] if self.checks else 0, self.dials.every
             while done < len(happened):
                 until = min(done + self.dials.together, done // every * every + every, len(happened))
@@ -102,10 +105,10 @@ class Run:
                 if done % every == 0 or done == len(happened):
                     self.checks.append(check(grown, self.folder / "docs", done, self.dials.queries))
                     self._keep(grown)
-        return self.summary()
+                    yield self.summary(len(happened))
 
-    def summary(self) -> dict[str, Any]:
-        """Sums over all comparisons so far."""
+    def summary(self, of: int) -> dict[str, Any]:
+        """Sums over all comparisons so far, in a history ``of`` so many events."""
         asked, same, bits = (sum(row[name] for row in self.checks) for name in ("queries", *COLUMNS[5:7]))
         took = sorted(self.took)
         return {
@@ -113,6 +116,7 @@ class Run:
             "refused": dict(self.refused),
             "together": self.dials.together,
             "events": self.checks[-1]["events"],
+            "of": of,
             "same_documents": all(row["same documents"] for row in self.checks),
             "same_chunks": all(row["same chunks"] for row in self.checks),
             "same_top_10": same,
