@@ -1,6 +1,6 @@
 """Lesson after lesson: are new documents found before anybody trains, and are old questions forgotten?
 
-    python -m bench.continual [set …] [--seeds 3] [--documents 1000] [--train 400] [--test 150]
+    python -m bench.continual [set …] [--seeds 3] [--documents 1000] [--train 400] [--test 150] [--workers 1]
 
 Each set is cut by document into three batches that come one after the other (40, 30 and 30 of 100, by
 a seeded draw; a question belongs to the batch of its last document). Batch 1 is compiled and taught; batch 2
@@ -24,6 +24,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,24 +67,29 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=1000)
     parser.add_argument("--train", type=int, default=400)
     parser.add_argument("--test", type=int, default=150)
+    parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     most = (options.documents, options.train, options.test)
     for name in options.sets:
-        runs, lessons, began = [], [], time.process_time()
-        for seed in range(options.seeds):
-            found, said = measure(name, seed, most)
-            runs.append(found)
-            lessons.append(said)
-            print(f"{name}, seed {seed}: {said}", flush=True)
-            rows = {**compared(runs), "means": means(runs)}
-            seconds = round(time.process_time() - began)
-            write("continual", {"set": name, "cpu_s": seconds, **rows, "lessons": lessons}, part=name)
+        runs, lessons, seconds = [], [], 0.0
+        with ProcessPoolExecutor(options.workers) as pool:
+            jobs = [pool.submit(measure, name, seed, most) for seed in range(options.seeds)]
+            for seed, job in enumerate(jobs):
+                found, said, spent = job.result()
+                runs.append(found)
+                lessons.append(said)
+                seconds += spent
+                print(f"{name}, seed {seed}: {said}", flush=True)
+                rows = {**compared(runs), "means": means(runs)}
+                told = {"set": name, "seeds": len(runs), "cpu_s": round(seconds), **rows}
+                write("continual", {**told, "lessons": lessons}, part=name)
         print(f"\n### {name}\n")
         print(table(["difference", "questions", *MEASURES], list(lines(rows))), flush=True)
 
 
-def measure(name: str, seed: int, most: Sequence[int]) -> tuple[Found, dict[str, list[str]]]:
-    """One set cut by one seed, through three lessons."""
+def measure(name: str, seed: int, most: Sequence[int]) -> tuple[Found, dict[str, list[str]], float]:
+    """One set cut by one seed, through three lessons: what was found, what the lessons said, CPU seconds."""
+    began = time.process_time()
     home = CACHE / "continual" / f"{name}-{seed}"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
@@ -121,7 +127,7 @@ def measure(name: str, seed: int, most: Sequence[int]) -> tuple[Found, dict[str,
         learned(index, "lesson 3", third)
         look(index, "lesson 3", first, second, third)
     shutil.rmtree(home)
-    return found, said
+    return found, said, time.process_time() - began
 
 
 @contextmanager

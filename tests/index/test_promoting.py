@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.index.machines import corpus, nickname, pairs
+from tests.index.machines import PARTS, TAUGHT, corpus, nickname, pairs
 
 import fingerpost
 from fingerpost.index import building
@@ -121,6 +121,23 @@ def test_a_lesson_of_before_this_was_kept_is_said_to_be_not_compared(kb: Path) -
         store.republish({LESSON: json.dumps({"pairs": kept["pairs"]}).encode()})
         report = index.learn(pairs(count=OLD)[:20])
         assert f"not compared with the lesson that serves: 0 new questions, {LEAST} needed" in report.notes
+
+
+def test_pairs_that_agree_wait_for_more_though_the_search_gained_nothing(tmp_path: Path) -> None:
+    """Numbers that words find already: the vectors can learn them, the search has nothing to gain."""
+    numbers = np.random.default_rng(0).permutation(np.arange(40_000, 90_000, 37))[:TOPICS].tolist()
+    path, parts = tmp_path / "numbers.jsonl", np.random.default_rng(1)
+    with path.open("w") as file:
+        for number in numbers:
+            text = f"Machine {number} has these parts: {' '.join(parts.choice(PARTS, 8))}."
+            record = {"_id": f"n{number}", "title": f"Machine {number}", "text": text}
+            file.write(json.dumps(record) + "\n")
+    given = [Pair(kind.format(f"machine {number}"), f"n{number}") for number in numbers for kind in TAUGHT]
+    with fingerpost.compile(path, to=tmp_path / "kb") as index:
+        report = index.learn(given)
+        assert "fusion: no better than the untrained sum on held-out documents" in report.notes
+        assert report.notes[-2:] == ("the pairs are kept for the next lesson", "nothing was changed")
+        assert _given(index) == given
 
 
 def test_a_row_is_worse_only_beyond_its_error_and_by_enough() -> None:

@@ -69,7 +69,7 @@ def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress)
     beside = promoting.compare(rooms, snapshot, lesson, taught.marks) if taught.artifacts else Comparison()
     notes = (*lesson.notes, *taught.notes, *beside.notes)
     if not taught.artifacts or beside.refused:
-        notes = (*notes, _refused(rooms, given, taught.result), "nothing was changed")
+        notes = (*notes, _refused(rooms, given, taught, beside), "nothing was changed")
         return Report(counts, (), notes, snapshot.generation)
     rooms.store.add_pairs(given)
     return Report(counts, (), notes, rooms.store.republish({**taught.artifacts, **lesson_of(rooms, taught)}))
@@ -97,9 +97,11 @@ def _known_pairs(rooms: Rooms) -> int:
     return 0 if lesson is None else int(json.loads(lesson)["pairs"])
 
 
-def _refused(rooms: Rooms, given: Sequence[Pair], result: FitResult) -> str:
-    """Keep pairs that were too few to judge for the next lesson; not those that made nothing better."""
-    if result.figures:
+def _refused(rooms: Rooms, given: Sequence[Pair], taught: Taught, beside: Comparison) -> str:
+    """Keep pairs for the next lesson that were too few to judge, or that agree with one another, which only
+    together may be enough; not those that nothing can be learned from, or that make what serves worse.
+    """
+    if beside.refused or (taught.result.figures and not taught.consistent):
         return "the pairs are not kept"
     rooms.store.add_pairs(given)
     return "the pairs are kept for the next lesson"
@@ -114,20 +116,21 @@ def earlier(rooms: Rooms) -> list[Pair]:
 class Taught:
     """What a lesson taught: the artifacts to publish (none where nothing was better), and how that was
     judged: ``result.values`` is the held-out nDCG@10 of each query that trained the fusion, ``marks`` the
-    same over documents.
+    same over documents. ``consistent``: the memory finds held-out questions by what the others taught it.
     """
 
     artifacts: Mapping[str, bytes]
     result: FitResult
     marks: Marks
     notes: tuple[str, ...]
+    consistent: bool
 
 
 def teach(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) -> Taught:
     """Train all that a lesson can train; nothing is published."""
     found = train(rooms, snapshot, lesson, progress)
     if found.result.forest is None:
-        return Taught({}, found.result, found.marks, found.notes)
+        return Taught({}, found.result, found.marks, found.notes, found.consistent)
     artifacts = {
         MEMORY: found.memory.to_bytes(),
         FOREST: found.result.forest.to_bytes(),
@@ -136,7 +139,7 @@ def teach(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) 
     router, said = steering.train(rooms, snapshot, lesson)
     if router is not None:
         artifacts[ROUTER] = router.to_bytes()
-    return Taught(artifacts, found.result, found.marks, (*found.notes, *said))
+    return Taught(artifacts, found.result, found.marks, (*found.notes, *said), found.consistent)
 
 
 def read_pairs(source: str | Path | Iterable[Pair]) -> list[Pair]:
@@ -220,6 +223,7 @@ class Trained:
     plan: plan.Chooser
     marks: Marks
     notes: tuple[str, ...]
+    consistent: bool
 
 
 def _wording(snapshot: Snapshot, asked: Sequence[Asked]) -> Wording:
@@ -245,7 +249,8 @@ def train(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) 
     result = fusion.fit([one.full for one in replayed], seed=seed, threads=threads)
     chooser, said = planning.taught(replayed, result, rooms.settings.rerank, seed=seed)
     marks = Marks.of(lesson, np.array(chosen), replayed, result)
-    return Trained(memory, result, chooser, marks, (*memory.notes, *_said(verdict, result), *said))
+    notes = (*memory.notes, *_said(verdict, result), *said)
+    return Trained(memory, result, chooser, marks, notes, verdict.consistent)
 
 
 def drawn(rooms: Rooms, lesson: Lesson) -> list[int]:

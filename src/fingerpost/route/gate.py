@@ -30,6 +30,10 @@ TOLERANCE = 0.01
 FEW = 3000
 """Fewer pairs than this are split twice, as one split is too noisy."""
 JUDGED = 2000
+LEARNABLE = 0.2
+"""Share of the missed reciprocal rank that consistent pairs win back: lessons of 150 real questions won 28 to
+89 %, labels at random 7 %.
+"""
 GENERATED = 0.3
 """Weight of generated pairs beside gold ones."""
 
@@ -62,6 +66,19 @@ class Verdict:
     trials: tuple[Trial, ...]
     chosen: Trial | None
     unseen_rate: float
+
+    @property
+    def consistent(self) -> bool:
+        """Whether pairs agree with one another: a good part of what held-out queries of seen documents
+        missed is found by what the others teach. Pairs at random gain a little too.
+
+        >>> start, end = Trial(Penalty(), 0.7, 0.0), Trial(Penalty(), 0.78, 0.0)
+        >>> Verdict(start, (), end, 0.0).consistent, Verdict(start, (), None, 0.0).consistent
+        (True, False)
+        """
+        if self.chosen is None:
+            return False
+        return self.chosen.seen - self.untrained.seen >= LEARNABLE * (1 - self.untrained.seen)
 
 
 def train(
