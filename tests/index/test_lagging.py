@@ -85,7 +85,7 @@ def test_a_damaged_file_begins_anew_and_says_so(tmp_path: Path, caplog: pytest.L
         (tmp_path / NAME).write_bytes(damaged)
         assert lagging.read().told()["dense"]["changes"] == 0
     assert "freshness is counted anew" in caplog.text
-    lagging.record([Write(1, 2, 0.0, 0.5)], lexical=0.5, dense=1.0)
+    Lagging(tmp_path).record([Write(1, 2, 0.0, 0.5)], lexical=0.5, dense=1.0)
     assert lagging.read().told()["dense"]["changes"] == 2
 
 

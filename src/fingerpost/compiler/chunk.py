@@ -93,10 +93,12 @@ class _Labels:
         size = self._count(title, headings)
         if size > self._bound:
             title = self._cut(title, self._bound // 2)
-        while headings and (size := self._count(title, headings)) > self._bound:
+            size = self._count(title, headings)
+        while headings and size > self._bound:
             kept = headings[1:] if len(headings) > 1 else (self._cut(headings[0], self._bound // 2 - 2),)
             headings = kept if kept != headings else ()
-        return title, headings, self._count(title, headings)
+            size = self._count(title, headings)
+        return title, headings, size
 
     def _count(self, title: str, headings: Path) -> int:
         line = Chunk("", "", 0, 0, 0, "", title=title, heading=headings).context

@@ -73,7 +73,7 @@ def ingest(
     done = Ingested()
 
     def sources() -> read.Sources:
-        return read.sources(paths, rooms.settings, known_roots=roots_of(rooms), warm=rooms.reading)
+        return read.sources(paths, rooms.settings, known_roots=rooms.roots, warm=rooms.reading)
 
     with situating(rooms, lambda: _chunked(rooms, sources(), Ingested()), progress, announce) as run:
         items = sources()
@@ -127,7 +127,7 @@ def encode(rooms: Rooms, progress: Progress) -> int:
         return 0
     codec = _codec(rooms, progress)
     done = 0
-    while missing := rooms.store.missing_vectors(BATCH_CHUNKS):
+    while done < total and (missing := rooms.store.missing_vectors(BATCH_CHUNKS)):
         keys, passages = zip(*missing, strict=True)
         encoded = encoder.encode_passages(passages, tokens=codec is not None)
         codes = token_codes(codec, encoded) if codec else None
@@ -140,7 +140,7 @@ def encode(rooms: Rooms, progress: Progress) -> int:
 def fold(rooms: Rooms, progress: Progress, *, roots: Mapping[str, str] | None = None) -> int:
     """Lay every standing chunk out by address and publish the next generation; returns its number."""
     standing = rooms.store.live()
-    artifacts = {SOURCES: _dump(roots if roots is not None else roots_of(rooms))}
+    artifacts = {SOURCES: _dump(roots if roots is not None else rooms.roots)}
     artifacts |= expanding.artifacts(rooms, standing.keys, progress)
     if not rooms.store.dim:
         offsets = np.array([0, len(standing.keys)], dtype=np.int64)
@@ -162,12 +162,6 @@ def fold(rooms: Rooms, progress: Progress, *, roots: Mapping[str, str] | None = 
     rooms.lagging.routed(standing.seq)
     progress("publish", 1, 1)
     return generation
-
-
-def roots_of(rooms: Rooms) -> dict[str, str]:
-    """The folders that were compiled, so that a single file keeps the id its folder gave it."""
-    kept = rooms.store.desk.artifact(SOURCES)
-    return dict(json.loads(kept)) if kept else {}
 
 
 def _chunked(

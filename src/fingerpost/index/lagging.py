@@ -70,6 +70,8 @@ class Lagging:
 
     def __init__(self, folder: Path) -> None:
         self._path, self._lock = folder / NAME, Lock()
+        self._kept: Kept | None = None
+        """What this writer has recorded last: nobody else does."""
 
     def record(self, writes: Sequence[Write], *, lexical: float, dense: float | None) -> None:
         """Count writes that a search has found since ``lexical`` and ``dense`` (monotonic seconds; None where
@@ -78,7 +80,7 @@ class Lagging:
         if not writes:
             return
         with self._lock:
-            kept, since = self.read(), time() - monotonic()
+            kept, since = self._own(), time() - monotonic()
             for write in writes:
                 reached = {"durable": write.durable, "lexical": lexical}
                 if dense is not None:
@@ -92,7 +94,7 @@ class Lagging:
     def routed(self, seq: int) -> None:
         """Everything up to this seq is in a published generation."""
         with self._lock:
-            kept, now = self.read(), time()
+            kept, now = self._own(), time()
             arrived = [write for write in kept.waiting if write[0] <= seq]
             if not arrived:
                 return
@@ -100,6 +102,11 @@ class Lagging:
                 kept.steps["routed"].add(now - accepted, changes=changes)
             kept.waiting = [write for write in kept.waiting if write[0] > seq]
             self._write(kept)
+
+    def _own(self) -> Kept:
+        if self._kept is None:
+            self._kept = self.read()
+        return self._kept
 
     def read(self) -> Kept:
         """What is kept; nothing where the file is missing or damaged."""
@@ -138,7 +145,8 @@ class Lagging:
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 os.pwrite(handle, whole, 0)
-                os.ftruncate(handle, len(whole))
+                if os.fstat(handle).st_size > len(whole):
+                    os.ftruncate(handle, len(whole))
             finally:
                 os.close(handle)
         except OSError as error:  # a full disk: the write itself was acknowledged, only its lag is lost

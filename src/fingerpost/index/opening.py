@@ -46,7 +46,7 @@ def compile(
         else:
             updating.finish(rooms, done, progress, look=False)
         stale = not rooms.store.desk.folded or expanding.lacking(rooms)
-        if stale or building.roots_of(rooms) != dict(done.roots):
+        if stale or rooms.roots != dict(done.roots):
             building.fold(rooms, progress, roots=done.roots)
     except BaseException:
         rooms.store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -158,6 +159,7 @@ class Rooms:
         self._epoch: tuple[int, Epoch] | None = None
         self._current: tuple[int, int, Epoch] | None = None
         self._asking: tuple[Tuned, Encoder] | None = None
+        self._roots: tuple[int, Mapping[str, str]] | None = None
         self.audit = Audit()
         self.rest = Rest()
         self.lagging = Lagging(path)
@@ -201,6 +203,15 @@ class Rooms:
         """The cross-encoder that the settings name. Raises ModelError where it cannot be used."""
         folder = self.settings.rerank.cross_encoder
         return CrossEncoder(Path(folder)) if folder else None
+
+    @property
+    def roots(self) -> Mapping[str, str]:
+        """The folders that were compiled, so that a single file keeps the id its folder gave it."""
+        desk = self.store.desk
+        if self._roots is None or self._roots[0] != desk.generation:
+            kept = desk.artifact(SOURCES)
+            self._roots = (desk.generation, json.loads(kept) if kept else {})
+        return self._roots[1]
 
     def epoch(self, snapshot: Shelf) -> Epoch:
         """The epoch of a snapshot's (or the desk's) generation, read once."""

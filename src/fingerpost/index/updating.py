@@ -27,7 +27,7 @@ def update(
     gone = drop_vanished(rooms, given, done)
     many = rooms.store.desk.n_fresh >= rooms.settings.store.fold_after
     finish(rooms, done, progress, look=not many)
-    if many or building.roots_of(rooms) != dict(done.roots):
+    if many or rooms.roots != dict(done.roots):
         building.fold(rooms, progress, roots=done.roots)
     return report(rooms, done, deleted=gone)
 

@@ -15,7 +15,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from fingerpost.compiler.read import READ_FROM
-from fingerpost.index import building
 from fingerpost.index.rooms import Rooms
 from fingerpost.records import Rejection, Value
 
@@ -57,7 +56,7 @@ def lost_sources(rooms: Rooms, missing: Sequence[str]) -> set[str]:
     """Those of the paths that are not there any more from which documents came: not errors, but deletions."""
     if not missing:
         return set()
-    reread = Reread(missing, building.roots_of(rooms), frozenset(), frozenset(), ())
+    reread = Reread(missing, rooms.roots, frozenset(), frozenset(), ())
     scopes = {path: _scopes(path, reread) for path in missing}
     found = set()
     for document in rooms.store.desk.standing():

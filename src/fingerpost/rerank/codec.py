@@ -99,10 +99,10 @@ class Codec:
         return numkong.dots_pack(np.ascontiguousarray(self.rotation.T))
 
     @cached_property
-    def _books(self) -> list[numkong.PackedMatrix]:
-        """The centroids of each subspace, packed for products."""
-        scale = np.float32(self.scale)
-        return [numkong.dots_pack(np.ascontiguousarray(book * scale)) for book in self.codebook]
+    def _books(self) -> list[tuple[Floats, Floats, numkong.PackedMatrix]]:
+        """The centroids of each subspace, half their squared lengths, and packed for products."""
+        books = [np.ascontiguousarray(book * np.float32(self.scale)) for book in self.codebook]
+        return [(book, _half_norms(book), numkong.dots_pack(book)) for book in books]
 
     def rotated(self, tokens: Floats) -> Floats:
         """Token vectors [t, d] in the codec's directions, [t, dims]. Not by BLAS: its second thread wakes
@@ -146,12 +146,12 @@ class Codec:
         rotated = np.asarray(self.rotated(vectors - self.mean), np.float32)
         scale = np.float32(self.scale)
         coded = np.asarray(self.means[at] * scale, np.float32)
-        parts = np.split(rotated - coded, self.form.subspaces, axis=1)
-        for subspace, part in enumerate(parts):
-            book = self.codebook[subspace] * scale
-            nearest = _nearest(part, book, self._books[subspace])
+        rest, size = rotated - coded, self.form.dims // self.form.subspaces
+        for subspace, (book, half_norms, packed) in enumerate(self._books):
+            part = slice(subspace * size, (subspace + 1) * size)
+            nearest = _nearest(rest[:, part], half_norms, packed)
             codes[:, HEAD_BYTES + subspace] = nearest
-            coded[:, subspace * part.shape[1] :][:, : part.shape[1]] += book[nearest]
+            coded[:, part] += book[nearest]
         codes[:, PIECE_BYTES] = _stretch(rotated, coded)
         return [part.tobytes() for part in np.split(codes, ends)[:-1]]
 
@@ -327,18 +327,20 @@ def _centroids(vectors: Floats, rng: np.random.Generator) -> Floats:
     return centroids
 
 
-def _nearest(vectors: Floats, centroids: Floats, packed: numkong.PackedMatrix) -> NDArray[np.intp]:
+def _nearest(vectors: Floats, half_norms: Floats, packed: numkong.PackedMatrix) -> NDArray[np.intp]:
     """The nearest centroid of each vector, as ``_assign``, without BLAS (see ``Codec.rotated``)."""
-    half_norms = (centroids * centroids).sum(axis=1) / 2
     products = np.asarray(numkong.dots_packed(np.ascontiguousarray(vectors), packed), np.float32)
-    nearest: NDArray[np.intp] = np.argmax(products - half_norms, axis=1)
+    nearest: NDArray[np.intp] = (products - half_norms).argmax(axis=1)
     return nearest
 
 
 def _assign(vectors: Floats, centroids: Floats) -> NDArray[np.intp]:
-    half_norms = (centroids * centroids).sum(axis=1) / 2
-    nearest: NDArray[np.intp] = np.argmax(vectors @ centroids.T - half_norms, axis=1)
+    nearest: NDArray[np.intp] = (vectors @ centroids.T - _half_norms(centroids)).argmax(axis=1)
     return nearest
+
+
+def _half_norms(centroids: Floats) -> Floats:
+    return np.asarray((centroids * centroids).sum(axis=1) / 2, np.float32)
 
 
 def _form(numbers: list[float]) -> tuple[Form, float]:

@@ -22,8 +22,10 @@ def once(vectors: Floats, pieces: Pieces, *, alike: float) -> tuple[Floats, Piec
     >>> once(vectors, np.array([7, 8, 7], np.int32), alike=0.7)[0].astype(float).round(2).tolist()
     [[0.95, 0.32], [0.0, 1.0]]
     """
+    if alike > 1:
+        return vectors, pieces
     known, counts = np.unique(pieces, return_counts=True)
-    if alike > 1 or len(known) == len(pieces):
+    if len(known) == len(pieces):
         return vectors, pieces
     kept, merged = np.ones(len(pieces), np.bool_), vectors.copy()
     for piece in known[counts > 1]:

@@ -17,10 +17,12 @@ def digest(*fields: Field, size: int = RECORD_BYTES) -> bytes:
     >>> digest("ab", "c") == digest("a", "bc"), digest(1) == digest("1"), digest(None) == digest("")
     (False, False, False)
     """
-    return blake2b(b"".join(map(_encoded, fields)), digest_size=size).digest()
+    return blake2b(b"".join([_encoded(field) for field in fields]), digest_size=size).digest()
 
 
 def _encoded(field: Field) -> bytes:
+    if type(field) is int:  # most fields are
+        return b"i%d;" % field
     if isinstance(field, str):
         text = field.encode("utf-8", "surrogatepass")
         return b"s%d:%b" % (len(text), text)

@@ -67,9 +67,11 @@ class Live:
         self.seq, self.chain = seq, chain
         self.alive: NDArray[np.bool_] | None = None
         self.fresh: dict[int, Extent] = dict(fresh or {})
-        self._fresh_keys: NDArray[np.int64] | None = None
+        self._fresh_keys = _keys_of(sorted(self.fresh.values()))
         self._came: list[Extent] = []
         """What came since ``_fresh_keys`` was last brought up to date; keys only ever grow."""
+        self._went: list[Extent] = []
+        """What of the fresh went since then."""
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Follow the log."""
@@ -79,7 +81,7 @@ class Live:
                 if self.fresh.pop(key, None) is None:
                     dead.append(np.arange(first, first + count, dtype=np.int64))
                 else:
-                    self._fresh_keys, self._came = None, []
+                    self._went.append((first, count))
             for key, first, count in change.came.tolist():
                 self.fresh[key] = (first, count)
                 self._came.append((first, count))
@@ -104,11 +106,12 @@ class Live:
     @property
     def fresh_keys(self) -> NDArray[np.int64]:
         """Chunk keys that came after the base, ascending."""
-        if self._fresh_keys is None:
-            self._fresh_keys, self._came = _keys_of(sorted(self.fresh.values())), []
-        elif self._came:
+        if self._came:
             self._fresh_keys = np.concatenate([self._fresh_keys, _keys_of(self._came)])
-            self._came = []
+        if self._went:
+            gone = np.searchsorted(self._fresh_keys, _keys_of(self._went))
+            self._fresh_keys = np.delete(self._fresh_keys, gone)
+        self._came, self._went = [], []
         return self._fresh_keys
 
     @property

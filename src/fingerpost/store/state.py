@@ -47,15 +47,26 @@ class State:
         self._stamp: tuple[int, ...] = ()
         self._snapshot: Snapshot | None = None
         self._fresh_version = -1
+        self._written = -1
         self._open_newest()
 
     def follow(self) -> None:
         """Catch up with MANIFEST and the ledger."""
         with self.lock:
-            if self._write or self._stamp == _stamp(self.root / NAME):
+            if self._write:
+                if self.ledger.written != self._written:
+                    self.acknowledged(self.ledger.head())
+            elif self._stamp == _stamp(self.root / NAME):
                 self._catch_up(self.ledger.head())
             else:
                 self._open_newest()
+
+    def acknowledged(self, head: Head) -> None:
+        """Take in what this process wrote: ``head`` is what the ledger has now."""
+        with self.lock:
+            written = self.ledger.written
+            self._catch_up(head)
+            self._written = written
 
     def adopt(self, manifest: Manifest) -> None:
         """Go over to a generation that was just published."""
@@ -93,6 +104,7 @@ class State:
         self._catch_up(head)
 
     def _catch_up(self, head: Head) -> None:
+        self._head = head
         if head.seq == self.live.seq and head.chain == self.live.chain:
             return
         self.live.apply(self.ledger.changes(self.live.seq, self.live.chain, head))
@@ -126,7 +138,7 @@ class State:
     @property
     def documents(self) -> int:
         """Standing documents."""
-        return self.ledger.head().documents
+        return self._head.documents
 
     def permits(self) -> Permits:
         """What decides who sees what of this state."""
@@ -142,12 +154,13 @@ class State:
     def _sync_tail(self) -> None:
         if self.tail.wasteful:
             self.tail = self._empty_tail()
-        for doc in [doc for doc in self.tail.extents if doc not in self.live.fresh]:
-            self.tail.kill(doc)
-        came = sorted(doc for doc in self.live.fresh if doc not in self.tail.extents)
-        for doc in came:
-            first, count = self.live.fresh[doc]
-            self.tail.append(doc, range(first, first + count))
+        if self.tail.seq != self.live.seq:
+            for doc in self.tail.extents.keys() - self.live.fresh.keys():
+                self.tail.kill(doc)
+            for doc in sorted(self.live.fresh.keys() - self.tail.extents.keys()):
+                first, count = self.live.fresh[doc]
+                self.tail.append(doc, range(first, first + count))
+            self.tail.seq = self.live.seq
         blank = self.tail.unencoded()
         if self.dim and blank:
             for key, row in self.fresh.get(blank).items():

@@ -375,9 +375,10 @@ class Store:
             raise
 
     def _acknowledge(self) -> None:
-        headmark.mark(self.path, self._ledger.head())
+        head = self._ledger.head()
+        headmark.mark(self.path, head)
         self._points.reach("ledger.marked")
-        self._state.follow()
+        self._state.acknowledged(head)
 
     def _take_over(self, twins: Mapping[int, int]) -> set[int]:
         """Copy vectors of unchanged passages to their new chunks; returns the keys that have one now."""

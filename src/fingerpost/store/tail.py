@@ -129,6 +129,8 @@ class Tail:
         self._terms, self._firsts, self._filling, self._filled = terms, firsts, Lock(), 0
         self._ties: array[int] = array("Q")
         self.count = 0
+        self.seq = -1
+        """Of which seq the chunks are that it holds."""
         self.keys = np.empty(_FIRST, dtype=np.int64)
         self.docs = np.empty(_FIRST, dtype=np.int64)
         self.alive = np.zeros(_FIRST, dtype=np.bool_)
