@@ -31,7 +31,7 @@ from pathlib import Path
 from tests.seeds import parsed
 
 from bench.common import RESULTS, ROOT, commit, table, write
-from bench.promises import PROMISES, Promise
+from bench.promises import NONE, PROMISES, Promise
 
 Run = dict[str, object]
 """What one test came to with one seed: passed, failures, skipped, seconds, and what it told of itself."""
@@ -92,36 +92,22 @@ def record(promise: Promise, runs: Runs) -> Record:
     stated = sum(number(run.get(promise.counts, 0)) for run in tries)
     tried = stated or sum(number(run["passed"]) for run in tries)
     failures = sum(number(run["failures"]) for run in runs.values())
-    good = {promise.good: sum(number(run.get(promise.good, 0)) for run in tries)} if promise.good else {}
+    same = sum(number(run.get("same", 0)) for run in tries)
+    said = promise.seen.format(tried=tried, trials=promise.trials, same=same) if tried else "not tried"
     return {
         "row": promise.number,
         "promise": promise.words,
         "trials": promise.trials,
+        "seen": f"BROKEN in {failures} tests" if failures else said,
         "tried": tried,
-        **good,
         "failures": failures,
         "skipped": sum(number(run["skipped"]) for run in runs.values()),
-        "bound_95": None if failures or good or tried <= 3 else 3 / tried,
+        "bound_95": None if failures or promise.seen != NONE or tried <= 3 else 3 / tried,
         "controls_caught": [run["control"] for run in runs.values() if "control" in run and run["passed"]],
         "seeds": sorted({number(run["seed"]) for run in tries if "seed" in run}),
         "commits": list(dict.fromkeys(str(run["commit"]) for run in runs.values())),
         "runs": dict(runs),
     }
-
-
-def verdict(row: Mapping[str, object]) -> str:
-    """What was seen, as docs/reliability.md says it.
-
-    >>> verdict({"failures": 0, "tried": 1200, "trials": "kills"})
-    '0 in 1,200 kills'
-    >>> verdict({"failures": 0, "tried": 200, "same": 198, "trials": "rankings"})
-    '198 of 200 rankings the same'
-    """
-    if row["failures"]:
-        return f"BROKEN in {row['failures']} tests"
-    if "same" in row:
-        return f"{row['same']:,} of {row['tried']:,} {row['trials']} the same"
-    return f"0 in {row['tried']:,} {row['trials']}" if row["tried"] else "not tried"
 
 
 def limit(row: Mapping[str, object]) -> str:
@@ -177,7 +163,7 @@ def shown(rows: Iterable[Mapping[str, object]]) -> str:
         skipped = f", {row['skipped']} skipped" if row["skipped"] else ""
         controls = ", ".join(map(str, row["controls_caught"])) or "–"  # type: ignore[call-overload]
         seeds, commits = row["seeds"] or "–", ", ".join(row["commits"])  # type: ignore[arg-type]
-        told = [row["row"], row["promise"], verdict(row) + skipped, limit(row), controls, spans(seeds)]  # type: ignore[arg-type]
+        told = [row["row"], row["promise"], f"{row['seen']}{skipped}", limit(row), controls, spans(seeds)]  # type: ignore[arg-type]
         lines.append([*told, commits])
     return table(["row", "promise", "seen", "95 % bound", "controls caught", "seeds", "commits"], lines)
 
