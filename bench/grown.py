@@ -4,7 +4,7 @@ A copy of a chunk lies between it and one of its nearest chunks, moved by a part
 others drawn from everywhere: so it has no twin, and is moved in directions that real chunks differ in. It has
 no text; what BM25 would give it is drawn from what BM25 gives the two chunks it lies between. ``NOISE`` is
 set by the law that distances between chunks follow in samples of the real ones (``law``). Questions come no
-nearer to their best chunk in it, as they would in more real text; their tenth is as near as it would be.
+nearer to their best chunks in it than before; in more real text they would: it is the harder of the two.
 """
 
 from __future__ import annotations
