@@ -70,6 +70,15 @@ def test_a_single_file_keeps_the_id_that_its_folder_gave_it(site: Path) -> None:
     assert list(documents(site / "a", known=known)) == ["a/guide.md", "a/z.txt"]
 
 
+def test_a_single_file_that_its_folder_passes_over_is_left_out_aloud(site: Path) -> None:
+    """Else an update would take in what reading the folder again drops."""
+    paths = [site / name for name in (".hidden", ".git/config", "kb/MANIFEST")]
+    known = walk.roots([site])
+    items = list(read.sources([str(path) for path in paths], SETTINGS, known_roots=known))
+    assert [(type(item), item.code) for item in items] == [(Rejection, "E_PATH")] * 3
+    assert list(documents(site / ".hidden")) == [str(site / ".hidden")]
+
+
 def test_a_file_given_by_a_relative_path_is_called_so(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(site)
     assert list(documents("a/guide.md")) == ["a/guide.md"]

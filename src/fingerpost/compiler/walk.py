@@ -168,6 +168,9 @@ class Walk:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode) or _KERNEL.match(str(path.resolve())):
             return _irregular(text)
+        root = _home(path, self.roots)
+        if root is not None and passed_over(path, root):
+            return _not_in(root, path)
         typed = os.path.normpath(text)
         own = typed if not typed.startswith("..") else str(path)
         return Found(path, _under(path, self.roots) or Path(own).as_posix(), self._source_of(path))
@@ -243,6 +246,13 @@ class Walk:
 
 def _is_beir(folder: Path, names: set[str]) -> bool:
     return "corpus.jsonl" in names and ("queries.jsonl" in names or (folder / "qrels").is_dir())
+
+
+def _not_in(root: Path, path: Path) -> Rejection:
+    """A file named by itself that its folder would drop again when it is read."""
+    why = "hidden, of version control, a cache, an index or a link"
+    what = f"reading {root.name or root} passes {path.relative_to(root)} over ({why})"
+    return Rejection(str(path), "E_PATH", what, "rename it, or copy it to where it is read")
 
 
 def _irregular(path: str) -> Rejection:
