@@ -25,12 +25,12 @@ from itertools import chain
 from pathlib import Path
 
 import bm25s
-import faiss
 import numpy as np
 
 import fingerpost
-from bench import grown
+from bench import curves, grown
 from bench.common import CACHE, data_folder, table, write
+from bench.curves import K
 from fingerpost.config import Settings
 from fingerpost.models.encoder import load_encoder
 from fingerpost.route import address, graph, train
@@ -40,12 +40,7 @@ from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as parsing
 
 SETS = ("scifact", "squad4", "medquad", "cosqa", "spider-tables")
-SHARES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4)
 TARGET = 0.95
-SEEDS = 20
-K = 10
-IVF_POINTS = 40
-"""Vectors a list that train faiss's IVF, where that is not all of them: it warns below 39."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +177,7 @@ def measure_grown(kb: Path, size: int, sets: list[str], options: argparse.Namesp
     orders = _orders(corpus, test, examples, routers)
     wanted = _Wanted()
     for order, _ in orders.values():
-        _routed(corpus, truth, order, wanted, hop=True, seeds=True)
+        curves.routed(corpus, truth, order, wanted, hop=True, seeds=True)
     started = time.process_time()
     edges = grown.lists_of(made, wanted.rows())
     facts |= {"listed": len(wanted.rows()), "lists_s": round(time.process_time() - started, 1)}
@@ -193,9 +188,9 @@ def measure_grown(kb: Path, size: int, sets: list[str], options: argparse.Namesp
     part = f"{size // 1_000_000}m" if size >= 1_000_000 else str(size)
     if options.peers:
         rows.append(
-            ["IVF (faiss, as many lists)", *_row(_ivf(corpus, truth), len(made.laid.addresses) / size)]
+            ["IVF (faiss, as many lists)", *_row(curves.ivf(corpus, truth), len(made.laid.addresses) / size)]
         )
-        rows.append(["HNSW (faiss, M 16)", *_row(_hnsw(corpus, truth))])
+        rows.append(["HNSW (faiss, M 16)", *_row(curves.hnsw(corpus, truth))])
     result = {"rows": [dict(zip(header, row, strict=True)) for row in rows]}
     write("router", {**facts, **result}, part=part)
     facts["distances"] = dict(zip(grown.DISTANCES, grown.distances(made.vectors, encoded[1]), strict=True))
@@ -278,11 +273,13 @@ def _rows(corpus, test, truth, edges, plain, learned, examples) -> list[list[obj
     rows.append(
         [
             "LADR (BM25 top 100, 16 neighbours)",
-            *_row([_ladr(corpus, truth, edges, n) for n in (10, 20, 50, 100)]),
+            *_row(curves.ladr(corpus, truth, edges)),
         ]
     )
-    rows.append(["IVF (faiss, as many lists)", *_row(_ivf(corpus, truth), leaves / len(corpus.vectors))])
-    rows.append(["HNSW (faiss, M 16)", *_row(_hnsw(corpus, truth))])
+    rows.append(
+        ["IVF (faiss, as many lists)", *_row(curves.ivf(corpus, truth), leaves / len(corpus.vectors))]
+    )
+    rows.append(["HNSW (faiss, M 16)", *_row(curves.hnsw(corpus, truth))])
     return rows
 
 
@@ -298,7 +295,7 @@ def _orders(corpus, test, examples, routers) -> dict[str, tuple[np.ndarray, int]
         scores["linear (learning to rank)"] = (test.queries @ linear(corpus, examples).T, leaves)
     for name, router in routers.items():
         products = leaves + (2 * wide + 17 * few if router.trained else wide + 9 * few)
-        scores[name] = (_served(router, test), products)
+        scores[name] = (served(router, test), products)
     return {name: (np.argsort(-found, axis=1, kind="stable"), cost) for name, (found, cost) in scores.items()}
 
 
@@ -311,15 +308,12 @@ def _variants(corpus, truth, orders, edges) -> list[list[object]]:  # type: igno
             (" + hop", True, False),
             (" + hop + BM25 seeds", True, True),
         ):
-            curve = _routed(corpus, truth, order, edges, hop=hop, seeds=seeds)
+            curve = curves.routed(corpus, truth, order, edges, hop=hop, seeds=seeds)
             rows.append([name + extra, *_row(curve, products / len(corpus.vectors))])
     return rows
 
 
-Curve = list[tuple[float, float]]
-
-
-def _served(router: Router, given: train.Examples) -> np.ndarray:
+def served(router: Router, given: train.Examples) -> np.ndarray:
     """Scores as a search computes them, one query at a time, most leaves by their bound only."""
     return np.stack([router.score(q, votes) for q, votes in zip(given.queries, given.votes, strict=True)])
 
@@ -339,12 +333,13 @@ def linear(corpus: Corpus, given: train.Examples) -> np.ndarray:
     return weights
 
 
-def _row(curve: Curve, products: float = 0.0) -> list[object]:
+def _row(curve: np.ndarray, products: float = 0.0) -> list[object]:
     """Recall at four shares and the share for the target, by straight lines between what was measured; what
     scoring leaves costs, and all together.
     """
-    shares, recalls = (np.array(part) for part in zip(*sorted(curve), strict=True))
-    recalls = np.maximum.accumulate(recalls)
+    shares, recalls = curve.mean(axis=0).T
+    order = np.argsort(shares, kind="stable")
+    shares, recalls = shares[order], np.maximum.accumulate(recalls[order])
     at = [
         float(np.interp(s, shares, recalls)) if shares[0] <= s <= shares[-1] else "–"
         for s in (0.01, 0.02, 0.05, 0.1)
@@ -353,86 +348,6 @@ def _row(curve: Curve, products: float = 0.0) -> list[object]:
         return [*at, f"never ({recalls[-1]:.3f})", f"{products:.1%}", "–"]
     need = float(np.interp(TARGET, recalls, shares))
     return [*at, f"{need:.1%}", f"{products:.1%}", f"{need + products:.1%}"]
-
-
-def _routed(corpus, truth, order, edges, *, hop, seeds) -> Curve:  # type: ignore[no-untyped-def]
-    """Share scored and recall at every one of ``SHARES``: leaves stay open from one to the next."""
-    offsets, total = corpus.laid.leaf_offsets.astype(np.int64), len(corpus.vectors)
-    sums = np.zeros((len(SHARES), 2))
-    for exact, leaves, right, lexical in zip(corpus.exact, order, truth, corpus.test_lexical, strict=True):
-        held, opened = np.cumsum(np.diff(offsets)[leaves]), 0
-        scored = np.zeros(total, dtype=np.bool_)
-        given = np.unique(lexical[:SEEDS]) if seeds else lexical[:0]
-        best = given
-        for at, share in enumerate(SHARES):
-            count = max(1, int(np.searchsorted(held, share * total, side="right")))
-            for leaf in leaves[opened:count].tolist():
-                scored[offsets[leaf] : offsets[leaf + 1]] = True
-                best = np.append(best, np.arange(offsets[leaf], offsets[leaf + 1]))
-            best, opened = _nearest(exact, np.unique(best)) if hop else given, count
-            beyond = np.unique(edges[np.append(best, given)]) if hop else lexical[:0]
-            beyond = np.union1d(beyond[beyond >= 0], given)
-            beyond = beyond[~scored[beyond]]
-            sums[at] += (
-                (held[count - 1] + len(beyond)) / total,
-                (scored[right] | np.isin(right, beyond)).mean(),
-            )
-    return [(float(share), float(recall)) for share, recall in sums / len(truth)]
-
-
-def _nearest(exact: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    return rows[np.argpartition(-exact[rows], SEEDS - 1)[:SEEDS]] if len(rows) > SEEDS else rows
-
-
-def _ladr(corpus, truth, edges, count) -> tuple[float, float]:  # type: ignore[no-untyped-def]
-    scored, found = 0, 0.0
-    for right, lexical in zip(truth, corpus.test_lexical, strict=True):
-        near = np.unique(edges[lexical[:count]])
-        rows = np.union1d(lexical[:count], near[near >= 0])
-        scored += len(rows)
-        found += np.isin(right, rows).mean()
-    return scored / len(corpus.vectors) / len(truth), found / len(truth)
-
-
-def _ivf(corpus, truth) -> Curve:  # type: ignore[no-untyped-def]
-    faiss.omp_set_num_threads(1)
-    dim, lists = corpus.vectors.shape[1], len(corpus.laid.addresses)
-    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
-    random = np.random.default_rng(0)
-    taught = np.sort(random.permutation(len(corpus.vectors))[: max(IVF_POINTS * lists, 100_000)])
-    index.train(corpus.vectors[taught].astype(np.float32))
-    _fill(index, corpus.vectors)
-    curve = []
-    for probes in (1, 2, 4, 8, 16, 32, 64, 128, 256):
-        index.nprobe = min(probes, lists)
-        faiss.cvar.indexIVF_stats.reset()
-        _, found = index.search(corpus.test, K)
-        share = faiss.cvar.indexIVF_stats.ndis / len(corpus.test) / len(corpus.vectors)
-        hits = [np.isin(t, f).mean() for t, f in zip(truth, found, strict=True)]
-        curve.append((share, float(np.mean(hits))))
-    return curve
-
-
-def _fill(index: faiss.Index, vectors: np.ndarray) -> None:
-    for at in range(0, len(vectors), 65_536):
-        index.add(vectors[at : at + 65_536].astype(np.float32))
-
-
-def _hnsw(corpus, truth) -> Curve:  # type: ignore[no-untyped-def]
-    faiss.omp_set_num_threads(1)
-    index = faiss.IndexHNSWFlat(corpus.vectors.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction = 100
-    _fill(index, corpus.vectors)
-    curve = []
-    for width in (10, 16, 32, 64, 128, 256, 512):
-        index.hnsw.efSearch = width
-        faiss.cvar.hnsw_stats.reset()
-        _, found = index.search(corpus.test, K)
-        share = faiss.cvar.hnsw_stats.ndis / len(corpus.test) / len(corpus.vectors)
-        curve.append(
-            (share, float(np.mean([np.isin(t, f).mean() for t, f in zip(truth, found, strict=True)])))
-        )
-    return curve
 
 
 def _graph_recall(

@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.common import table, write
-from bench.router import SEEDS, SETS, Corpus, opened
+from bench.curves import SEEDS
+from bench.router import SETS, Corpus, opened
 from fingerpost.route import graph, train
 from fingerpost.route.router import Router, softmax
 
