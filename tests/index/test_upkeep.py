@@ -52,6 +52,16 @@ def test_an_index_copied_without_its_ledger_is_named_and_left_alone(own_kb: Path
     assert sorted(path.name for path in own_kb.iterdir()) == left
 
 
+def test_a_compile_that_was_cut_off_at_once_left_no_index(tmp_path: Path) -> None:
+    (tmp_path / "kb").mkdir()
+    (tmp_path / "kb" / "ledger.db").touch()
+    with pytest.raises(NotFoundError):
+        fingerpost.open(tmp_path / "kb")
+    (tmp_path / "page.md").write_text("Amber is fossil resin.")
+    with fingerpost.compile(tmp_path / "page.md", to=tmp_path / "kb") as index:
+        assert index.search("resin")
+
+
 def test_a_damaged_ledger_is_not_repaired_away(own_kb: Path) -> None:
     body = bytearray((own_kb / "ledger.db").read_bytes())
     for at in range(4096 * 3, len(body), 97):

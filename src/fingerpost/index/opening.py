@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from fingerpost.compiler import policy_digest
 from fingerpost.config import Settings
-from fingerpost.errors import UsageError
+from fingerpost.errors import NotFoundError, UsageError
 from fingerpost.index import building, expanding, updating, upkeep
 from fingerpost.index.facade import Index
 from fingerpost.index.rooms import NO_MODEL, SOURCES, Progress, Rooms, silent
@@ -101,8 +102,10 @@ def _must_exist(path: Path) -> None:
 
 def _rooms_for(path: Path, settings: Settings | None) -> Rooms:
     if (path / "ledger.db").exists():
-        store = Store.open(path, write=True, policy=policy_digest(settings.mask) if settings else None)
-        return Rooms(path, store, settings or store.settings)
+        policy = policy_digest(settings.mask) if settings else None
+        with suppress(NotFoundError):  # making it was cut off: it is begun anew
+            store = Store.open(path, write=True, policy=policy)
+            return Rooms(path, store, settings or store.settings)
     chosen = settings or Settings()
     encoder = load_encoder(chosen.models, threads=chosen.compile.threads)
     store = Store.create(

@@ -126,7 +126,7 @@ def check_empty(root: Path) -> None:
         )
     path = root / "ledger.db"
     if path.exists() and not path.stat().st_size:
-        headmark.check(root, EMPTY)  # an emptied ledger is no new one
+        headmark.check(root, lambda: EMPTY)  # an emptied ledger is no new one
     if path.exists() and not unfinished(path):
         ledger = Ledger(path)
         seq = ledger.head().seq

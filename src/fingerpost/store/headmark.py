@@ -8,6 +8,7 @@ ahead of the ledger unless the ledger lost something. An unreadable HEAD says no
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from fingerpost.store.digest import digest
@@ -27,14 +28,18 @@ def mark(root: Path, head: Head) -> None:
             os.close(handle)
 
 
-def check(root: Path, head: Head) -> None:
-    """Raise CorruptError when the ledger ends before what was acknowledged."""
+def check(root: Path, newest: Callable[[], Head]) -> None:
+    """Raise CorruptError when the ledger ends before what was acknowledged.
+
+    ``newest`` is asked after HEAD was read: a writer may acknowledge more at any moment.
+    """
     try:
         text = (root / NAME).read_bytes()
         seq, chain, _ = text.decode("ascii").split()
         whole = text == _line(int(seq), chain)
     except (OSError, ValueError):
         return
+    head = newest()
     if whole and (int(seq) > head.seq or (int(seq) == head.seq and chain != head.chain.hex())):
         raise corrupt("ledger.db", f"it ends at seq {head.seq}, but seq {int(seq)} was acknowledged")
 

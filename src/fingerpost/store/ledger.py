@@ -348,7 +348,11 @@ class Ledger:
                 cure="open it with the newer fingerpost that made it",
             )
         if version not in range(OLDEST, FORMAT + 1):
+            with named_errors(self.path):
+                unfinished = version == 0 and not described(self.connection)
             self.close()
+            if unfinished:  # making it was cut off, or it was emptied: MANIFEST tells the two apart
+                raise no_index(self.path.parent)
             raise corrupt("ledger.db", f"format {version} is none from {OLDEST} to {FORMAT}")
         with named_errors(self.path):
             whole = described(self.connection) == expected(version)

@@ -28,7 +28,7 @@ def reset(root: Path) -> dict[str, bytes]:
     try:
         ledger = Ledger(root / "ledger.db", write=True)
         try:
-            headmark.check(root, ledger.head())
+            headmark.check(root, ledger.head)
             for finding in ledger_findings(ledger):
                 raise corrupt(finding.file, finding.problem)
             meta, begins = ledger.meta(), checkpoint.read(ledger)

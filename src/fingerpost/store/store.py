@@ -69,7 +69,7 @@ class Store:
                 sweep(path)
             self._ledger = Ledger(path / "ledger.db", write=write)
             try:
-                headmark.check(path, self._ledger.head())
+                headmark.check(path, self._ledger.head)
                 if as_of is None:
                     self._state = State(path, self._ledger, how=verify, write=write)
                 else:
