@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fingerpost.evaluate import attribute, fidelity
-from fingerpost.evaluate.calibration import kept, reliability
+from fingerpost.evaluate.calibration import Kept, Reliability, kept, reliability
 from fingerpost.evaluate.fidelity import Fidelity
 from fingerpost.evaluate.freshness import Freshness
 from fingerpost.evaluate.page import Latency, Lost
@@ -37,20 +37,23 @@ def _calibrated(found: Evaluation) -> list[str]:
     told = reliability(found.promised, found.right)
     if told is None:
         return []
-    rows = [["promised", "right", "questions"]]
-    rows += [[f"{each.promised:.2f}", f"{each.right:.2f}", f"{each.count:,}"] for each in told.bins]
     head = "## Chance that the first result is right, fitted on the other half of the questions"
-    return [head, *layout(rows, markdown=True), "", f"Expected calibration error {told.error:.3f}."]
+    return [head, *_kept(told, "promised", "right")]
 
 
 def _routed(found: Evaluation) -> list[str]:
     told = kept(*found.leaves.T)
     if told is None:
         return []
-    rows = [["chance of the likeliest leaf", "share of the ten nearest chunks there", "questions"]]
+    columns = "chance of the likeliest leaf", "share of the ten nearest chunks there"
+    return ["## Chances of the router", *_kept(told, *columns)]
+
+
+def _kept(told: Kept | Reliability, promised: str, came: str) -> list[str]:
+    """A table of what was promised and what came of it."""
+    rows = [[promised, came, "questions"]]
     rows += [[f"{each.promised:.2f}", f"{each.right:.2f}", f"{each.count:,}"] for each in told.bins]
-    head = "## Chances of the router"
-    return [head, *layout(rows, markdown=True), "", f"Expected calibration error {told.error:.3f}."]
+    return [*layout(rows, markdown=True), "", f"Expected calibration error {told.error:.3f}."]
 
 
 def _times(latency: Latency) -> list[str]:

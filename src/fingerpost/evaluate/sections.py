@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.evaluate import fidelity, plots, svg
-from fingerpost.evaluate.calibration import kept, reliability
+from fingerpost.evaluate.calibration import Bin, kept, reliability
 from fingerpost.evaluate.fidelity import Fidelity
 from fingerpost.evaluate.freshness import Freshness
 from fingerpost.evaluate.report import Evaluation
@@ -55,8 +55,7 @@ def calibrated(found: Evaluation) -> str:
         f"Expected calibration error {told.error:.3f}; Brier score {told.brier:.3f}, against {told.base:.3f} "
         "for always promising the mean."
     )
-    points = [(each.promised, each.right, each.low, each.high) for each in told.bins]
-    picture = plots.reliability(points, title="promised chance and share that was right")
+    picture = _diagram(told.bins, "promised chance and share that was right")
     return f'{head}<p class="soft">{words}</p>{picture}'
 
 
@@ -71,9 +70,13 @@ def routed(found: Evaluation) -> str:
         f"of about the same chance. Expected calibration error {told.error:.3f}; <code>learn</code> "
         "calibrates it."
     )
-    points = [(each.promised, each.right, each.low, each.high) for each in told.bins]
-    picture = plots.reliability(points, title="chance of the likeliest leaf and what lies there")
+    picture = _diagram(told.bins, "chance of the likeliest leaf and what lies there")
     return f'<h2>Can a leaf\'s chance be believed?</h2><p class="soft">{words}</p>{picture}'
+
+
+def _diagram(bins: Sequence[Bin], title: str) -> str:
+    points = [(each.promised, each.right, each.low, each.high) for each in bins]
+    return plots.reliability(points, title=title)
 
 
 def costs(found: Evaluation, legs: Mapping[str, NDArray[np.float64]]) -> str:

@@ -184,8 +184,7 @@ def look(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int) -> Seen:
     asked, settings = lesson.asked[at], rooms.settings.rerank
     known = rooms.epoch(snapshot)
     epoch = Epoch(known.router, Judges(known.judges.codec))
-    once, plan = searching.route(rooms, snapshot, epoch, asked)
-    found = searching.gather(rooms, once, asked, searching.Sight(snapshot, plan, None)).candidates
+    found = searching.replayed(rooms, snapshot, epoch, asked)
     seen = ranking.look_again(snapshot, asked, found, epoch.judges, effort=planning.full(settings))
     ranked = ranking.rank(snapshot, asked, seen, epoch.judges)
     order, depth = ranked.order, max(settings.cross_depth, WRONG + 1)

@@ -37,8 +37,7 @@ def route(rooms: Rooms, request: Request) -> Explanation:
     router, encoded = found.epoch.router, found.asked.encoded
     if router is None or encoded is None:
         return Explanation("route", request.text, found.plan.reason)
-    voters = found.snapshot.lexical(found.asked.query, k=searching.VOTERS, allow=found.allow)[0]
-    counted = searching.votes_of(found.snapshot, router, voters)
+    counted = searching.leaf_votes(found.snapshot, router, found.asked.query, found.allow)
     scores = router.score(encoded.vector, counted)
     chances = router.chances(scores)
     best = np.argsort(-scores, kind="stable")[:SHOWN_LEAVES]

@@ -118,8 +118,7 @@ def replayed(rooms: Rooms, snapshot: Snapshot, key: int, made: Made) -> Example 
         return None
     asked = Asked(query, encoder.encode_query(query.text))
     view = Withheld(snapshot, _rewritten(rooms, snapshot, key, made))
-    once, plan = searching.route(rooms, view, epoch, asked)
-    candidates = searching.gather(rooms, once, asked, searching.Sight(view, plan, None)).candidates
+    candidates = searching.replayed(rooms, view, epoch, asked)
     right: NDArray[np.bool_] = candidates.docs == key
     if not right.any():
         return None

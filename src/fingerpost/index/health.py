@@ -34,14 +34,12 @@ def health(rooms: Rooms, epoch: Epoch, chunks: int) -> str:
     if off := audit.verdict(settings.recall) or router.resting(settings, chunks):
         return f"full search: {off}"
     known = router.calibration
-    needs = (
-        f"{known.needed_share:.1%} of the chunks for recall {settings.recall}" if known.needed_share else ""
-    )
+    needs = f"needs {known.needed_share:.1%} of the chunks for recall {settings.recall}"
     low, high = audit.bounds()
     told = f"{audit.queries:,} audits, recall {audit.recall:.2f} ({low:.2f} to {high:.2f})"
     parts = (
         f"routes among {router.n_leaves:,} leaves",
-        f"needs {needs}" if needs else "not calibrated: run `fingerpost learn`",
+        needs if known.needed_share else "not calibrated: run `fingerpost learn`",
         told if audit.queries else "no audit since it was opened",
     )
     return " · ".join(parts)

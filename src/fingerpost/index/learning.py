@@ -262,11 +262,9 @@ def drawn(rooms: Rooms, lesson: Lesson) -> list[int]:
 
 def _replay(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Memory) -> Replayed:
     """One training query with a memory that never saw it."""
-    asked = lesson.asked[at]
-    once, where = searching.route(rooms, snapshot, rooms.epoch(snapshot), asked)
-    sight = searching.Sight(snapshot, where, None, memory, lesson.proposed[at])
-    candidates = searching.gather(rooms, once, asked, sight).candidates
-    standing = rooms.epoch(snapshot).judges
+    asked, epoch = lesson.asked[at], rooms.epoch(snapshot)
+    proposed, standing = lesson.proposed[at], epoch.judges
+    candidates = searching.replayed(rooms, snapshot, epoch, asked, memory=memory, proposed=proposed)
     judges = Judges(standing.codec, balance=standing.balance)
     efforts = (planning.full(rooms.settings.rerank), ranking.SHORT, ranking.NONE)
     looks = (ranking.look_again(snapshot, asked, candidates, judges, effort=effort) for effort in efforts)

@@ -33,8 +33,7 @@ def of_leaves(rooms: Rooms, texts: Sequence[str], principals: Sequence[str]) -> 
         except FingerpostError:
             continue
         vector = encoder.encode_query(query.text).vector
-        voters = snapshot.lexical(query, k=searching.VOTERS, allow=allow)[0]
-        scores = router.score(vector, searching.votes_of(snapshot, router, voters))
+        scores = router.score(vector, searching.leaf_votes(snapshot, router, query, allow))
         near = snapshot.leaf_of(snapshot.dense(vector, k=NEAREST, allow=allow)[0])
         best = int(scores.argmax())
         if (near >= 0).any():

@@ -176,15 +176,14 @@ def _served(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int) -> float:
     epoch = rooms.current(snapshot).for_query(asked.encoded)
     if epoch.stranger and asked.encoded is not None:
         asked, proposed = Asked(asked.query, asked.encoded.plain()), searching.NOBODY
-    once, plan = searching.route(rooms, snapshot, epoch, asked)
-    sight = searching.Sight(snapshot, plan, None, epoch.judges.memory, proposed)
-    candidates = searching.gather(rooms, once, asked, sight).candidates
+    memory = epoch.judges.memory
+    candidates = searching.replayed(rooms, snapshot, epoch, asked, memory=memory, proposed=proposed)
     effort = planning.full(rooms.settings.rerank)
     look = ranking.look_again(snapshot, asked, candidates, epoch.judges, effort=effort)
     scores = look.total.scores
     forest = epoch.judges.forest
     if forest is not None and len(candidates.docs):
-        rows = ranking.feature_rows(snapshot, asked, look, epoch.judges.memory, names=forest.names)
+        rows = ranking.feature_rows(snapshot, asked, look, memory, names=forest.names)
         scores = forest.predict(rows)
     return ndcg(candidates.docs, scores, lesson.answers[at])
 

@@ -14,7 +14,7 @@ from fingerpost.index.ranking import Asked, Ranked, look_again, rank
 from fingerpost.index.rooms import Epoch, Rooms
 from fingerpost.models.encoder import EncodedQuery, Encoder
 from fingerpost.observe.trace import Recorder
-from fingerpost.records import Chunk, Plan, Trace
+from fingerpost.records import Candidates, Chunk, Plan, Trace
 from fingerpost.rerank import cross
 from fingerpost.retrieve import fuse, legs
 from fingerpost.retrieve.sparse import Postings
@@ -289,6 +289,20 @@ def route(
     return once, plan_for(rooms, snapshot, epoch, asked.encoded, voters)
 
 
+def replayed(
+    rooms: Rooms,
+    snapshot: Snapshot,
+    epoch: Epoch,
+    asked: Asked,
+    *,
+    memory: Memory | None = None,
+    proposed: Proposed = NOBODY,
+) -> Candidates:
+    """What the plan's legs bring to a question of a lesson, with this memory and these proposals."""
+    once, plan = route(rooms, snapshot, epoch, asked)
+    return gather(rooms, once, asked, Sight(snapshot, plan, None, memory, proposed)).candidates
+
+
 def plan_for(
     rooms: Rooms, snapshot: Snapshot, epoch: Epoch, encoded: EncodedQuery | None, voters: Keys
 ) -> Plan:
@@ -312,6 +326,11 @@ def votes_of(snapshot: Snapshot, router: Router, voters: Keys) -> Scores:
     """How many of BM25's best chunks lie in each leaf, [L]; those of the tail have no leaf."""
     leaves = snapshot.leaf_of(voters)
     return np.bincount(leaves[leaves >= 0], minlength=router.n_leaves).astype(np.float32)
+
+
+def leaf_votes(snapshot: Snapshot, router: Router, query: Query, allow: Allow | None = None) -> Scores:
+    """How BM25 votes on the leaves for a query, [L]."""
+    return votes_of(snapshot, router, snapshot.lexical(query, k=VOTERS, allow=allow)[0])
 
 
 def exhaustive(found: Found) -> Mapping[str, Keys]:

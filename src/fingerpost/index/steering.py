@@ -61,6 +61,5 @@ def _examples(rooms: Rooms, snapshot: Snapshot, router: Router, lesson: Lesson) 
     keys = keys[snapshot.leaf_of(keys) >= 0]
     vectors, docs = rooms.store.vectors(keys), snapshot.doc_keys(keys)
     offsets = np.searchsorted(snapshot.leaf_of(keys), np.arange(router.n_leaves + 1))
-    voters = (snapshot.lexical(asked.query, k=searching.VOTERS)[0] for asked in lesson.asked)
-    votes = np.stack([searching.votes_of(snapshot, router, found) for found in voters])
+    votes = np.stack([searching.leaf_votes(snapshot, router, asked.query) for asked in lesson.asked])
     return heads.examples(lesson.pairs.queries, vectors, offsets, docs=docs, votes=votes)

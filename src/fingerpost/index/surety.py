@@ -74,10 +74,9 @@ def _best(values: Values) -> int:
 
 def _values(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int) -> Values:
     """nDCG@10 of one question for each cosine, after a full second look."""
-    asked, standing = lesson.asked[at], rooms.epoch(snapshot).judges
-    once, where = searching.route(rooms, snapshot, rooms.epoch(snapshot), asked)
-    sight = searching.Sight(snapshot, where, None, proposed=lesson.proposed[at])
-    candidates = searching.gather(rooms, once, asked, sight).candidates
+    asked, epoch = lesson.asked[at], rooms.epoch(snapshot)
+    proposed, standing = lesson.proposed[at], epoch.judges
+    candidates = searching.replayed(rooms, snapshot, epoch, asked, proposed=proposed)
     judges, effort = Judges(standing.codec, balance=standing.balance), planning.full(rooms.settings.rerank)
     look = ranking.look_again(snapshot, asked, candidates, judges, effort=effort)
     legs, dials = ranking.legs_of(look.candidates, look.read), standing.balance
