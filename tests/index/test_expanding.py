@@ -17,9 +17,11 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 import fingerpost
 from fingerpost.config import Settings
 from fingerpost.errors import ModelError
-from fingerpost.index import Index, expanding
+from fingerpost.index import Index, expanding, searching
+from fingerpost.index.ranking import Asked
 from fingerpost.models.splade import SparseEncoder, load_sparse
 from fingerpost.retrieve.sparse import Postings
+from fingerpost.text import query as queries
 
 WORDS = ["[UNK]", "automobile", "car", "oil", "needs", "garden", "gate", "rusts", "vehicle", "wheel", "the"]
 ALIKE = {"car": {"automobile": 2.0, "vehicle": 1.0}, "automobile": {"car": 1.0, "vehicle": 1.0}}
@@ -110,6 +112,14 @@ def test_without_its_model_an_index_is_as_it_would_be_without_the_leg(
             assert [(s.doc_id, s.score) for s in index.search("the vehicle needs oil")] == wanted
     with fingerpost.open(tmp_path / "plain", settings=settings(model)) as index:  # made without one
         assert [(s.doc_id, s.score) for s in index.search("the vehicle needs oil")] == wanted
+
+
+def test_a_lesson_replays_what_only_the_model_finds(docs: Path, tmp_path: Path, model: Path) -> None:
+    with fingerpost.compile(docs, to=tmp_path / "kb", settings=settings(model)) as index:
+        rooms, snapshot = index._rooms, index._rooms.store.snapshot()
+        asked = Asked(queries.parse("car"), None)
+        found = searching.replayed(rooms, snapshot, rooms.epoch(snapshot), asked)
+        assert {snapshot.doc_key(name) for name in ("a.md", "c.md")} == set(found.docs.tolist())
 
 
 def test_what_is_newer_than_the_fold_is_neutral_and_in_after_it(

@@ -10,6 +10,8 @@ import pytest
 
 import fingerpost
 from fingerpost.errors import CorruptError, FingerprintError, ModelError, NotFoundError
+from fingerpost.index.rooms import NO_MODEL
+from fingerpost.store.store import Store
 
 
 def damage(kb: Path, name: str) -> Path:
@@ -60,6 +62,20 @@ def test_a_compile_that_was_cut_off_at_once_left_no_index(tmp_path: Path) -> Non
     (tmp_path / "page.md").write_text("Amber is fossil resin.")
     with fingerpost.compile(tmp_path / "page.md", to=tmp_path / "kb") as index:
         assert index.search("resin")
+
+
+def test_a_compile_that_was_cut_off_before_its_manifest_left_no_index(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "kb", fingerprint=NO_MODEL, dim=0):
+        pass
+    (tmp_path / "kb" / "MANIFEST").unlink()
+    with pytest.raises(NotFoundError):
+        fingerpost.open(tmp_path / "kb")
+    (tmp_path / "page.md").write_text("Amber is fossil resin.")
+    with fingerpost.compile(tmp_path / "page.md", to=tmp_path / "kb") as index:
+        assert index.search("resin")
+    (tmp_path / "kb" / "MANIFEST").unlink()
+    with pytest.raises(CorruptError):
+        fingerpost.open(tmp_path / "kb")
 
 
 def test_a_damaged_ledger_is_not_repaired_away(own_kb: Path) -> None:

@@ -22,7 +22,7 @@ from fingerpost.index.ranking import Asked
 from fingerpost.index.rooms import LESSON, Rooms
 from fingerpost.rerank.features import NAMES
 from fingerpost.rerank.forest import START
-from fingerpost.rerank.learn import CUTOFF, LEAST_GAIN, FitResult
+from fingerpost.rerank.learn import CUTOFF, FitResult, matters
 from fingerpost.route.deep.artifact import names_of
 from fingerpost.route.pairs import groups
 from fingerpost.store.snapshot import Snapshot
@@ -101,10 +101,8 @@ class Row:
 
     @property
     def worse(self) -> bool:
-        """Whether the new lesson loses by more than one standard error, and by enough to matter: the rule by
-        which a lesson must win against the untrained sum.
-        """
-        return self.serving - self.taught > max(self.error, LEAST_GAIN)
+        """Whether the new lesson loses by as much as it must win by against the untrained sum."""
+        return matters(self.serving - self.taught, self.error)
 
 
 @dataclass(frozen=True)

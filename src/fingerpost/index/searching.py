@@ -300,7 +300,8 @@ def replayed(
 ) -> Candidates:
     """What the plan's legs bring to a question of a lesson, with this memory and these proposals."""
     once, plan = route(rooms, snapshot, epoch, asked)
-    return gather(rooms, once, asked, Sight(snapshot, plan, None, memory, proposed)).candidates
+    sight = Sight(snapshot, plan, None, memory, proposed, epoch.sparse)
+    return gather(rooms, once, asked, sight).candidates
 
 
 def plan_for(

@@ -63,7 +63,7 @@ def chosen(values: Values, documents: Sequence[str], *, seed: int) -> Sure:
         away = fold == held
         after[away] = values[_best(values[:, ~away])][away]
     gains = after - values[0]
-    if gains.mean() <= max(fusion.LEAST_GAIN, float(gains.std()) / np.sqrt(len(gains))):
+    if not fusion.matters(float(gains.mean()), float(gains.std()) / np.sqrt(len(gains))):
         return Sure(None, values[0])
     return Sure(COSINES[_best(values)], after)
 

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 LEAST_QUERIES = 100  # with fewer, held-out figures are noise (cosqa: 1 standard error = 0.02 at 500)
 LEAST_GAIN = 0.005
-"""nDCG@10 below which a gain is not worth an epoch: a sixth of all random lessons gain one standard error,
-but hardly half a point.
-"""
+"""nDCG@10 below which a gain is not worth an epoch (``matters``)."""
 FOLDS = 4
 STOPS = range(1, FOLDS)
 """A forest is the mean of as many boosters, each stopped by another fold: with some hundred queries one alone
@@ -104,7 +102,7 @@ def fit(groups: Sequence[Group], *, seed: int = 0, threads: int = 1) -> FitResul
             before[at] = ndcg(group.rows[:, NAMES.index(START)], group.grades)
             after[at] = ndcg(forest.predict(group.rows), group.grades)
     figures = _figures(before, after, rounds)
-    if figures["gain"] <= max(figures["error"], LEAST_GAIN):
+    if not matters(figures["gain"], figures["error"]):
         return FitResult(
             None, "no better than the untrained sum on held-out documents", figures, values=values
         )
@@ -113,6 +111,16 @@ def fit(groups: Sequence[Group], *, seed: int = 0, threads: int = 1) -> FitResul
     final = [_boost(usable, [], _seeded(parameters, stop), enough) for stop in STOPS]
     reason = "better than the untrained sum on held-out documents"
     return FitResult(_export(final), reason, figures, judges, values)
+
+
+def matters(gain: float, error: float) -> bool:
+    """Whether a mean gain in nDCG@10 is more than its standard error, and enough to act on: a sixth of all
+    random lessons gain one standard error, but hardly half a point.
+
+    >>> matters(0.01, 0.004), matters(0.01, 0.02), matters(0.004, 0.001)
+    (True, False, False)
+    """
+    return gain > max(error, LEAST_GAIN)
 
 
 def folds(documents: Sequence[str], *, seed: int = 0) -> NDArray[np.int64]:

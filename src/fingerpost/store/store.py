@@ -33,9 +33,10 @@ from fingerpost.store import ballast, codec, headmark, pins
 from fingerpost.store.check import Finding, check, check_empty, status
 from fingerpost.store.checkpoint import GENESIS
 from fingerpost.store.desk import Desk
-from fingerpost.store.disk import make_folder, named_errors
+from fingerpost.store.disk import make_folder, named_errors, no_index
 from fingerpost.store.folds import Folds, sweep
 from fingerpost.store.fresh import Encoded
+from fingerpost.store.generation import NAME as MANIFEST
 from fingerpost.store.generation import Manifest, Verify, write_manifest
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.live import Standing, among
@@ -70,6 +71,8 @@ class Store:
             self._ledger = Ledger(path / "ledger.db", write=write)
             try:
                 headmark.check(path, self._ledger.head)
+                if not (path / MANIFEST).exists() and self._ledger.head() == EMPTY:
+                    raise no_index(path)  # making it was cut off between its two files
                 if as_of is None:
                     self._state = State(path, self._ledger, how=verify, write=write)
                 else:
