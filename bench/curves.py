@@ -7,14 +7,16 @@ questions. ``corpus`` is ``bench.router.Corpus``.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import faiss
 import numpy as np
+
+from bench import faiss_kept
 
 SHARES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4)
 SEEDS = 20
 K = 10
-IVF_POINTS = 40
-"""Vectors a list that train faiss's IVF, where that is not all of them: it warns below 39."""
 
 
 def routed(corpus, truth, order, edges, *, hop, seeds) -> np.ndarray:  # type: ignore[no-untyped-def]
@@ -57,14 +59,10 @@ def ladr(corpus, truth, edges) -> np.ndarray:  # type: ignore[no-untyped-def]
     return np.array(values)
 
 
-def ivf(corpus, truth) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """IVF of faiss, for several probes: [m, P, 2], the share that of all questions."""
-    faiss.omp_set_num_threads(1)
-    dim, lists = corpus.vectors.shape[1], len(corpus.laid.addresses)
-    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
-    drawn = np.random.default_rng(0).permutation(len(corpus.vectors))
-    index.train(corpus.vectors[np.sort(drawn[: max(IVF_POINTS * lists, 100_000)])].astype(np.float32))
-    _fill(index, corpus.vectors)
+def ivf(corpus, truth, folder: Path | None = None) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """IVF of faiss, for several probes: [m, P, 2], the share that of all questions; kept in ``folder``."""
+    lists = len(corpus.laid.addresses)
+    index = faiss_kept.ivf(corpus.vectors, lists, folder)
     values = []
     for probes in (1, 2, 4, 8, 16, 32, 64, 128, 256):
         index.nprobe = min(probes, lists)
@@ -75,12 +73,9 @@ def ivf(corpus, truth) -> np.ndarray:  # type: ignore[no-untyped-def]
     return np.array(values).swapaxes(0, 1)
 
 
-def hnsw(corpus, truth) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """HNSW of faiss, for several widths: [m, W, 2], the share that of all questions."""
-    faiss.omp_set_num_threads(1)
-    index = faiss.IndexHNSWFlat(corpus.vectors.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction = 100
-    _fill(index, corpus.vectors)
+def hnsw(corpus, truth, folder: Path | None = None) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """HNSW of faiss, for several widths: [m, W, 2], the share that of all questions; kept in ``folder``."""
+    index = faiss_kept.hnsw(corpus.vectors, folder)
     values = []
     for width in (10, 16, 32, 64, 128, 256, 512):
         index.hnsw.efSearch = width
@@ -93,8 +88,3 @@ def hnsw(corpus, truth) -> np.ndarray:  # type: ignore[no-untyped-def]
 
 def _nearest(exact: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return rows[np.argpartition(-exact[rows], SEEDS - 1)[:SEEDS]] if len(rows) > SEEDS else rows
-
-
-def _fill(index: faiss.Index, vectors: np.ndarray) -> None:
-    for at in range(0, len(vectors), 65_536):
-        index.add(vectors[at : at + 65_536].astype(np.float32))

@@ -81,6 +81,34 @@ def test_plan_finds_the_leaf_within_the_budget(
     assert hits >= 38
 
 
+@pytest.mark.parametrize("budget", [0.001, 0.05, 0.2, 0.34])
+def test_a_plan_opens_the_leaves_that_a_sort_of_all_would(
+    laid: tuple[np.ndarray, address.Addresses], budget: float
+) -> None:
+    rows = cloud(4000, dim=32, seed=5)
+    found = address.build(rows, leaf_chunks=8, seed=0)
+    router = Router.fit_statistics(rows[found.order], found.leaf_offsets, addresses=found.addresses)
+    settings, counts = RouteSettings(full_below=0, budget=budget), router.statistics.counts
+    # As many leaves again hold nothing, and come first: more are wanted than were sorted at first.
+    empty = np.argsort(-counts, kind="stable")[len(counts) // 2 :]
+    hollow = replace(router.statistics, counts=np.where(np.isin(np.arange(len(counts)), empty), 0, counts))
+    for held in (router.statistics, hollow):
+        one = replace(router, statistics=held)
+        for query in rows[::500].astype(np.float32):
+            order = np.argsort(-one.score(query), kind="stable")
+            inside = np.cumsum(held.counts[order]) <= budget * held.counts.sum()
+            plan = one.plan(query, None, settings=settings, n_chunks=4000)
+            assert plan.leaves == tuple(order[: max(1, int(inside.sum()))].tolist())
+
+
+def test_equal_scores_are_opened_as_they_are_numbered() -> None:
+    rows = np.tile(np.eye(4, dtype=np.float32)[:1], (600, 1))
+    offsets = np.arange(0, 601, 2)
+    router = Router.fit_statistics(rows, offsets, addresses=[(0, at) for at in range(300)])
+    settings = RouteSettings(full_below=0, budget=0.1)
+    assert router.plan(rows[0], None, settings=settings, n_chunks=600).leaves == tuple(range(30))
+
+
 def test_votes_raise_a_leaf(router: Router) -> None:
     query, votes = np.eye(32, dtype=np.float32)[0], np.zeros(router.n_leaves)
     votes[5] = 20

@@ -24,6 +24,7 @@ from fingerpost.route.descent import TEMPERATURE, Problem, fit_map, fit_rows, ma
 from fingerpost.route.kmeans import F32, I64, group_sums, unit
 from fingerpost.route.pack import expect, pack, unpack
 from fingerpost.route.pairs import Pairs
+from fingerpost.route.products import dots
 from fingerpost.route.succession import GONE, succeeded
 from fingerpost.route.wording import NAMES, PLANES, SILENT, Wording, ranges
 
@@ -83,11 +84,13 @@ class Memory:
 
     def knows(self, query: F32) -> bool:
         """Whether a query [d] is like those that were taught: nothing learned says anything of others."""
-        return not len(self.keys) or bool(energy(self, np.atleast_2d(query))[0] >= self.familiar)
+        if not len(self.keys):
+            return True
+        return bool(_energy(dots(self.rows, self.map(query))[None])[0] >= self.familiar)
 
     def shortlist(self, query: F32, k: int) -> tuple[I64, F32]:
         """The keys and scores of the k best trained documents, best first."""
-        scores = self.rows @ self.map(query) - np.float32(self.penalty.shift)
+        scores = dots(self.rows, self.map(query)) - np.float32(self.penalty.shift)
         scores[self.keys == GONE] = -np.inf
         best = np.argsort(-scores, kind="stable")[:k]
         return self.keys[best], scores[best]
@@ -275,7 +278,12 @@ def starts(vectors: NDArray[np.floating], docs: I64, given: Pairs, keys: I64) ->
 
 def energy(memory: Memory, queries: F32) -> F32:
     """How well the memory knows each query: T · log Σ exp(q'·row / T), [m]. Small means out of scope."""
-    logits = memory.map(queries) @ memory.rows.T / np.float32(TEMPERATURE)
+    return _energy(memory.map(queries) @ memory.rows.T)
+
+
+def _energy(products: F32) -> F32:
+    """``energy`` of products q'·row [m, s]."""
+    logits = products / np.float32(TEMPERATURE)
     top = logits.max(axis=1)
     return np.asarray(
         TEMPERATURE * (top + np.log(np.exp(logits - top[:, None]).sum(axis=1))), dtype=np.float32

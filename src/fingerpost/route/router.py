@@ -21,6 +21,7 @@ from fingerpost.records import Address, Plan
 from fingerpost.route import statistics
 from fingerpost.route.kmeans import F32, I64
 from fingerpost.route.pack import expect, pack, unpack
+from fingerpost.route.products import dots
 from fingerpost.route.statistics import CENTRES, RANK, Statistics
 
 OPTIMISM = 4.0
@@ -108,7 +109,7 @@ class Router:
         Scores are logits: see ``chances``.
         """
         query = _checked(query, self.statistics.sums.shape[1])
-        return self._scores(query, self.statistics.mean @ query, votes)
+        return self._scores(query, dots(self.statistics.mean, query), votes)
 
     def _scores(self, query: F32, mean: F32, votes: NDArray[np.floating] | None) -> F32:
         """``score`` where the products ``mean`` [L] with every leaf's μ are known."""
@@ -119,16 +120,15 @@ class Router:
         for count, step in zip(worked_out(self.n_leaves), (self._bound, self._refined), strict=True):
             leaves = _best(scores, count)
             better = first[leaves] + step(query, leaves, mean[leaves])
-            rest = np.ones(len(scores), dtype=np.bool_)
-            rest[leaves] = False
-            scores[rest] -= max(0.0, float(scores[rest].max(initial=-np.inf)) - float(better.min()))
+            scores[leaves] = -np.inf
+            scores -= max(0.0, float(scores.max()) - float(better.min()))
             scores[leaves] = better
         return scores
 
     def _bound(self, query: F32, leaves: I64, mean: F32) -> F32:
         """μ·q, the diagonal part of σ and W q of some leaves, the best sub-centroid taken for the mean."""
         w = self.head.weights
-        rough = np.sqrt(np.maximum(self.statistics.variance[leaves] @ (query * query), 0.0))
+        rough = np.sqrt(np.maximum(dots(self.statistics.variance[leaves], query * query), 0.0))
         return np.asarray((w[0] + w[2]) * mean + w[1] * rough + self._moved(query, leaves), dtype=np.float32)
 
     def _refined(self, query: F32, leaves: I64, mean: F32) -> F32:
@@ -141,7 +141,7 @@ class Router:
 
     def _moved(self, query: F32, leaves: I64) -> F32 | float:
         """W q of some leaves."""
-        return np.asarray(self.head.matrix[leaves] @ query, dtype=np.float32) if self.head.trained else 0.0
+        return dots(self.head.matrix[leaves], query) if self.head.trained else 0.0
 
     def chances(self, scores: NDArray[np.floating]) -> F32:
         """Scores [L] as probabilities: the share of the ten nearest chunks that is expected in each leaf."""
@@ -150,7 +150,7 @@ class Router:
 
     def familiarity(self, query: F32) -> float:
         """The largest μ·q: how near the query comes to any leaf. Small means out of distribution."""
-        return float((self.statistics.mean @ query).max())
+        return float((dots(self.statistics.mean, query)).max())
 
     def plan(
         self, query: F32, votes: NDArray[np.floating] | None, *, settings: RouteSettings, n_chunks: int
@@ -159,7 +159,7 @@ class Router:
         why = self.resting(settings, n_chunks)
         if not why:
             query = _checked(query, self.statistics.sums.shape[1])
-            mean = self.statistics.mean @ query
+            mean = dots(self.statistics.mean, query)
             why = self._strange(float(mean.max()))
         if why:
             return Plan(legs=("lexical", "dense"), full=True, reason=f"full search: {why}")
@@ -169,14 +169,14 @@ class Router:
             return Plan(
                 legs=("lexical", "dense"), full=True, reason=f"full search: would need {share:.0%} of it"
             )
-        chances = self.chances(scores)[chosen]
+        chances = self.chances(scores)[chosen].astype(np.float64).round(6)
         rule = "trained" if self.trained else "optimist"
         return Plan(
             legs=("lexical", "dense", "neighbours"),
             full=False,
-            leaves=tuple(chosen.tolist()),
-            addresses=tuple(self.addresses[leaf] for leaf in chosen),
-            probabilities=tuple(round(float(p), 6) for p in chances),
+            leaves=(leaves := tuple(chosen.tolist())),
+            addresses=tuple(map(self.addresses.__getitem__, leaves)),
+            probabilities=tuple(chances.tolist()),
             reason=f"{rule}: {len(chosen)} of {self.n_leaves} leaves, {share:.1%} of the chunks",
         )
 
@@ -271,9 +271,12 @@ class Router:
         budget = settings.budget
         if 0 < self.calibration.needed_share <= FULL_SHARE:
             budget = min(budget, self.calibration.needed_share)
-        order = np.argsort(-scores, kind="stable")
         total = max(int(self.statistics.counts.sum()), 1)
+        order = _first(scores, int(1.5 * budget * self.n_leaves) + FEW)
         held = np.cumsum(self.statistics.counts[order])
+        if held[-1] <= budget * total:
+            order = _first(scores, self.n_leaves)
+            held = np.cumsum(self.statistics.counts[order])
         count = max(1, int(np.searchsorted(held, budget * total, side="right")))
         return order[:count].astype(np.int32), float(held[count - 1] / total)
 
@@ -309,6 +312,17 @@ def _best(scores: F32, count: int) -> I64:
     if count >= len(scores):
         return np.arange(len(scores))
     return np.sort(np.argpartition(-scores, count - 1)[:count])
+
+
+def _first(scores: F32, count: int) -> I64:
+    """The leaves of the ``count`` largest scores and of all that equal the last of them, best first, equal
+    ones as they are numbered: the beginning of a sort of all, at a tenth of its cost.
+    """
+    falling = -scores
+    if count >= len(scores):
+        return np.argsort(falling, kind="stable")
+    near = np.flatnonzero(falling <= np.partition(falling, count - 1)[count - 1])
+    return near[np.argsort(falling[near], kind="stable")]
 
 
 def untrained(leaves: int, dim: int) -> Head:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.route.kmeans import F32, I64, balanced, group_sums, unit
+from fingerpost.route.products import dots
 
 RANK = 8
 CENTRES = 8
@@ -71,13 +72,15 @@ class Statistics:
 
     def sigma(self, query: F32, leaves: I64) -> F32:
         """σ(q) of the given leaves: [len(leaves)]."""
-        along = self.directions[leaves] @ query
-        inner = self.residual[leaves] @ (query * query) + np.einsum("lr,lr->l", along**2, self.spread[leaves])
+        along = dots(self.directions[leaves], query)
+        inner = dots(self.residual[leaves], query * query) + np.einsum(
+            "lr,lr->l", along**2, self.spread[leaves]
+        )
         return np.asarray(np.sqrt(np.maximum(inner, 0.0)), dtype=np.float32)
 
     def nearest_centre(self, query: F32, leaves: I64) -> F32:
         """The cosine of the best sub-centroid of the given leaves: [len(leaves)]."""
-        return np.asarray((self.centres[leaves] @ query).max(axis=1), dtype=np.float32)
+        return np.asarray(dots(self.centres[leaves], query).max(axis=1), dtype=np.float32)
 
     def batch(self, queries: F32) -> tuple[F32, F32, F32]:
         """μ·q, σ(q) and best sub-centroid for every query and leaf: three [m, L] arrays."""
