@@ -93,8 +93,37 @@ def test_alike_repeats_are_coded_once_and_rank_as_before(passages):
 
 def test_repeats_that_differ_stay_apart():
     far = unit(np.eye(4, DIMS))
-    assert [len(part) for part in repeats.once(far, np.full(4, 7, np.int32), alike=0.9)] == [4, 4]
-    assert [len(part) for part in repeats.once(far, np.full(4, 7, np.int32), alike=-1.0)] == [1, 1]
+    assert repeats.once(far.copy(), np.full(4, 7), alike=0.9).tolist() == [True] * 4
+    assert repeats.once(far.copy(), np.full(4, 7), alike=-1.0).tolist() == [True, False, False, False]
+    assert repeats.once(far[:0], np.zeros(0, np.int64), alike=0.9).tolist() == []
+
+
+def test_repeats_of_many_words_at_once_are_those_of_one_after_the_other():
+    rng = np.random.default_rng(5)
+    words = rng.integers(0, 12, 300)
+    vectors = unit(rng.normal(size=(12, DIMS))[words] + rng.normal(size=(300, DIMS)) * 0.4)
+    expected, left = vectors.copy(), np.ones(300, np.bool_)
+    for word in range(12):
+        rest = np.flatnonzero(words == word)
+        while len(rest):
+            near = vectors[rest] @ vectors[rest[0]] >= 0.85
+            expected[rest[0]] = unit(vectors[rest[near]].sum(axis=0))
+            left[rest[near][1:]] = False
+            rest = rest[~near]
+    kept = repeats.once(vectors, words, alike=0.85)
+    assert kept.tolist() == left.tolist()
+    assert 12 < kept.sum() < 300
+    assert np.allclose(vectors[kept], expected[left], atol=1e-6)
+
+
+def test_a_code_is_the_same_in_any_company(passages):
+    tokens, pieces = passages
+    ids = [np.tile(one, 3) for one in pieces]
+    thrice = [np.concatenate([one, one[::-1], one]) for one in tokens]
+    codec = Codec.train(thrice, ids, form=Form(dims=DIMS, subspaces=24, common=0.1))
+    together = codec.encode(thrice, ids)
+    assert together == [codec.encode([one], [few])[0] for one, few in zip(thrice, ids, strict=True)]
+    assert together[7:60] == codec.encode(thrice[7:60], ids[7:60])
 
 
 def test_a_codec_of_version_0_1_goes_on_keeping_every_repeat(passages):

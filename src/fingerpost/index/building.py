@@ -21,7 +21,6 @@ from fingerpost.index import expanding
 from fingerpost.index.lagging import Write
 from fingerpost.index.rooms import ADDRESSES, CODEC, DSI, LEARNED, MEMORY, ROUTER, SOURCES, Progress, Rooms
 from fingerpost.index.situating import Announce, situating, unsaid
-from fingerpost.models.encoder import Encoded
 from fingerpost.records import Chunk, Document, Rejection
 from fingerpost.rerank.codec import Codec
 from fingerpost.route import address, describe, graph
@@ -37,7 +36,6 @@ BATCH_DOCUMENTS = 128
 BATCH_CHUNKS = 512
 CODEC_SAMPLE = 2_000
 """Passages whose tokens train the codec; twice as many changed no ranking."""
-CODED_AT_ONCE = 32
 REGRAPH = 0.1
 """Share of new chunks from which the neighbour graph is made anew: by then that costs no more."""
 DESCRIBED = 24
@@ -130,7 +128,7 @@ def encode(rooms: Rooms, progress: Progress) -> int:
     while done < total and (missing := rooms.store.missing_vectors(BATCH_CHUNKS)):
         keys, passages = zip(*missing, strict=True)
         encoded = encoder.encode_passages(passages, tokens=codec is not None)
-        codes = token_codes(codec, encoded) if codec else None
+        codes = codec.encode(encoded.tokens, encoded.token_ids) if codec else None
         rooms.store.put_vectors(keys, encoded.vectors, codes)
         done += len(keys)
         progress("encode", done, total)
@@ -208,17 +206,8 @@ def _codec(rooms: Rooms, progress: Progress) -> Codec | None:
     )
     codec = Codec.train(encoded.tokens, encoded.token_ids, seed=rooms.settings.compile.seed)
     rooms.store.republish({CODEC: codec.to_bytes()})
-    rooms.store.put_vectors(sample, encoded.vectors, token_codes(codec, encoded))
+    rooms.store.put_vectors(sample, encoded.vectors, codec.encode(encoded.tokens, encoded.token_ids))
     return codec
-
-
-def token_codes(codec: Codec, encoded: Encoded) -> list[bytes]:
-    """The codes of encoded passages, a few at a time: what is worked on stays small, and near."""
-    codes: list[bytes] = []
-    for at in range(0, len(encoded.tokens), CODED_AT_ONCE):
-        few = slice(at, at + CODED_AT_ONCE)
-        codes += codec.encode(encoded.tokens[few], encoded.token_ids[few])
-    return codes
 
 
 def _lay_out(rooms: Rooms, keys: NDArray[np.int64], vectors: NDArray[np.float16]) -> Addresses:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fingerpost.compiler import questions
 from fingerpost.compiler.questions import Made
 from fingerpost.errors import FingerpostError, InputError, UsageError
-from fingerpost.index import building, planning, ranking, searching
+from fingerpost.index import planning, ranking, searching
 from fingerpost.index.ranking import Asked, Judges
 from fingerpost.index.rooms import BALANCE, Progress, Rooms
 from fingerpost.records import Report
@@ -137,7 +137,7 @@ def _rewritten(rooms: Rooms, snapshot: Snapshot, key: int, made: Made) -> dict[i
         return {}
     keys, chunks = snapshot.chunk_keys(np.array([key])), list(made.without.values())
     encoded = encoder.encode_passages([chunk.passage for chunk in chunks], tokens=codec is not None)
-    codes = building.token_codes(codec, encoded) if codec else [b""] * len(chunks)
+    codes = codec.encode(encoded.tokens, encoded.token_ids) if codec else [b""] * len(chunks)
     return {
         int(keys[place]): Rewritten(chunk, vector, code)
         for place, chunk, vector, code in zip(made.without, chunks, encoded.vectors, codes, strict=True)

@@ -16,7 +16,7 @@ residuals for late interaction, arXiv:2112.01488 – there the centroids are k-m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -27,16 +27,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from fingerpost.errors import CorruptError, FingerprintError, InputError
-from fingerpost.rerank import repeats
+from fingerpost.rerank import nearest, repeats, subspaces
+from fingerpost.rerank.subspaces import CENTROIDS
 
 Floats = NDArray[np.float32]
 Pieces = NDArray[np.int32]
 
-CENTROIDS = 256
-SAMPLE = 12_800  # vectors that k-means sees: 50 a centroid; twice as many changed no ranking
-ROUNDS = 8
 PRIOR = 1.0  # a piece's mean is drawn towards the mean of all as if seen there once
 MOST_PIECES = 65_535  # two bytes name a piece; 0 is every other one
+AT_ONCE = 32  # passages whose tokens are worked on together
 PIECE_BYTES = 2
 HEAD_BYTES = 3  # the piece, and how much longer the vector is than what its code says
 ALL_KEPT = 2.0  # a cosine that nothing reaches
@@ -99,10 +98,14 @@ class Codec:
         return numkong.dots_pack(np.ascontiguousarray(self.rotation.T))
 
     @cached_property
-    def _books(self) -> list[tuple[Floats, Floats, numkong.PackedMatrix]]:
-        """The centroids of each subspace, half their squared lengths, and packed for products."""
-        books = [np.ascontiguousarray(book * np.float32(self.scale)) for book in self.codebook]
-        return [(book, _half_norms(book), numkong.dots_pack(book)) for book in books]
+    def _fine(self) -> tuple[numkong.PackedMatrix, NDArray[np.float64]]:
+        """The rotation in fine steps, packed for products, and the mean turned by it."""
+        turn = np.ascontiguousarray(self.rotation.T * np.float32(nearest.FINE / self.scale))
+        return numkong.dots_pack(turn), turn.astype(np.float64) @ self.mean
+
+    @cached_property
+    def _books(self) -> Floats:
+        return nearest.tables(self.codebook)
 
     def rotated(self, tokens: Floats) -> Floats:
         """Token vectors [t, d] in the codec's directions, [t, dims]. Not by BLAS: its second thread wakes
@@ -120,40 +123,49 @@ class Codec:
         """
         idf = inverse_frequency(pieces)
         form = _fitting(form or Form(), tokens)
-        vectors, ids, _ = _flat(tokens, pieces, idf, form)
+        flat = [_flat(*few, idf, form)[:2] for few in _few(tokens, pieces)]
+        vectors, ids = (np.concatenate(part) for part in zip(*flat, strict=True))
         mean = vectors.mean(axis=0)
         known, means = _piece_means(vectors - mean, ids)
         rng = np.random.default_rng(seed)
-        sample = np.sort(rng.permutation(len(vectors))[: 4 * SAMPLE])
+        sample = np.sort(rng.permutation(len(vectors))[: 4 * subspaces.SAMPLE])
         centred = vectors[sample] - mean
         rest = centred - means[_places(known, ids[sample])]
-        rotation = _rotation(centred, rest, form)
+        rotation = subspaces.rotation(centred, rest, dims=form.dims, count=form.subspaces)
         parts = np.split(rest @ rotation, form.subspaces, axis=1)
-        book = np.stack([_centroids(part, rng) for part in parts])
+        book = np.stack([subspaces.centroids(part, rng) for part in parts])
         turned = means @ rotation
         scale = float(np.abs(book).max() + np.abs(turned).max()) / 127 or 1.0
         steps = [np.rint(table / scale).astype(np.int8) for table in (book, turned)]
         return cls(form, mean, rotation, steps[0], known, steps[1], scale, idf)
 
     def encode(self, tokens: Sequence[Floats], pieces: Sequence[Pieces]) -> list[bytes]:
-        """One code a passage, ``width`` bytes a kept token; empty for a passage without tokens."""
+        """One code a passage, ``width`` bytes a kept token; empty for a passage without tokens. A passage's
+        code is the same whichever others are coded with it.
+        """
+        return [code for few in _few(tokens, pieces) for code in self._codes(*few)]
+
+    def _codes(self, tokens: Sequence[Floats], pieces: Sequence[Pieces]) -> list[bytes]:
         if not sum(map(len, tokens)):
             return [b""] * len(tokens)
         vectors, ids, ends = _flat(tokens, pieces, self.idf, self.form)
-        codes = np.empty((len(vectors), self.width), np.uint8)
+        turn, mean = self._fine
         at = _places(self.known, ids)
+        turned = np.rint(np.asarray(numkong.dots_packed(vectors, turn)) - mean).astype(np.float32)
+        near = nearest.nearest(turned - np.float32(nearest.FINE) * self.means[at], self._books)
+        codes = np.empty((len(vectors), self.width), np.uint8)
         codes[:, :PIECE_BYTES] = at.astype("<u2")[:, None].view(np.uint8)
-        rotated = np.asarray(self.rotated(vectors - self.mean), np.float32)
-        scale = np.float32(self.scale)
-        coded = np.asarray(self.means[at] * scale, np.float32)
-        rest, size = rotated - coded, self.form.dims // self.form.subspaces
-        for subspace, (book, half_norms, packed) in enumerate(self._books):
-            part = slice(subspace * size, (subspace + 1) * size)
-            nearest = _nearest(rest[:, part], half_norms, packed)
-            codes[:, HEAD_BYTES + subspace] = nearest
-            coded[:, part] += book[nearest]
-        codes[:, PIECE_BYTES] = _stretch(rotated, coded)
+        codes[:, PIECE_BYTES] = _stretch(turned, self._vectors(at, near))
+        codes[:, HEAD_BYTES:] = near
         return [part.tobytes() for part in np.split(codes, ends)[:-1]]
+
+    def _vectors(self, places: NDArray[np.intp], near: NDArray[np.uint8]) -> NDArray[np.int8]:
+        """The vectors [t, dims] that codes mean, in steps."""
+        book = self.codebook.reshape(self.form.subspaces * CENTROIDS, -1)
+        at_book = near + np.arange(self.form.subspaces, dtype=np.intp) * CENTROIDS
+        vectors = np.take(book, at_book, axis=0, mode="clip").reshape(len(near), self.form.dims)
+        vectors += np.take(self.means, places, axis=0, mode="clip")
+        return vectors
 
     def decode(self, codes: Sequence[bytes | memoryview]) -> Decoded:
         """The vectors of passages given by their codes.
@@ -169,10 +181,7 @@ class Codec:
         places = np.ascontiguousarray(rows[:, :PIECE_BYTES]).view("<u2").ravel().astype(np.intp)
         if len(places) and places.max() >= len(self.means):
             raise _damaged(f"a code names word piece {places.max()} of {len(self.means)}")
-        book = self.codebook.reshape(self.form.subspaces * CENTROIDS, -1)
-        at_book = rows[:, HEAD_BYTES:] + np.arange(self.form.subspaces, dtype=np.intp) * CENTROIDS
-        vectors = np.take(book, at_book, axis=0, mode="clip").reshape(len(rows), self.form.dims)
-        vectors += np.take(self.means, places, axis=0, mode="clip")
+        vectors = self._vectors(places, rows[:, HEAD_BYTES:])
         stretch = rows[:, PIECE_BYTES] * np.float32(STRETCH_STEP) + np.float32(LEAST_STRETCH)
         return Decoded(vectors, stretch, np.concatenate([[0], np.cumsum(lengths // self.width)]))
 
@@ -232,32 +241,44 @@ def weights_of(pieces: Pieces, idf: Floats) -> Floats:
     return np.where(words, found, found[words].mean() if words.any() else np.float32(1))
 
 
+def _few(
+    tokens: Sequence[Floats], pieces: Sequence[Pieces]
+) -> Iterator[tuple[Sequence[Floats], Sequence[Pieces]]]:
+    """The passages, a few at a time: what is worked on stays small, and near."""
+    for at in range(0, len(tokens), AT_ONCE):
+        yield tokens[at : at + AT_ONCE], pieces[at : at + AT_ONCE]
+
+
 def _flat(
     tokens: Sequence[Floats], pieces: Sequence[Pieces], idf: Floats, form: Form
 ) -> tuple[Floats, Pieces, NDArray[np.int64]]:
     """Kept tokens of all passages [T, d], their pieces [T], and where each passage ends."""
-    kept = [_kept(ids, idf, form) for ids in pieces]
-    left = ((token[keep], ids[keep]) for token, ids, keep in zip(tokens, pieces, kept, strict=True))
-    vectors, ids = zip(*(repeats.once(*each, alike=form.alike) for each in left), strict=True)
-    ends = np.cumsum([len(one) for one in ids])
-    return np.concatenate(vectors).astype(np.float32), np.concatenate(ids).astype(np.int32), ends
+    passage = np.repeat(np.arange(len(pieces)), [len(ids) for ids in pieces])
+    ids = np.concatenate(pieces).astype(np.int64)
+    rows = np.flatnonzero(_kept(ids, passage, idf, form))
+    vectors = np.concatenate(tokens).astype(np.float32, copy=False)[rows]
+    ids, passage = ids[rows], passage[rows]
+    kept = repeats.once(vectors, passage * (ids.max(initial=0) + 1) + ids, alike=form.alike)
+    ends = np.cumsum(np.bincount(passage[kept], minlength=len(pieces)))
+    return vectors[kept], ids[kept].astype(np.int32), ends
 
 
-def _kept(pieces: Pieces, idf: Floats, form: Form) -> NDArray[np.bool_]:
-    """Which tokens are not of common pieces; all of them where nothing would be left."""
-    if not len(pieces):
-        return np.ones(0, np.bool_)
-    rare = weights_of(pieces, idf) > -np.log(form.common)
-    return rare if rare.any() else np.ones(len(pieces), np.bool_)
+def _kept(ids: NDArray[np.int64], passage: NDArray[np.intp], idf: Floats, form: Form) -> NDArray[np.bool_]:
+    """Which tokens are not of common pieces; all of a passage where nothing would be left of it."""
+    rare = np.append(idf, idf.max()) > -np.log(form.common)
+    kept = rare[np.minimum(ids, len(idf))]
+    empty = np.bincount(passage, kept) == 0
+    return np.asarray(kept | empty[passage])
 
 
-def _stretch(rotated: Floats, coded: Floats) -> NDArray[np.uint8]:
-    """The byte that brings coded vectors back to their length."""
-    ratio = np.linalg.norm(rotated, axis=1) / np.maximum(np.linalg.norm(coded, axis=1), 1e-6)
-    steps: NDArray[np.uint8] = np.clip(np.rint((ratio - LEAST_STRETCH) / STRETCH_STEP), 0, 255).astype(
-        np.uint8
-    )
-    return steps
+def _stretch(turned: Floats, coded: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """The byte that brings coded vectors, in steps, back to the length they had in fine steps."""
+    ratio = _lengths(turned) / np.maximum(nearest.FINE * _lengths(coded.astype(np.float32)), 1e-6)
+    return np.clip(np.rint((ratio - LEAST_STRETCH) / STRETCH_STEP), 0, 255).astype(np.uint8)
+
+
+def _lengths(vectors: Floats) -> Floats:
+    return np.asarray(np.sqrt(np.einsum("td,td->t", vectors, vectors)))
 
 
 def _piece_means(centred: Floats, ids: Pieces) -> tuple[Pieces, Floats]:
@@ -285,62 +306,6 @@ def _fitting(form: Form, tokens: Sequence[Floats]) -> Form:
     dims = min(form.dims, width)
     subspaces = max(m for m in range(1, min(form.subspaces, dims) + 1) if dims % m == 0)
     return replace(form, dims=dims, subspaces=subspaces)
-
-
-def _rotation(centred: Floats, rest: Floats, form: Form) -> Floats:
-    """[d, dims]: where the tokens vary most, turned to the axes of what their pieces do not explain.
-
-    The axes are dealt to the subspaces so that the products of their variances are alike.
-    """
-    _, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
-    widest = vectors[:, ::-1][:, : form.dims]
-    values, axes = np.linalg.eigh((rest @ widest).T @ (rest @ widest) / len(rest))
-    dealt = _dealt(values[::-1], form)
-    return np.ascontiguousarray(widest @ axes[:, ::-1][:, dealt], dtype=np.float32)
-
-
-def _dealt(variances: NDArray[np.floating], form: Form) -> NDArray[np.intp]:
-    """The axes, widest first, each given to the subspace with the least product of variances so far."""
-    size = form.dims // form.subspaces
-    logs = np.log(np.maximum(variances, 1e-12))
-    logs -= logs.min()  # every axis adds, so that the fullest subspace is never the emptiest
-    held: list[list[int]] = [[] for _ in range(form.subspaces)]
-    weight = np.zeros(form.subspaces)
-    for axis, log in enumerate(logs):
-        free = [at for at in range(form.subspaces) if len(held[at]) < size]
-        target = min(free, key=lambda at: weight[at])
-        held[target].append(axis)
-        weight[target] += log
-    return np.concatenate(held).astype(np.intp)
-
-
-def _centroids(vectors: Floats, rng: np.random.Generator) -> Floats:
-    """256 centroids by Lloyd's rounds; a centroid that nothing is near stays where it was."""
-    sample = vectors[rng.permutation(len(vectors))[:SAMPLE]]
-    centroids = sample[np.arange(CENTROIDS) % len(sample)].copy()
-    for _ in range(ROUNDS):
-        nearest = _assign(sample, centroids)
-        counts = np.bincount(nearest, minlength=CENTROIDS)
-        for dim in range(sample.shape[1]):
-            sums = np.bincount(nearest, weights=sample[:, dim], minlength=CENTROIDS)
-            centroids[:, dim] = np.where(counts, sums / np.maximum(counts, 1), centroids[:, dim])
-    return centroids
-
-
-def _nearest(vectors: Floats, half_norms: Floats, packed: numkong.PackedMatrix) -> NDArray[np.intp]:
-    """The nearest centroid of each vector, as ``_assign``, without BLAS (see ``Codec.rotated``)."""
-    products = np.asarray(numkong.dots_packed(np.ascontiguousarray(vectors), packed), np.float32)
-    nearest: NDArray[np.intp] = (products - half_norms).argmax(axis=1)
-    return nearest
-
-
-def _assign(vectors: Floats, centroids: Floats) -> NDArray[np.intp]:
-    nearest: NDArray[np.intp] = (vectors @ centroids.T - _half_norms(centroids)).argmax(axis=1)
-    return nearest
-
-
-def _half_norms(centroids: Floats) -> Floats:
-    return np.asarray((centroids * centroids).sum(axis=1) / 2, np.float32)
 
 
 def _form(numbers: list[float]) -> tuple[Form, float]:

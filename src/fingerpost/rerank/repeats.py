@@ -11,33 +11,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-Pieces = NDArray[np.int32]
+Ids = NDArray[np.int64]
+Rows = NDArray[np.intp]
 
 
-def once(vectors: Floats, pieces: Pieces, *, alike: float) -> tuple[Floats, Pieces]:
-    """Unit vectors [t, d] of a passage and their word pieces [t], with repeats of a piece whose cosine to an
-    earlier one is at least ``alike`` put into that one, as their mean of length one. Above 1: all are kept.
+def once(vectors: Floats, words: Ids, *, alike: float) -> NDArray[np.bool_]:
+    """Which rows of unit vectors [t, d] are kept where repeats of a word (``words`` [t] are their numbers)
+    whose cosine to an earlier one is at least ``alike`` are put into that one. *In place*: that one becomes
+    their mean, of length one. Above 1 all are kept.
 
     >>> vectors = np.array([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6]], np.float32)
-    >>> once(vectors, np.array([7, 8, 7], np.int32), alike=0.7)[0].astype(float).round(2).tolist()
+    >>> kept = once(vectors, np.array([7, 8, 7]), alike=0.7)
+    >>> vectors[kept].astype(float).round(2).tolist()
     [[0.95, 0.32], [0.0, 1.0]]
     """
-    if alike > 1:
-        return vectors, pieces
-    known, counts = np.unique(pieces, return_counts=True)
-    if len(known) == len(pieces):
-        return vectors, pieces
-    kept, merged = np.ones(len(pieces), np.bool_), vectors.copy()
-    for piece in known[counts > 1]:
-        rest = np.flatnonzero(pieces == piece)
-        while len(rest) > 1:
-            near = (vectors[rest] * vectors[rest[0]]).sum(axis=1) >= alike
-            near[0] = True
-            merged[rest[0]] = _unit(vectors[rest[near]].sum(axis=0))
-            kept[rest[near][1:]] = False
-            rest = rest[~near]
-    return merged[kept], pieces[kept]
+    kept = np.ones(len(words), np.bool_)
+    left = np.argsort(words, kind="stable") if alike <= 1 else np.zeros(0, np.intp)
+    while len(left := _repeated(left, words)):
+        # of every word at once: what is like its first row joins it, the others go round again
+        leads = np.append(True, np.diff(words[left]) != 0)
+        first = np.flatnonzero(leads)
+        leader = np.repeat(left[first], np.diff(np.append(first, len(left))))
+        near = np.einsum("td,td->t", vectors[left], vectors[leader]) >= alike
+        joins = near & ~leads
+        _join(vectors, leader[joins], left[joins])
+        kept[left[joins]] = False
+        left = left[~near & ~leads]
+    return kept
 
 
-def _unit(vector: Floats) -> Floats:
-    return np.asarray(vector / max(float(np.sqrt((vector * vector).sum())), 1e-9), np.float32)
+def _repeated(rows: Rows, words: Ids) -> Rows:
+    """Those of the rows, sorted by word, whose word another of them has too."""
+    same = np.diff(words[rows]) == 0
+    return rows[np.append(False, same) | np.append(same, False)] if len(rows) else rows
+
+
+def _join(vectors: Floats, leader: Rows, rows: Rows) -> None:
+    """Add each row to its leader, and bring the leaders back to length one. A word's rows are added one by
+    one in their order, whichever other words there are, so that a passage's sums are the same in any company.
+    """
+    starts = np.flatnonzero(np.append(True, np.diff(leader) != 0)) if len(leader) else leader
+    turn = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
+    for at in range(int(turn.max(initial=-1)) + 1):
+        now = turn == at
+        vectors[leader[now]] += vectors[rows[now]]
+    sums = vectors[leader[starts]]
+    lengths = np.sqrt(np.einsum("td,td->t", sums, sums))
+    vectors[leader[starts]] = sums / np.maximum(lengths, 1e-9)[:, None]
