@@ -7,13 +7,16 @@ the likeliest leaf against the share of the ten nearest chunks that lie there, o
 after the temperature that ``learn`` chooses on training questions; besides, one temperature for all sets,
 chosen on the training questions of the others. *First result*: the score of the first of ``--searched`` test
 questions turned into a chance by a sigmoid that half of them fitted, the other half judged, as ``evaluate``
-does. Errors are expected calibration errors; intervals are bootstraps over test questions.
+does. *Confidence*: what the set's learned index says of its first result, on all ``--test`` questions; it was
+fitted by ``learn`` on training questions. Errors are expected calibration errors; intervals are bootstraps
+over test questions.
 """
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +25,7 @@ import fingerpost
 from bench.common import CACHE, data_folder, table, write
 from bench.continual import drawn, only
 from fingerpost.config import Settings
-from fingerpost.evaluate.calibration import reliability
+from fingerpost.evaluate.calibration import kept, reliability
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
 from fingerpost.index import searching
 from fingerpost.index.rooms import Rooms
@@ -88,9 +91,29 @@ def measured(name: str, options: argparse.Namespace) -> tuple[Leaves, Leaves, di
         some = only(splits["test"], list(asked["test"].queries)[: options.searched])
         found = index.evaluate(some, measures=("Hits@1",))
         told = reliability(found.promised, found.right)
+    first = {"first result": "–", "Brier": "–"}
+    if told is not None:
+        first = {"first result": f"{told.error:.3f}", "Brier": f"{told.brier:.3f} of {told.base:.3f}"}
+    return train, test, {**first, **confidence(kb.with_name(f"{name}-learned"), asked["test"])}
+
+
+def confidence(kb: Path, asked: QuestionSet) -> dict[str, str]:
+    """The error of what a learned index says of its first results, and for how many it says anything."""
+    if not kb.exists():
+        return {"confidence": "–", "its Brier": "–", "told": "–"}
+    promised, right = [], []
+    with fingerpost.open(kb, settings=Settings()) as index:
+        for query_id, text in asked.queries.items():
+            spans, trace = index.trace(text, k=1)
+            if trace.confidence is not None and spans:
+                promised.append(trace.confidence)
+                right.append(float(asked.qrels[query_id].get(spans[0].doc_id, 0) > 0))
+    said, came = np.array(promised), np.array(right)
+    told, share = kept(said, came), f"{len(said)} of {len(asked.queries)}"
     if told is None:
-        return train, test, {"first result": "–", "Brier": "–"}
-    return train, test, {"first result": f"{told.error:.3f}", "Brier": f"{told.brier:.3f} of {told.base:.3f}"}
+        return {"confidence": "–", "its Brier": "–", "told": share}
+    brier, base = float(np.mean((said - came) ** 2)), float(came.var())
+    return {"confidence": f"{told.error:.3f}", "its Brier": f"{brier:.3f} of {base:.3f}", "told": share}
 
 
 def leaves(rooms: Rooms, asked: QuestionSet) -> Leaves:

@@ -208,6 +208,14 @@ class GroundSettings(Section):
     support: Annotated[
         float, Field(ge=0, le=1, description="least support of a sentence before refusing")
     ] = 0.35
+    confidence: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="least chance that the first result is right before refusing; known after `learn`",
+        ),
+    ] = 0.0
 
 
 class LlmSettings(Section):

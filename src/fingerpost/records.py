@@ -170,12 +170,15 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What was done for one query, stage by stage, under one generation of the index."""
+    """What was done for one query, stage by stage, under one generation of the index. ``confidence``: the
+    chance that the first result is of the right document, where ``learn`` found out how to tell.
+    """
 
     query: str
     generation: int
     stages: tuple[Stage, ...] = ()
     plan: Plan | None = None
+    confidence: float | None = None
 
     @property
     def ms(self) -> float:

@@ -11,6 +11,7 @@ import pytest
 from tests.index.machines import corpus, hits, nickname, pairs
 
 import fingerpost
+from fingerpost.config import Settings
 from fingerpost.errors import InputError
 from fingerpost.index import building
 from fingerpost.index.rooms import silent
@@ -33,6 +34,24 @@ def test_taught_documents_are_found_by_words_they_do_not_hold(taught: Path) -> N
     with fingerpost.open(taught) as index:
         assert hits(index) > 0.7
         assert index.status()["fusion"] == "learned"
+
+
+def test_a_lesson_says_how_far_to_believe_the_first_result(taught: Path, tmp_path: Path) -> None:
+    with fingerpost.open(taught) as index:
+        told = [index.trace(f"where is the {nickname(at)}") for at in range(TOPICS)]
+        chances = np.array([trace.confidence for _, trace in told], dtype=np.float64)
+        right = np.array([spans[0].doc_id == f"m{at}" for at, (spans, _) in enumerate(told)])
+        assert chances[right].mean() > chances[~right].mean()
+        assert index.trace("tide tables of the northern harbour")[1].confidence is None
+    wary = Settings.model_validate({"ground": {"confidence": 0.999}})
+    with fingerpost.open(taught, settings=wary) as index:
+        answer = index.ask(f"where is the {nickname(7)}")
+        assert answer.refused
+        assert "ground.confidence" in answer.reason
+    shutil.copytree(taught, tmp_path / "kb")
+    with fingerpost.open(tmp_path / "kb", write=True) as index:
+        index.rollback()
+        assert index.trace(f"where is the {nickname(7)}")[1].confidence is None
 
 
 def test_a_lesson_can_be_taken_back(taught: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def show(trace: Trace) -> None:
 
 
 def lines(trace: Trace) -> list[str]:
-    """The query with its time and generation, then a line a stage.
+    """The query with its time and generation, a line a stage, and how far to believe the first result.
 
     >>> stages = (Stage("retrieve", 3.2, {"lexical": 88, "dense": 100}, "171 of 58,110 chunks"),)
     >>> lines(Trace("why?", 118, stages))[1]
@@ -27,7 +27,8 @@ def lines(trace: Trace) -> list[str]:
     head = (
         f"{output.one_line(trace.query)[:WIDTH]:<{WIDTH}} {trace.ms:6.1f} ms   generation {trace.generation}"
     )
-    return [head, *(stage_line(stage) for stage in trace.stages)]
+    sure = [] if trace.confidence is None else [f"  the first result is right: {trace.confidence:.0%}"]
+    return [head, *(stage_line(stage) for stage in trace.stages), *sure]
 
 
 def stage_line(stage: Stage) -> str:

@@ -31,7 +31,7 @@ def ask(rooms: Rooms, request: Request) -> Answer:
     found = searching.find(rooms, request)
     recorder = Recorder()
     with recorder.stage("ground") as stage:
-        answer = grounded(rooms, found, evidence(rooms, found))
+        answer = unsure(rooms, found) or grounded(rooms, found, evidence(rooms, found))
         faults = verify(answer, lambda doc_id: found.snapshot.document(doc_id, allow=found.allow).text)
         if (
             faults
@@ -44,6 +44,15 @@ def ask(rooms: Rooms, request: Request) -> Answer:
         quotes = float(len(answer.citations))
         stage.counts.update(quotes=quotes, verified=quotes, refused=float(answer.refused))
     return replace(answer, trace=searching.extended(found.trace, recorder))
+
+
+def unsure(rooms: Rooms, found: Found) -> Answer | None:
+    """A refusal where the first result is right with less chance than ``ground.confidence`` asks for."""
+    chance, least = found.trace.confidence, rooms.settings.ground.confidence
+    if chance is None or chance >= least:
+        return None
+    reason = f"the first result is right with a chance of {chance:.0%}; ground.confidence wants {least:.0%}"
+    return grounding.refusal(found.asked.query, reason)
 
 
 def evidence(rooms: Rooms, found: Found) -> list[Span]:

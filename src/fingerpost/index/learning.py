@@ -20,13 +20,14 @@ from fingerpost.index import planning, promoting, ranking, searching, steering
 from fingerpost.index.planning import Replayed
 from fingerpost.index.promoting import Comparison, Marks
 from fingerpost.index.ranking import Asked, Judges
-from fingerpost.index.rooms import FOREST, LESSON, MEMORY, PLAN, ROUTER, Epoch, Progress, Rooms
+from fingerpost.index.rooms import CONFIDENCE, FOREST, LESSON, MEMORY, PLAN, ROUTER, Epoch, Progress, Rooms
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.records import Pair, Report
 from fingerpost.rerank import learn as fusion
 from fingerpost.rerank.learn import FitResult, Group
 from fingerpost.route import calibrate, gate, plan
 from fingerpost.route import pairs as training
+from fingerpost.route.confidence import Confidence
 from fingerpost.route.memory import Memory
 from fingerpost.route.pairs import Pairs
 from fingerpost.route.wording import Wording
@@ -72,7 +73,13 @@ def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress)
         notes = (*notes, _refused(rooms, given, taught, beside), "nothing was changed")
         return Report(counts, (), notes, snapshot.generation)
     rooms.store.add_pairs(given)
-    return Report(counts, (), notes, rooms.store.republish({**taught.artifacts, **lesson_of(rooms, taught)}))
+    return Report(counts, (), notes, publish(rooms, taught))
+
+
+def publish(rooms: Rooms, taught: Taught, beside: Mapping[str, bytes] | None = None) -> int:
+    """A lesson as one generation, with what was trained ``beside`` it; its number."""
+    artifacts = {**taught.artifacts, **lesson_of(rooms, taught), **(beside or {})}
+    return rooms.store.republish(artifacts, drop=(CONFIDENCE,))  # of the lesson before, if this one has none
 
 
 def lesson_of(rooms: Rooms, taught: Taught) -> dict[str, bytes]:
@@ -136,6 +143,8 @@ def teach(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) 
         FOREST: found.result.forest.to_bytes(),
         PLAN: found.plan.to_bytes(),
     }
+    if found.confidence is not None:
+        artifacts[CONFIDENCE] = found.confidence.to_bytes()
     router, said = steering.train(rooms, snapshot, lesson)
     if router is not None:
         artifacts[ROUTER] = router.to_bytes()
@@ -221,6 +230,7 @@ class Trained:
     memory: Memory
     result: FitResult
     plan: plan.Chooser
+    confidence: Confidence | None
     marks: Marks
     notes: tuple[str, ...]
     consistent: bool
@@ -247,10 +257,12 @@ def train(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) 
         progress("replay", count, len(chosen))
     threads = rooms.settings.compile.threads or 1
     result = fusion.fit([one.full for one in replayed], seed=seed, threads=threads)
-    chooser, said = planning.taught(replayed, result, rooms.settings.rerank, seed=seed)
+    settings = rooms.settings.rerank
+    chooser, said = planning.taught(replayed, result, settings, seed=seed)
+    confidence, told = planning.believed(replayed, result, chooser, settings, seed=seed)
     marks = Marks.of(lesson, np.array(chosen), replayed, result)
-    notes = (*memory.notes, *_said(verdict, result), *said)
-    return Trained(memory, result, chooser, marks, notes, verdict.consistent)
+    notes = (*memory.notes, *_said(verdict, result), *said, *told)
+    return Trained(memory, result, chooser, confidence, marks, notes, verdict.consistent)
 
 
 def drawn(rooms: Rooms, lesson: Lesson) -> list[int]:

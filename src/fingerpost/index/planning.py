@@ -14,7 +14,7 @@ from fingerpost.records import Candidates
 from fingerpost.rerank.forest import Forest
 from fingerpost.rerank.learn import FitResult, Group, ndcg
 from fingerpost.retrieve import fuse
-from fingerpost.route import plan
+from fingerpost.route import confidence, plan
 
 HELD_OUT = 0.2
 """Share of the replayed queries that judge the plan and are not fitted."""
@@ -42,6 +42,10 @@ class Replayed:
     less: tuple[NDArray[np.float32], NDArray[np.float32]]
     features: NDArray[np.float64]
     docs: NDArray[np.int64]
+
+    def rows(self, effort: Effort) -> NDArray[np.float32]:
+        """The feature rows that this effort leads to, [n, F]."""
+        return {SHORT: self.less[0], NONE: self.less[1]}.get(effort, self.full.rows)
 
 
 def full(settings: RerankSettings) -> Effort:
@@ -116,6 +120,33 @@ def taught(
         if kept >= KEPT:
             return plan.fit(rows, changed).warier(care), (said,)
     return plan.NEVER, (f"{said}: too little, so all get a full one",)
+
+
+def believed(
+    replayed: Sequence[Replayed],
+    ranking: FitResult,
+    chooser: plan.Chooser,
+    settings: RerankSettings,
+    *,
+    seed: int,
+) -> tuple[confidence.Confidence | None, tuple[str, ...]]:
+    """How far to believe a learned ranking under its plan, from questions that whoever judged them was not
+    taught, and what that says of others.
+    """
+    usable = [one for one in replayed if len(one.docs)]
+    if ranking.forest is None or not usable:
+        return None, ()
+    signs, right = [], []
+    for one in usable:
+        forest = ranking.judges.get(one.full.document, ranking.forest)
+        scores = forest.predict(one.rows(chosen(chooser.chance(one.features), settings)))
+        signs.append(confidence.signs(scores, one.docs))
+        right.append(one.full.grades[int(np.argmax(scores))] > 0)
+    found = confidence.fit(np.stack(signs), np.array(right), seed=seed)
+    if found is None:
+        return None, ()
+    said = f"held-out Brier score {found.brier:.3f}, of the mean {found.base:.3f}"
+    return found.confidence, (f"confidence in the first result: {said}",)
 
 
 @dataclass(frozen=True, slots=True)

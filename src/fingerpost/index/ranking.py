@@ -17,6 +17,7 @@ from fingerpost.rerank.forest import Forest
 from fingerpost.rerank.matches import Passage
 from fingerpost.retrieve import fuse
 from fingerpost.route import plan, wording
+from fingerpost.route.confidence import Confidence, signs
 from fingerpost.route.memory import Memory
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text.query import Query
@@ -57,6 +58,12 @@ class Ranked:
         """Positions, best first; equal scores in the candidates' order."""
         return np.argsort(-self.scores, kind="stable")
 
+    def confidence(self, judges: Judges) -> float | None:
+        """The chance that the first result is right; None where the learned fusion did not rank."""
+        if judges.confidence is None or self.rows is None or not len(self.scores) or self.lifted.any():
+            return None
+        return judges.confidence.chance(signs(self.scores, self.candidates.docs))
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -69,7 +76,8 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Judges:
     """Who ranks: the token codec, the docid memory and the forest, as far as an epoch has them, the plan
-    that says when late interaction and reading are worth it, and the dials of the untrained sum.
+    that says when late interaction and reading are worth it, the dials of the untrained sum, and how far to
+    believe the forest.
     """
 
     codec: Codec | None = None
@@ -77,6 +85,7 @@ class Judges:
     forest: Forest | None = None
     plan: plan.Chooser = plan.DEFAULT
     balance: fuse.Balance = fuse.BALANCED
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

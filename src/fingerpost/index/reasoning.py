@@ -70,7 +70,7 @@ def widened(rooms: Rooms, found: Found, search: Callable[[str, bool], Found]) ->
         variants = _variants(rooms, found, search, stage)
     stages = (*found.trace.stages, *recorder.trace("", generation=0).stages)
     plan = replace(found.plan, rewrite=bool(variants))
-    trace = replace(found.trace, stages=stages, plan=plan)
+    trace = replace(found.trace, stages=stages, plan=plan, confidence=None)
     ranked = found.ranked
     if variants:
         ranked = joined(ranked, [variant.ranked for variant in variants], found.snapshot.ties)

@@ -24,6 +24,7 @@ from fingerpost.rerank.forest import Forest
 from fingerpost.retrieve.fuse import BALANCED, SURE_COSINE, Balance
 from fingerpost.retrieve.sparse import Postings
 from fingerpost.route import describe, plan
+from fingerpost.route.confidence import Confidence
 from fingerpost.route.deep import artifact, served
 from fingerpost.route.deep.artifact import Tuned
 from fingerpost.route.deep.served import Generative
@@ -35,11 +36,12 @@ from fingerpost.store.store import Store
 
 ROUTER, CODEC = "router.safetensors", "codec.safetensors"
 MEMORY, FOREST, PLAN, LESSON = "memory.safetensors", "forest.safetensors", "plan.json", "lesson.json"
+CONFIDENCE = "confidence.json"
 BALANCE = "balance.json"
 ADDRESSES, SOURCES = "addresses.json", "sources.json"
 QUERIES, DSI = artifact.NAME, served.NAME
 SPARSE = "sparse.safetensors"
-LEARNED = (MEMORY, FOREST, PLAN, LESSON, BALANCE, QUERIES, DSI)
+LEARNED = (MEMORY, FOREST, PLAN, CONFIDENCE, LESSON, BALANCE, QUERIES, DSI)
 """Artifacts that training made: they go on unchanged from fold to fold."""
 NO_MODEL = "none"
 
@@ -136,6 +138,7 @@ class Epoch:
             forest=forest,
             plan=read(PLAN, plan.Chooser.from_bytes) or (plan.NEVER if forest else plan.DEFAULT),
             balance=balance,
+            confidence=read(CONFIDENCE, Confidence.from_bytes),
         )
         router, addresses = read(ROUTER, Router.from_bytes), read(ADDRESSES, describe.from_json) or []
         dsi = read(DSI, Generative.from_bytes)

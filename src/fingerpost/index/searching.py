@@ -159,10 +159,12 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
         look = look_again(snapshot, asked, given, epoch.judges, effort=effort)
         plan = replace(plan, rerank_depth=effort.depth)
         ranked = rank(snapshot, asked, look, epoch.judges)
+        confidence = ranked.confidence(epoch.judges)
         ranked, note = read_together(rooms, snapshot, asked, ranked)
         stage.counts["candidates"] = float(len(ranked.scores))
         stage.note = judged_by(ranked, epoch) + planning.SAID.get(effort, "") + note
     trace = recorder.trace(request.text, generation=snapshot.generation, plan=plan)
+    trace = replace(trace, confidence=None if note else confidence)  # another order, other chances
     return Found(asked, snapshot, allow, epoch, plan, ranked, trace)
 
 

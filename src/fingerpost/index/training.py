@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fingerpost.errors import UsageError
 from fingerpost.index import learning, searching, surety
 from fingerpost.index.learning import Lesson, Taught
-from fingerpost.index.rooms import DSI, FOREST, MEMORY, PLAN, QUERIES, Progress, Rooms
+from fingerpost.index.rooms import CONFIDENCE, DSI, FOREST, MEMORY, PLAN, QUERIES, Progress, Rooms
 from fingerpost.models.base import load_base
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.records import Pair, Report
@@ -233,8 +233,8 @@ def _publish(rooms: Rooms, taught: Taught, trained: Mapping[str, bytes]) -> int:
     with it.
     """
     if not taught.artifacts:
-        return rooms.store.republish(trained, drop=(MEMORY, FOREST, PLAN))
-    return rooms.store.republish({**taught.artifacts, **learning.lesson_of(rooms, taught), **trained})
+        return rooms.store.republish(trained, drop=(MEMORY, FOREST, PLAN, CONFIDENCE))
+    return learning.publish(rooms, taught, trained)
 
 
 def _untouched(lesson: Lesson) -> Lesson:

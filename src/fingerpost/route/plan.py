@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from math import exp, inf, isfinite, log
+from math import inf, isfinite, log
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import ModelError
+from fingerpost.route import logistic
 
 Column = NDArray[np.floating]
 F64 = NDArray[np.float64]
@@ -31,8 +32,6 @@ NAMES = (
     "same_lead",
 )
 TOP, FIFTH, DEEP = 10, 4, 20
-L2 = 1.0
-STEPS = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,7 @@ class Chooser:
         >>> Chooser((0.0,) * 9, 0.0).chance(np.zeros(9))
         0.5
         """
-        at = float(np.dot(self.weights, features)) + self.bias
-        return 1.0 if at > 500 else 1 / (1 + exp(-max(at, -500.0)))
+        return logistic.chance(self.weights, self.bias, features)
 
     def warier(self, by: float) -> Chooser:
         """One whose log-odds of a change are higher ``by`` this much for every query.
@@ -108,27 +106,14 @@ def features(lexical: Column, dense: Column, docs: NDArray[np.int64], total: F64
 
 
 def fit(rows: F64, changed: NDArray[np.bool_]) -> Chooser:
-    """The most likely chooser of features [m, 9] and whether the second look changed the first document,
-    with weights held near 0 (Newton's method).
+    """The most likely chooser of features [m, 9] and whether the second look changed the first document.
 
     >>> rows = np.zeros((40, 9)); rows[20:, 3] = 1
     >>> chooser = fit(rows, np.arange(40) < 20)
     >>> chooser.chance(rows[0]) > 0.8, chooser.chance(rows[-1]) < 0.2
     (True, True)
     """
-    mean, scale = rows.mean(axis=0), rows.std(axis=0)
-    scale = np.where(scale > 1e-9, scale, 1.0)
-    inputs = np.column_stack([(rows - mean) / scale, np.ones(len(rows))])
-    penalty = L2 * np.eye(inputs.shape[1])
-    penalty[-1, -1] = 1e-6
-    weights = np.zeros(inputs.shape[1])
-    for _ in range(STEPS):
-        chance = 1 / (1 + np.exp(-np.clip(inputs @ weights, -30, 30)))
-        slope = inputs.T @ (chance - changed) + penalty @ weights
-        curve = inputs.T @ (inputs * (chance * (1 - chance))[:, None]) + penalty
-        weights = weights - np.linalg.solve(curve, slope)
-    raw = weights[:-1] / scale
-    return Chooser(tuple(raw.round(5).tolist()), round(float(weights[-1] - raw @ mean), 5))
+    return Chooser(*logistic.fit(rows, changed))
 
 
 def _documents(scores: Column, docs: NDArray[np.int64]) -> list[int]:
