@@ -21,6 +21,7 @@ from fingerpost.index import expanding
 from fingerpost.index.lagging import Write
 from fingerpost.index.rooms import ADDRESSES, CODEC, DSI, LEARNED, MEMORY, ROUTER, SOURCES, Progress, Rooms
 from fingerpost.index.situating import Announce, situating, unsaid
+from fingerpost.models.encoder import Encoded
 from fingerpost.records import Chunk, Document, Rejection
 from fingerpost.rerank.codec import Codec
 from fingerpost.route import address, describe, graph
@@ -127,9 +128,8 @@ def encode(rooms: Rooms, progress: Progress) -> int:
     done = 0
     while done < total and (missing := rooms.store.missing_vectors(BATCH_CHUNKS)):
         keys, passages = zip(*missing, strict=True)
-        encoded = encoder.encode_passages(passages, tokens=codec is not None)
-        codes = codec.encode(encoded.tokens, encoded.token_ids) if codec else None
-        rooms.store.put_vectors(keys, encoded.vectors, codes)
+        vectors, codes = _coded(encoder.stream(passages, tokens=codec is not None), codec)
+        rooms.store.put_vectors(keys, vectors, codes)
         done += len(keys)
         progress("encode", done, total)
     return done
@@ -208,6 +208,17 @@ def _codec(rooms: Rooms, progress: Progress) -> Codec | None:
     rooms.store.republish({CODEC: codec.to_bytes()})
     rooms.store.put_vectors(sample, encoded.vectors, codec.encode(encoded.tokens, encoded.token_ids))
     return codec
+
+
+def _coded(parts: Iterable[Encoded], codec: Codec | None) -> tuple[NDArray[np.float32], list[bytes] | None]:
+    """Vectors, and token codes where there is a codec: made while the next texts are encoded, and while the
+    vectors are still near.
+    """
+    vectors, codes = [], []
+    for part in parts:
+        vectors.append(part.vectors)
+        codes += codec.encode(part.tokens, part.token_ids) if codec else []
+    return np.concatenate(vectors), codes if codec else None
 
 
 def _lay_out(rooms: Rooms, keys: NDArray[np.int64], vectors: NDArray[np.float16]) -> Addresses:

@@ -35,7 +35,7 @@ Pieces = NDArray[np.int32]
 
 PRIOR = 1.0  # a piece's mean is drawn towards the mean of all as if seen there once
 MOST_PIECES = 65_535  # two bytes name a piece; 0 is every other one
-AT_ONCE = 32  # passages whose tokens are worked on together
+AT_ONCE = 16  # passages whose tokens are worked on together
 PIECE_BYTES = 2
 HEAD_BYTES = 3  # the piece, and how much longer the vector is than what its code says
 ALL_KEPT = 2.0  # a cosine that nothing reaches
@@ -98,10 +98,22 @@ class Codec:
         return numkong.dots_pack(np.ascontiguousarray(self.rotation.T))
 
     @cached_property
-    def _fine(self) -> tuple[numkong.PackedMatrix, NDArray[np.float64]]:
-        """The rotation in fine steps, packed for products, and the mean turned by it."""
-        turn = np.ascontiguousarray(self.rotation.T * np.float32(nearest.FINE / self.scale))
-        return numkong.dots_pack(turn), turn.astype(np.float64) @ self.mean
+    def _fine(self) -> tuple[numkong.PackedMatrix, np.float32, Floats]:
+        """The rotation in int8, packed for products; what one of them is worth in fine steps, for a token
+        of which one step of int8 is worth 1; and the mean in fine steps.
+        """
+        step = float(np.abs(self.rotation).max()) / 127
+        turn = np.ascontiguousarray(np.rint(self.rotation.T / step).astype(np.int8))
+        worth = nearest.FINE / self.scale
+        return (
+            numkong.dots_pack(turn),
+            np.float32(step * worth),
+            self.mean @ self.rotation * np.float32(worth),
+        )
+
+    @cached_property
+    def _rare(self) -> NDArray[np.bool_]:
+        return _rare(self.idf, self.form)
 
     @cached_property
     def _books(self) -> Floats:
@@ -123,7 +135,8 @@ class Codec:
         """
         idf = inverse_frequency(pieces)
         form = _fitting(form or Form(), tokens)
-        flat = [_flat(*few, idf, form)[:2] for few in _few(tokens, pieces)]
+        rare = _rare(idf, form)
+        flat = [_flat(*few, rare, form.alike)[:2] for few in _few(tokens, pieces)]
         vectors, ids = (np.concatenate(part) for part in zip(*flat, strict=True))
         mean = vectors.mean(axis=0)
         known, means = _piece_means(vectors - mean, ids)
@@ -148,16 +161,26 @@ class Codec:
     def _codes(self, tokens: Sequence[Floats], pieces: Sequence[Pieces]) -> list[bytes]:
         if not sum(map(len, tokens)):
             return [b""] * len(tokens)
-        vectors, ids, ends = _flat(tokens, pieces, self.idf, self.form)
-        turn, mean = self._fine
+        vectors, ids, ends = _flat(tokens, pieces, self._rare, self.form.alike)
         at = _places(self.known, ids)
-        turned = np.rint(np.asarray(numkong.dots_packed(vectors, turn)) - mean).astype(np.float32)
+        turned = self._turned(vectors)
         near = nearest.nearest(turned - np.float32(nearest.FINE) * self.means[at], self._books)
         codes = np.empty((len(vectors), self.width), np.uint8)
         codes[:, :PIECE_BYTES] = at.astype("<u2")[:, None].view(np.uint8)
         codes[:, PIECE_BYTES] = _stretch(turned, self._vectors(at, near))
         codes[:, HEAD_BYTES:] = near
         return [part.tobytes() for part in np.split(codes, ends)[:-1]]
+
+    def _turned(self, vectors: Floats) -> Floats:
+        """Token vectors [t, d] less the mean, in the codec's directions and in whole fine steps, [t, dims].
+        By int8, each token in steps of its own: that is off by a twelfth of a codebook's step.
+        """
+        turn, worth, mean = self._fine
+        largest = np.maximum(np.maximum(vectors.max(axis=1), -vectors.min(axis=1)), 1e-9) / 127
+        steps = np.rint(vectors / largest[:, None]).astype(np.int8)
+        turned = np.asarray(numkong.dots_packed(steps, turn)) * (largest * worth)[:, None]
+        turned -= mean
+        return np.asarray(np.rint(turned, out=turned), np.float32)
 
     def _vectors(self, places: NDArray[np.intp], near: NDArray[np.uint8]) -> NDArray[np.int8]:
         """The vectors [t, dims] that codes mean, in steps."""
@@ -250,23 +273,30 @@ def _few(
 
 
 def _flat(
-    tokens: Sequence[Floats], pieces: Sequence[Pieces], idf: Floats, form: Form
+    tokens: Sequence[Floats], pieces: Sequence[Pieces], rare: NDArray[np.bool_], alike: float
 ) -> tuple[Floats, Pieces, NDArray[np.int64]]:
     """Kept tokens of all passages [T, d], their pieces [T], and where each passage ends."""
     passage = np.repeat(np.arange(len(pieces)), [len(ids) for ids in pieces])
     ids = np.concatenate(pieces).astype(np.int64)
-    rows = np.flatnonzero(_kept(ids, passage, idf, form))
-    vectors = np.concatenate(tokens).astype(np.float32, copy=False)[rows]
+    rows = np.flatnonzero(_kept(ids, passage, rare))
+    joined = tokens[0] if len(tokens) == 1 else np.concatenate(tokens)
+    vectors = joined[rows].astype(np.float32, copy=False)
     ids, passage = ids[rows], passage[rows]
-    kept = repeats.once(vectors, passage * (ids.max(initial=0) + 1) + ids, alike=form.alike)
-    ends = np.cumsum(np.bincount(passage[kept], minlength=len(pieces)))
-    return vectors[kept], ids[kept].astype(np.int32), ends
+    kept = repeats.once(vectors, passage * (ids.max(initial=0) + 1) + ids, alike=alike)
+    if not kept.all():
+        vectors, ids, passage = vectors[kept], ids[kept], passage[kept]
+    ends = np.cumsum(np.bincount(passage, minlength=len(pieces)))
+    return vectors, ids.astype(np.int32), ends
 
 
-def _kept(ids: NDArray[np.int64], passage: NDArray[np.intp], idf: Floats, form: Form) -> NDArray[np.bool_]:
+def _rare(idf: Floats, form: Form) -> NDArray[np.bool_]:
+    """Whether a piece is kept, and last, whether one never seen in training is."""
+    return np.asarray(np.append(idf, idf.max()) > -np.log(form.common))
+
+
+def _kept(ids: NDArray[np.int64], passage: NDArray[np.intp], rare: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which tokens are not of common pieces; all of a passage where nothing would be left of it."""
-    rare = np.append(idf, idf.max()) > -np.log(form.common)
-    kept = rare[np.minimum(ids, len(idf))]
+    kept = rare[np.minimum(ids, len(rare) - 1)]
     empty = np.bincount(passage, kept) == 0
     return np.asarray(kept | empty[passage])
 
