@@ -35,6 +35,12 @@ def pairs(kinds: tuple[str, ...] = TAUGHT, count: int = 60) -> list[Pair]:
     return [Pair(kind.format(nickname(at)), f"m{at}") for at in range(count) for kind in kinds]
 
 
+def half_named(count: int = 60) -> list[Pair]:
+    """Questions that six machines could answer, each with the one that was meant."""
+    kinds = ("one more {}", "another {}", "what of a {}", "who has a {}", "which is a {}", "any {}")
+    return [Pair(kinds[at // 10].format(NICKNAMES[at % 10]), f"m{at}") for at in range(count)]
+
+
 def hits(index: fingerpost.Index, count: int = 60) -> float:
     """The share of machines found first by a question that nobody was taught."""
     found = [index.search(f"spare part for the {nickname(at)}", k=1) for at in range(count)]

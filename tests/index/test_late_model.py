@@ -59,7 +59,7 @@ def maxsim(index: Index, question: str) -> np.ndarray:
 def test_candidates_are_compared_by_the_model_that_is_named(kb: Path, model: Path) -> None:
     with fingerpost.open(kb) as index:
         rooms = index._rooms
-        assert "maxsim" in str(index.explain(QUESTION, k=1))
+        assert "maxsim_pairs" in str(index.explain(QUESTION, k=1))
         snapshot, encoder = rooms.store.snapshot(), rooms.encoder
         assert encoder is not None
         codec = rooms.epoch(snapshot).judges.codec

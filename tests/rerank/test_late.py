@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -62,6 +63,47 @@ def test_common_pieces_are_dropped_but_never_all():
     codec = Codec.train(tokens, common, form=Form(dims=16, subspaces=8, common=0.5))
     assert len(codec.encode(tokens[:1], common[:1])[0]) == 12 * codec.width
     assert len(codec.encode(tokens[:1], [np.full(24, 7, np.int32)])[0]) == 24 * codec.width
+
+
+def test_pairs_are_told_by_what_stands_side_by_side(codec):
+    tokens, pieces = passages()
+    order = np.array([0, 5, 1, 6, 2, 7, 3, 8])
+    together, apart = np.arange(4), order[:7]  # the query's tokens as they stand, and with others between
+    shown = [(tokens[0][rows], pieces[0][rows]) for rows in (together, together[::-1], apart)]
+    codes = codec.encode(*zip(*shown, strict=True))
+    found = late.maxsim(codec, late.prepare(codec, tokens[0][:4], pieces[0][:4]), codes)
+    assert found.idf.max() - found.idf.min() < 1e-5
+    assert abs(found.pairs[0] - found.pairs[1]) < 1e-5
+    assert found.pairs[2] < found.pairs[0] - 0.2
+
+
+def test_pairs_agree_with_a_count_one_passage_at_a_time(codec):
+    tokens, pieces = passages()
+    lengths = (24, 1, 3, 0, 9)
+    codes = codec.encode(
+        [tokens[at][:length] for at, length in enumerate(lengths)],
+        [pieces[at][:length] for at, length in enumerate(lengths)],
+    )
+    query = late.prepare(codec, tokens[7][:5], pieces[7][:5])
+    found = late.maxsim(codec, query, codes)
+    shares = (query.weights[:-1] + query.weights[1:]) / (query.weights[:-1] + query.weights[1:]).sum()
+    for at, code in enumerate(codes):
+        rows = [code[first : first + codec.width] for first in range(0, len(code), codec.width)]
+        each = late.maxsim(codec, query, rows).similarities if rows else np.zeros((0, 5))
+        meetings = [
+            max((max(a[i] + b[i + 1], b[i] + a[i + 1]) for a, b in pairwise(each)), default=0) / 2
+            for i in range(4)
+        ]
+        expected = float(np.power(meetings, 3) @ shares) if rows else float("nan")
+        assert found.pairs[at] == pytest.approx(expected, abs=1e-6, nan_ok=True)
+
+
+def test_a_query_of_one_token_is_its_own_pair(codec):
+    tokens, pieces = passages()
+    found = late.maxsim(
+        codec, late.prepare(codec, tokens[0][:1], pieces[0][:1]), codec.encode(tokens[:3], pieces[:3])
+    )
+    assert np.allclose(found.pairs, np.maximum(found.plain, 0) ** 3)
 
 
 def test_a_damaged_code_or_codec_is_named(codec):

@@ -188,7 +188,7 @@ def with_late(
     codes = snapshot.token_codes(candidates.keys[first])
     asked = encoded.compared
     found = late.maxsim(codec, late.prepare(codec, asked.vectors, asked.ids), codes)
-    columns = {"maxsim": found.idf, "maxsim_plain": found.plain}
+    columns = {"maxsim": found.idf, "maxsim_plain": found.plain, "maxsim_pairs": found.pairs}
     scores = {name: np.full(len(candidates.keys), np.nan, np.float32) for name in columns}
     for name, column in columns.items():
         scores[name][first] = fuse.neutral(column)
