@@ -23,8 +23,8 @@ from fingerpost.models.encoder import Encoder, load_encoder
 TEXTS = ["how do i rotate the key?", "x", "the cat sat on the mat. " * 20, "", "e4012 again", "?" * 300]
 
 
-def load(folder: Path | str, *, threads: int = 2, **settings: str) -> Encoder:
-    encoder = load_encoder(ModelSettings(encoder=str(folder), **settings), threads=threads)
+def load(folder: Path | str, **settings: str) -> Encoder:
+    encoder = load_encoder(ModelSettings(encoder=str(folder), **settings), threads=2)
     assert encoder is not None
     return encoder
 
@@ -113,39 +113,10 @@ def test_no_texts_and_no_tokens(small_model: Path) -> None:
     assert encoder.encode_passages(["x"]).tokens == []
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_stream_gives_the_same_bytes_a_few_at_a_time(small_model: Path, threads: int) -> None:
-    encoder = load(small_model, threads=threads)
-    texts = [f"{text} {at}" for at in range(30) for text in TEXTS]
-    parts = list(encoder.stream(texts, tokens=True))
-    whole = encoder.encode_passages(texts, tokens=True)
-    assert len(parts) > 4
-    assert np.concatenate([part.vectors for part in parts]).tobytes() == whole.vectors.tobytes()
-    tokens = [token.tobytes() for part in parts for token in part.tokens]
-    assert tokens == [token.tobytes() for token in whole.tokens]
-    assert list(encoder.stream([])) == []
-
-
-def test_a_stream_that_is_left_encodes_no_further(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder, run = load(small_model, threads=2), []
-    passage = encoder._passage
-
-    def counted(text: str, *, tokens: bool):
-        run.append(text)
-        return passage(text, tokens=tokens)
-
-    monkeypatch.setattr(encoder, "_passage", counted)
-    stream = encoder.stream(["x"] * 1_000)
-    assert len(next(stream).vectors) == 16
-    stream.close()
-    assert len(run) <= 64
-
-
 def test_progress_counts_to_the_end(small_model: Path) -> None:
     seen: list[tuple[int, int]] = []
     load(small_model).encode_passages(["x"] * 150, progress=lambda done, total: seen.append((done, total)))
-    assert [done for done, _ in seen] == [*range(16, 150, 16), 150]
-    assert {total for _, total in seen} == {150}
+    assert seen == [(64, 150), (128, 150), (150, 150)]
 
 
 def test_offsets_are_those_of_the_word_pieces(small_model: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 from fingerpost.compiler import chunk, pairs, prepare, read
 from fingerpost.errors import InputError
 from fingerpost.index import expanding
+from fingerpost.index.encoding import Encoding
 from fingerpost.index.lagging import Write
 from fingerpost.index.rooms import ADDRESSES, CODEC, DSI, LEARNED, MEMORY, ROUTER, SOURCES, Progress, Rooms
 from fingerpost.index.situating import Announce, situating, unsaid
-from fingerpost.models.encoder import Encoded
 from fingerpost.records import Chunk, Document, Rejection
 from fingerpost.rerank.codec import Codec
 from fingerpost.route import address, describe, graph
@@ -59,17 +60,24 @@ class Ingested:
     began: float = field(default_factory=monotonic)
     """When reading what is written next began, in monotonic seconds."""
     rejections: list[Rejection] = field(default_factory=list)
+    ahead: Encoding | None = None
+    """What is written may begin to be encoded here."""
     notes: tuple[str, ...] = ()
     roots: Mapping[str, str] = field(default_factory=dict)
 
 
 def ingest(
-    rooms: Rooms, paths: Sequence[str | Path], progress: Progress, announce: Announce = unsaid
+    rooms: Rooms,
+    paths: Sequence[str | Path],
+    progress: Progress,
+    announce: Announce = unsaid,
+    ahead: Encoding | None = None,
 ) -> Ingested:
     """Read the sources into the ledger, in batches that are each one transaction; one document at a time
-    where a language model situates its chunks. What that will cost is announced first.
+    where a language model situates its chunks. What that will cost is announced first. ``ahead`` encodes
+    while the next batch is read.
     """
-    done = Ingested()
+    done = Ingested(ahead=ahead)
 
     def sources() -> read.Sources:
         return read.sources(paths, rooms.settings, known_roots=rooms.roots, warm=rooms.reading)
@@ -106,6 +114,8 @@ def put(rooms: Rooms, batch: Sequence[tuple[Document, list[Chunk]]], done: Inges
             done.rejections.append(Rejection(source, error.code, error.message, error.cure))
         put(rooms, [item for at, item in enumerate(batch) if at not in refused], done)
         return
+    if done.ahead is not None:
+        done.ahead.add(zip(result.keys.tolist(), result.passages, strict=True))
     done.added += result.added
     done.updated += result.updated
     done.unchanged += result.unchanged
@@ -116,23 +126,39 @@ def put(rooms: Rooms, batch: Sequence[tuple[Document, list[Chunk]]], done: Inges
         done.writes.append(Write(result.seq, result.added + result.updated, done.began, monotonic()))
 
 
-def encode(rooms: Rooms, progress: Progress) -> int:
-    """Give every standing chunk that lacks one its vector (and token codes); returns how many."""
-    encoder = rooms.encoder
-    if encoder is None:
-        return 0
-    total = rooms.store.desk.n_missing
-    if not total:
+def encode(rooms: Rooms, progress: Progress, ahead: Encoding | None = None) -> int:
+    """Give every standing chunk that lacks one its vector (and token codes); returns how many. ``ahead`` has
+    begun with some.
+    """
+    encoder, total = rooms.encoder, rooms.store.desk.n_missing
+    if encoder is None or not total:
         return 0
     codec = _codec(rooms, progress)
-    done = 0
-    while done < total and (missing := rooms.store.missing_vectors(BATCH_CHUNKS)):
-        keys, passages = zip(*missing, strict=True)
-        vectors, codes = _coded(encoder.stream(passages, tokens=codec is not None), codec)
-        rooms.store.put_vectors(keys, vectors, codes)
-        done += len(keys)
-        progress("encode", done, total)
-    return done
+    left = total
+    with nullcontext(ahead) if ahead and ahead.codec is codec else Encoding(encoder, codec) as work:
+        while left:
+            if len(work.keys) < min(left, 2 * BATCH_CHUNKS):  # what is written next is encoded meanwhile
+                work.add(rooms.store.missing_vectors(2 * BATCH_CHUNKS, apart=work.keys))
+            coded = work.take(BATCH_CHUNKS)
+            rooms.store.put_vectors(*coded)
+            taken = len(coded.keys)  # some of them for nothing, where their documents are gone by now
+            left = left - taken if 0 < taken < left else rooms.store.desk.n_missing
+            progress("encode", total - left, total)
+    return total
+
+
+@contextmanager
+def encoding(rooms: Rooms) -> Iterator[Encoding | None]:
+    """What encodes while a caller reads; None without a model, and before there is a token codec: that is
+    trained on a sample of everything.
+    """
+    encoder = rooms.encoder
+    codec = rooms.epoch(rooms.store.desk).judges.codec if encoder and rooms.settings.store.late else None
+    if encoder is None or (codec is None and rooms.settings.store.late):
+        yield None
+        return
+    with Encoding(encoder, codec) as ahead:
+        yield ahead
 
 
 def fold(rooms: Rooms, progress: Progress, *, roots: Mapping[str, str] | None = None) -> int:
@@ -208,17 +234,6 @@ def _codec(rooms: Rooms, progress: Progress) -> Codec | None:
     rooms.store.republish({CODEC: codec.to_bytes()})
     rooms.store.put_vectors(sample, encoded.vectors, codec.encode(encoded.tokens, encoded.token_ids))
     return codec
-
-
-def _coded(parts: Iterable[Encoded], codec: Codec | None) -> tuple[NDArray[np.float32], list[bytes] | None]:
-    """Vectors, and token codes where there is a codec: made while the next texts are encoded, and while the
-    vectors are still near.
-    """
-    vectors, codes = [], []
-    for part in parts:
-        vectors.append(part.vectors)
-        codes += codec.encode(part.tokens, part.token_ids) if codec else []
-    return np.concatenate(vectors), codes if codec else None
 
 
 def _lay_out(rooms: Rooms, keys: NDArray[np.int64], vectors: NDArray[np.float16]) -> Addresses:

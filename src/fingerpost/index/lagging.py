@@ -22,7 +22,7 @@ from time import monotonic, sleep, time
 from fingerpost.evaluate.freshness import EDGES, STEPS, Freshness, Lags
 
 NAME = "freshness.json"
-MOST_WAITING = 512
+MOST_WAITING = 128
 """Writes that wait for a fold and are kept apart; beyond that neighbours count from the older one's time."""
 
 _log = logging.getLogger(__name__)

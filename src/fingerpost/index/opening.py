@@ -40,12 +40,13 @@ def compile(
     try:
         index = Index(rooms)
         new = rooms.store.desk.artifact(SOURCES) is None
-        done = building.ingest(rooms, sources, progress, announce)
-        gone = updating.drop_vanished(rooms, [str(source) for source in sources], done)
-        if new:  # the first build is no change that anybody waits for
-            building.encode(rooms, progress)
-        else:
-            updating.finish(rooms, done, progress, look=False)
+        with building.encoding(rooms) as ahead:
+            done = building.ingest(rooms, sources, progress, announce, ahead)
+            gone = updating.drop_vanished(rooms, [str(source) for source in sources], done)
+            if new:  # the first build is no change that anybody waits for
+                building.encode(rooms, progress, ahead)
+            else:
+                updating.finish(rooms, done, progress, look=False)
         stale = not rooms.store.desk.folded or expanding.lacking(rooms)
         if stale or rooms.roots != dict(done.roots):
             building.fold(rooms, progress, roots=done.roots)

@@ -23,10 +23,12 @@ def update(
     rooms.keep_reading()
     given = [str(path) for path in paths]
     lost = lost_sources(rooms, [path for path in given if not os.path.lexists(path)])
-    done = building.ingest(rooms, [path for path in given if path not in lost], progress, announce)
-    gone = drop_vanished(rooms, given, done)
-    many = rooms.store.desk.n_fresh >= rooms.settings.store.fold_after
-    finish(rooms, done, progress, look=not many)
+    standing = [path for path in given if path not in lost]
+    with building.encoding(rooms) as ahead:
+        done = building.ingest(rooms, standing, progress, announce, ahead)
+        gone = drop_vanished(rooms, given, done)
+        many = rooms.store.desk.n_fresh >= rooms.settings.store.fold_after
+        finish(rooms, done, progress, look=not many)
     if many or rooms.roots != dict(done.roots):
         building.fold(rooms, progress, roots=done.roots)
     return report(rooms, done, deleted=gone)
@@ -37,7 +39,7 @@ def finish(rooms: Rooms, done: Ingested, progress: Progress, *, look: bool) -> N
     pins it, otherwise (so much is new that it is folded at once) as the store acknowledges it.
     """
     lexical = _visible(rooms, look=look)
-    building.encode(rooms, progress)
+    building.encode(rooms, progress, done.ahead)
     dense = _visible(rooms, look=look)
     rooms.lagging.record(done.writes, lexical=lexical, dense=dense if rooms.store.dim else None)
 

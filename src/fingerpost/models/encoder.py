@@ -12,8 +12,9 @@ text's vectors are the same bytes whatever is encoded with it, in whatever order
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,12 +35,7 @@ Vectors = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 """Called with (texts done, texts in all)."""
 
-Passage = tuple[Vectors, Vectors | None, NDArray[np.int32]]
-"""A text's vector, its word pieces' vectors if asked for, and their ids."""
-
-_SLICE = 16
-_AHEAD = 2
-"""Slices that are encoded while the caller works on the one before them."""
+_SLICE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +79,7 @@ class Encoder:
     ``dim`` is the length of a vector, ``max_tokens`` how many word pieces of a text are read (prefix
     included, special ones not), ``fingerprint`` names all that the vectors depend on: weights, tokenizer,
     pooling, prefixes, precision, and after a ``+`` all that those of a late-interaction model depend on.
+    ``threads`` is how many texts run side by side.
     """
 
     def __init__(
@@ -94,7 +91,7 @@ class Encoder:
         threads: int = 1,
         late: LateEncoder | None = None,
     ) -> None:
-        self._runner, self._pieces, self._threads = network.runner, pieces, threads
+        self._runner, self._pieces, self.threads = network.runner, pieces, threads
         self._tuned: Runner | None = None
         self._late = late
         self.dim = network.runner.dim
@@ -105,43 +102,33 @@ class Encoder:
         ) + (f"+{late.fingerprint}" if late else "")
 
     def encode_passages(
-        self, texts: Sequence[str], *, tokens: bool = False, progress: Progress | None = None
+        self,
+        texts: Sequence[str],
+        *,
+        tokens: bool = False,
+        threads: int = 0,
+        progress: Progress | None = None,
     ) -> Encoded:
-        """Vectors of ``texts``; what exceeds ``max_tokens`` word pieces is not read."""
-        parts = [Encoded(np.zeros((0, self.dim), np.float32), [], [])]
-        done = 0
-        for part in self.stream(texts, tokens=tokens):
-            parts.append(part)
-            done += len(part.vectors)
-            if progress:
-                progress(done, len(texts))
-        return Encoded(
-            np.concatenate([part.vectors for part in parts]),
-            [token for part in parts for token in part.tokens],
-            [ids for part in parts for ids in part.token_ids],
-        )
-
-    def stream(self, texts: Sequence[str], *, tokens: bool = False) -> Iterator[Encoded]:
-        """The same a few texts at a time, in order. The next few are encoded while the caller works on
-        these, so that what it does beside takes no time of its own where a core is free.
+        """Vectors of ``texts``; what exceeds ``max_tokens`` word pieces is not read. On as many ``threads``
+        as the encoder has, or on 1: the caller's.
         """
+        encoded = Encoded(np.zeros((len(texts), self.dim), np.float32), [], [])
         work = partial(self._passage, tokens=tokens)
-        slices = [texts[at : at + _SLICE] for at in range(0, len(texts), _SLICE)]
-        if len(texts) == 1 or (
-            len(slices) == 1 and self._threads == 1
-        ):  # no thread: it would only be waited for
-            yield from (self._gathered(map(work, few)) for few in slices)
-            return
-        pool = ThreadPoolExecutor(self._threads)
-        try:
-            running = [pool.map(work, few) for few in slices[:_AHEAD]]
-            for few in [*slices[_AHEAD:], *[[]] * min(_AHEAD, len(slices))]:
-                ready = self._gathered(running.pop(0))
-                if few:
-                    running.append(pool.map(work, few))
-                yield ready
-        finally:
-            pool.shutdown(cancel_futures=True)
+        threads = threads or self.threads
+        alone = threads == 1 or len(texts) == 1  # starting a thread takes as long as a short text
+        with nullcontext() if alone else ThreadPoolExecutor(threads) as pool:
+            spread = map if pool is None else pool.map
+            for start in range(0, len(texts), _SLICE):
+                for at, (vector, states, ids) in enumerate(
+                    spread(work, texts[start : start + _SLICE]), start
+                ):
+                    encoded.vectors[at] = vector
+                    if states is not None:
+                        encoded.tokens.append(states)
+                        encoded.token_ids.append(ids)
+                if progress:
+                    progress(min(start + _SLICE, len(texts)), len(texts))
+        return encoded
 
     def encode_query(self, text: str) -> EncodedQuery:
         """The vectors of one query, from one pass, and another where there is a late-interaction model."""
@@ -183,26 +170,22 @@ class Encoder:
         """Character offsets int32 [t, 2] of every word piece of ``text``, not truncated."""
         return self._pieces.offsets(text)
 
-    def _gathered(self, found: Iterable[Passage]) -> Encoded:
-        """Passages that have been encoded, as one."""
-        vectors, states, ids = zip(*found, strict=True)
-        kept = [at for at, state in enumerate(states) if state is not None]
-        return Encoded(np.stack(vectors), [states[at] for at in kept], [ids[at] for at in kept])
-
     def _query(self, text: str, *, prefix: str) -> EncodedQuery:
         vector, states, ids = self._encode(text, prefix=prefix, tokens=True)
         return EncodedQuery(
             vector, states if states is not None else np.zeros((0, self.dim), np.float32), ids
         )
 
-    def _passage(self, text: str, *, tokens: bool) -> Passage:
+    def _passage(self, text: str, *, tokens: bool) -> tuple[Vectors, Vectors | None, NDArray[np.int32]]:
         if self._late is None or not tokens:
             return self._encode(text, prefix=self.passage_prefix, tokens=tokens)
         vector, _, _ = self._encode(text, prefix=self.passage_prefix, tokens=False)
         found = self._late.passage(text)
         return vector, found.vectors, found.ids
 
-    def _encode(self, text: str, *, prefix: str, tokens: bool) -> Passage:
+    def _encode(
+        self, text: str, *, prefix: str, tokens: bool
+    ) -> tuple[Vectors, Vectors | None, NDArray[np.int32]]:
         ids = self._framed(prefix + text)
         vector, states = self._runner.run(ids, states=tokens)
         own = self._pieces.content(ids.shape[1])

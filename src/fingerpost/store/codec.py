@@ -14,6 +14,7 @@ from fingerpost.store.schema import PAGE_CHARS
 
 Labels = tuple[str, ...] | None
 MAX_ID_BYTES = 512
+_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def passage(chunk: Chunk, *, context: bool = True) -> str:
@@ -63,7 +64,7 @@ def dump_labels(labels: Labels) -> str | None:
 
 def dump(value: object) -> str:
     """Canonical JSON: the same value always gives the same text."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _JSON.encode(value)
 
 
 def outline(document: Document) -> bytes:

@@ -17,17 +17,17 @@ def digest(*fields: Field, size: int = RECORD_BYTES) -> bytes:
     >>> digest("ab", "c") == digest("a", "bc"), digest(1) == digest("1"), digest(None) == digest("")
     (False, False, False)
     """
-    return blake2b(b"".join([_encoded(field) for field in fields]), digest_size=size).digest()
-
-
-def _encoded(field: Field) -> bytes:
-    if type(field) is int:  # most fields are
-        return b"i%d;" % field
-    if isinstance(field, str):
-        text = field.encode("utf-8", "surrogatepass")
-        return b"s%d:%b" % (len(text), text)
-    if isinstance(field, bytes):
-        return b"b%d:%b" % (len(field), field)
-    if isinstance(field, float):
-        return b"f" + struct.pack("<d", field)
-    return b"n" if field is None else b"i%d;" % field
+    parts = []
+    for field in fields:
+        if type(field) is int:  # most fields are
+            parts.append(b"i%d;" % field)
+        elif isinstance(field, str):
+            text = field.encode("utf-8", "surrogatepass")
+            parts.append(b"s%d:%b" % (len(text), text))
+        elif isinstance(field, bytes):
+            parts.append(b"b%d:%b" % (len(field), field))
+        elif isinstance(field, float):
+            parts.append(b"f" + struct.pack("<d", field))
+        else:
+            parts.append(b"n" if field is None else b"i%d;" % field)
+    return blake2b(b"".join(parts), digest_size=size).digest()

@@ -14,7 +14,7 @@ A write is one ledger transaction, on disk before the call returns, and visible 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from errno import EIO
 from pathlib import Path
@@ -212,12 +212,17 @@ class Store:
             rows = [Encoded(given[at].astype(np.float16), codes[at]) for at in np.flatnonzero(known).tolist()]
             self._state.fresh.put([int(key) for key, k in zip(keys, known, strict=True) if k], rows)
 
-    def missing_vectors(self, limit: int = 1_000) -> list[tuple[int, str]]:
-        """Up to ``limit`` standing chunks without a vector: key and passage to encode."""
+    def missing_vectors(
+        self, limit: int = 1_000, *, apart: Collection[int] = frozenset()
+    ) -> list[tuple[int, str]]:
+        """Up to ``limit`` standing chunks without a vector, ``apart`` from those that are being encoded: key
+        and passage to encode.
+        """
         if not self.dim:
             return []
         with self._state.lock:
-            keys = self._state.fresh.lacking(self._state.live.fresh_keys.tolist())[:limit]
+            lacking = self._state.fresh.lacking(self._state.live.fresh_keys.tolist())
+            keys = [key for key in lacking if key not in apart][:limit]
             chunks = self._ledger.chunks(keys)
         context = self._state.context
         return [(key, codec.passage(c, context=context)) for key, c in zip(keys, chunks, strict=True)]

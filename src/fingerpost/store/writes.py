@@ -199,7 +199,10 @@ class Writer:
         """The same as part of the transaction that is open."""
         if instead_of:
             self.drop_pairs({pair.doc_id for pair in pairs}, origins=instead_of)
-        return sum(self._insert_pair(pair) for pair in pairs)
+        before = last = self.ledger.last_pair()
+        for pair in pairs:
+            last += self._insert_pair(pair, last + 1)
+        return last - before
 
     def forget_pairs(self, after: int, origins: Sequence[str]) -> int:
         """Forget training pairs of these origins that came after pair number ``after``; returns how many."""
@@ -210,12 +213,11 @@ class Writer:
             )
             return int(gone.rowcount)
 
-    def _insert_pair(self, pair: Pair) -> bool:
+    def _insert_pair(self, pair: Pair, number: int) -> bool:
         row: tuple[Field, ...] = (pair.query, pair.doc_id, pair.chunk_id, float(pair.weight), pair.origin)
         same = "doc_id = ?2 AND query = ?1 AND chunk_id IS ?3 AND weight = ?4 AND origin = ?5"
         if self.connection.execute(f"SELECT 1 FROM pairs WHERE {same}", row).fetchone():
             return False
-        number = self.connection.execute("SELECT coalesce(max(id), 0) + 1 FROM pairs").fetchone()[0]
         values = (number, *row)
         self.connection.execute("INSERT INTO pairs VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, digest(*values)))
         return True

@@ -1,0 +1,100 @@
+"""Encoding beside reading and writing: a few passages are a task, whose token vectors are coded on the thread
+that made them, while they are near.
+
+A passage's vector and code do not depend on the task it is in, nor on which thread ran it. What is taken back
+comes in the order in which it was added.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.models.encoder import Encoder
+from fingerpost.rerank.codec import Codec
+
+TASK = 8
+"""Passages of a task: more were not coded faster, and fewer share the last of them out better."""
+MOST_WAITING = 4_096
+"""Passages that are kept here. Who adds more finds them still missing in the store."""
+
+
+class Coded(NamedTuple):
+    """Encoded passages by key: vectors [n, dim], and token codes where there is a codec."""
+
+    keys: list[int]
+    vectors: NDArray[np.float32]
+    codes: list[bytes] | None
+
+
+class Encoding:
+    """Passages that are being encoded on the encoder's threads, none of which runs before there is a task's
+    worth of them. Use as a context manager: what was not taken at its end is dropped.
+    """
+
+    def __init__(self, encoder: Encoder, codec: Codec | None) -> None:
+        self.codec = codec
+        self.keys: set[int] = set()
+        """What was added and not taken yet."""
+        self._encoder = encoder
+        self._waiting: list[tuple[int, str]] = []
+        self._running: deque[Future[Coded]] = deque()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def add(self, passages: Iterable[tuple[int, str]]) -> None:
+        """Encode these, given by key, as far as there is room."""
+        fresh = list(passages)[: max(MOST_WAITING - len(self.keys), 0)]
+        self.keys.update(key for key, _ in fresh)
+        self._waiting += fresh
+        while len(self._waiting) >= TASK * self._encoder.threads:
+            self._start(TASK)
+
+    def take(self, count: int) -> Coded:
+        """The next ``count`` or somewhat more, as soon as they are encoded; fewer where fewer were added."""
+        found: list[Coded] = []
+        while sum(len(part.keys) for part in found) < count and self.keys:
+            part = self._next()
+            self.keys.difference_update(part.keys)
+            found.append(part)
+        codes = None if self.codec is None else [code for part in found for code in part.codes or ()]
+        vectors = [np.zeros((0, self._encoder.dim), np.float32), *(part.vectors for part in found)]
+        return Coded([key for part in found for key in part.keys], np.concatenate(vectors), codes)
+
+    def _next(self) -> Coded:
+        if self._running:
+            return self._running.popleft().result()
+        if len(self._waiting) == 1 or self._encoder.threads == 1:
+            few, self._waiting = self._waiting, []  # a thread would only be waited for
+            return self._coded(few)
+        share = -(-len(self._waiting) // self._encoder.threads)
+        while self._waiting:
+            self._start(share)
+        return self._running.popleft().result()
+
+    def _start(self, count: int) -> None:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._encoder.threads)
+        few, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._running.append(self._pool.submit(self._coded, few))
+
+    def _coded(self, passages: Sequence[tuple[int, str]]) -> Coded:
+        keys, texts = zip(*passages, strict=True)
+        codec = self.codec
+        encoded = self._encoder.encode_passages(texts, tokens=codec is not None, threads=1)
+        codes = codec.encode(encoded.tokens, encoded.token_ids) if codec else None
+        return Coded(list(keys), encoded.vectors, codes)
+
+    def __enter__(self) -> Encoding:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
