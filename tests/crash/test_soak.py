@@ -7,9 +7,11 @@ import gc
 import os
 import random
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -24,6 +26,8 @@ from worker import DIM, document, encode, fold, promote
 DOCUMENTS = 200
 SLACK = 6_000_000
 """Bytes of memory that allocators may keep."""
+MINUTES = 20
+"""Of the long form."""
 LOOKS = 5
 """Rounds in a row of which the least counts: threads of tantivy's that are still ending are no leak."""
 
@@ -66,26 +70,43 @@ def one_round(store: Store, reader: Store, choice: random.Random, number: int) -
     return snapshot
 
 
-def soak(folder: Path, *, rounds: int, leak: bool = False) -> tuple[Use, Use]:
-    """What is in use after a fifth of the rounds, and at the end; ``leak`` keeps every view."""
+@dataclass(frozen=True)
+class Length:
+    """How long a soak goes on: for some rounds, or for some minutes."""
+
+    rounds: int = 0
+    minutes: float = 0.0
+
+    def shares(self) -> Iterator[float]:
+        """The share that is over after each round; the last is 1 or more."""
+        began, done, share = monotonic(), 0, 0.0
+        while share < 1:
+            done += 1
+            share = done / self.rounds if self.rounds else (monotonic() - began) / (60 * self.minutes)
+            yield share
+
+
+def soak(folder: Path, length: Length, *, leak: bool = False) -> tuple[Use, Use, int]:
+    """What is in use after a fifth of it, and at the end, and the rounds; ``leak`` keeps every view."""
     choice, kept = random.Random(1), []
     early: list[Use] = []
-    late: list[Use] = []
+    late: deque[Use] = deque(maxlen=LOOKS)
+    number = 0
     with Store.create(folder, fingerprint="f", dim=DIM) as store:
         result = store.put([document(f"doc{number}", 0) for number in range(DOCUMENTS)])
         store.put_vectors(result.keys, encode(result.passages))
         fold(store, 0)
         with Store.open(folder) as reader:
-            for number in range(1, rounds + 1):
+            for number, share in enumerate(length.shares(), start=1):
                 snapshot = one_round(store, reader, choice, number)
                 if leak:
                     kept.append(snapshot)
                 del snapshot
-                for end, uses in ((rounds // 5, early), (rounds, late)):
-                    if end - LOOKS < number <= end:
-                        uses.append(use(folder))
+                late.append(use(folder))
+                if share > 0.2 and len(early) < LOOKS:
+                    early.append(late[-1])
         assert store.check() == []
-    return least(early), least(late)
+    return least(early), least(list(late)), number
 
 
 def check(early: Use, late: Use, *, disk: float = 1.1) -> None:
@@ -96,19 +117,22 @@ def check(early: Use, late: Use, *, disk: float = 1.1) -> None:
 
 def test_flat_over_some_rounds(memory: Path, record_property: Callable[[str, object], None]) -> None:
     record_property("trials", 40)
-    check(*soak(memory / "kb", rounds=40), disk=1.25)  # its first rounds are those that fill the index
+    early, late, _ = soak(memory / "kb", Length(rounds=40))
+    check(early, late, disk=1.25)  # its first rounds are those that fill the index
 
 
 @pytest.mark.slow
 def test_flat_for_long(memory: Path, record_property: Callable[[str, object], None]) -> None:
-    record_property("trials", 500)
-    check(*soak(memory / "kb", rounds=500))
+    early, late, rounds = soak(memory / "kb", Length(minutes=MINUTES))
+    print(f"{rounds:,} rounds in {MINUTES} minutes: {early} → {late}")
+    record_property("trials", rounds)
+    check(early, late)
 
 
 def test_a_leak_is_caught(memory: Path, record_property: Callable[[str, object], None]) -> None:
     record_property("control", "views never let go")
     with pytest.raises(AssertionError, match=r"handles|disk|memory"):
-        check(*soak(memory / "kb", rounds=20, leak=True))
+        check(*soak(memory / "kb", Length(rounds=20), leak=True)[:2])
 
 
 @pytest.mark.slow
@@ -118,4 +142,4 @@ def test_a_log_that_is_kept_is_caught(
     record_property("control", "the log of writes kept from the beginning")
     monkeypatch.setattr(Writer, "_trim", lambda self, until: None)
     with pytest.raises(AssertionError, match="disk"):
-        check(*soak(memory / "kb", rounds=120))
+        check(*soak(memory / "kb", Length(rounds=120))[:2])
