@@ -24,12 +24,12 @@ from test_gone import ANY
 from worker import DIM, document, encode, fold, promote
 
 DOCUMENTS = 200
-SLACK = 6_000_000
-"""Bytes of memory that allocators may keep."""
+SLACK = 22_000_000
+"""Bytes that allocators may keep, and a writer of tantivy's (15 MB) whose threads are still ending."""
 MINUTES = 20
 """Of the long form."""
-LOOKS = 5
-"""Rounds in a row of which the least counts: threads of tantivy's that are still ending are no leak."""
+LOOKS = 10
+"""Rounds in a row of which the least counts."""
 
 
 @dataclass(frozen=True)
@@ -142,4 +142,4 @@ def test_a_log_that_is_kept_is_caught(
     record_property("control", "the log of writes kept from the beginning")
     monkeypatch.setattr(Writer, "_trim", lambda self, until: None)
     with pytest.raises(AssertionError, match="disk"):
-        check(*soak(memory / "kb", Length(rounds=120))[:2])
+        check(*soak(memory / "kb", Length(rounds=160))[:2])
