@@ -19,8 +19,11 @@ from fingerpost.rerank.forest import START, Forest
 from fingerpost.rerank.learn import FitResult, Group
 from fingerpost.route import plan
 
-ASIS = FitResult(Forest.from_trees([], NAMES, start=1.0), "")
-"""A ranking that is the untrained sum: enough to judge a plan by."""
+
+def asis(replayed: list[Replayed]) -> FitResult:
+    """A ranking that is the untrained sum: enough to judge a plan by."""
+    forest = Forest.from_trees([], NAMES, start=1.0)
+    return FitResult(forest, "", scores=[forest.predict(one.full.rows) for one in replayed])
 
 
 def traced(kb: Path, query: str, **rerank: float) -> Trace:
@@ -115,9 +118,8 @@ def replayed(count: int, *, looks_matter: bool) -> list[Replayed]:
 
 
 def test_a_plan_is_learned_where_looks_can_be_left_out() -> None:
-    chooser, said = planning.taught(
-        replayed(400, looks_matter=False), ASIS, RerankSettings(skip=0.2, short=0.2), seed=0
-    )
+    given = replayed(400, looks_matter=False)
+    chooser, said = planning.taught(given, asis(given), RerankSettings(skip=0.2, short=0.2), seed=0)
     clear = np.zeros(len(plan.NAMES))
     close = clear.copy()
     clear[plan.NAMES.index("lead")] = 1.0
@@ -127,14 +129,15 @@ def test_a_plan_is_learned_where_looks_can_be_left_out() -> None:
 
 def test_a_plan_that_loses_on_held_out_queries_is_refused() -> None:
     careless = RerankSettings(skip=1.0, short=1.0)
-    chooser, said = planning.taught(replayed(400, looks_matter=True), ASIS, careless, seed=0)
+    given = replayed(400, looks_matter=True)
+    chooser, said = planning.taught(given, asis(given), careless, seed=0)
     assert chooser == plan.NEVER
     assert "too little" in said[0]
 
 
 def test_without_enough_queries_or_a_ranking_all_get_a_full_look() -> None:
     few = replayed(40, looks_matter=False)
-    assert planning.taught(few, ASIS, RerankSettings(), seed=0) == (plan.NEVER, ())
+    assert planning.taught(few, asis(few), RerankSettings(), seed=0) == (plan.NEVER, ())
     assert (
         planning.taught(replayed(400, looks_matter=False), FitResult(None, "few"), RerankSettings(), seed=0)[
             0

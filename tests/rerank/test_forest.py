@@ -49,8 +49,34 @@ def test_it_learns_what_the_untrained_sum_does_not_know(fitted):
     assert fitted.figures["queries"] == 200
 
 
+def test_each_query_is_judged_by_what_was_not_taught_its_document():
+    given = groups(200, signal=3.0)
+    changed = [Group(one.rows, one.grades[::-1].copy(), one.document) for one in given]
+    fold = learn.folds([one.document for one in given], seed=0)
+    mixed = [lie if at == 2 else one for one, lie, at in zip(given, changed, fold, strict=True)]
+    before, after = fit(given), fit(mixed)
+    own, other = (next(one.document for one, at in zip(given, fold, strict=True) if at == n) for n in (2, 1))
+    assert before.judges[own].to_bytes() == after.judges[own].to_bytes()
+    assert before.judges[other].to_bytes() != after.judges[other].to_bytes()
+
+
+def test_what_is_kept_of_the_judging_is_what_the_judges_say(fitted):
+    given = groups(200, signal=3.0)
+    for at in (0, 57, 199):
+        judge = fitted.judges[given[at].document]
+        assert np.array_equal(fitted.scores[at], judge.predict(given[at].rows))
+        assert fitted.values[at] == learn.ndcg(fitted.scores[at], given[at].grades)
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_threads_change_nothing(fitted, threads):
+    again = learn.fit(groups(200, signal=3.0), seed=0, threads=threads)
+    assert again.forest.to_bytes() == fitted.forest.to_bytes()
+    assert again.figures == fitted.figures
+
+
 def test_without_anything_to_learn_it_is_refused():
-    result = fit(groups(120, signal=0.0))
+    result = fit(groups(120, signal=0.0, seed=1))
     assert result.forest is None
     assert result.figures["gain"] <= result.figures["error"]
 
@@ -74,8 +100,8 @@ def test_rows_that_do_not_fit_are_refused():
 def test_predictions_are_lightgbm_s():
     train = groups(150, signal=2.0)
     parameters = learn._PARAMETERS | {"seed": 0, "num_threads": 1}
-    bag = [learn._boost(train, [], learn._seeded(parameters, number), 60) for number in (1, 2)]
-    ours = learn._export(bag)
+    bag = [learn._boost(train, learn._seeded(parameters, number), 60) for number in (1, 2)]
+    ours = learn._export([(booster, 60) for booster in bag])
     rows = np.concatenate([group.rows for group in groups(20, signal=2.0, seed=5)])
     rows[0], rows[1], rows[2] = np.nan, 0.0, 1e30
     start = learn.START_WEIGHT * np.nan_to_num(rows[:, SUM].astype(np.float64))
@@ -159,8 +185,8 @@ def test_no_rows_no_scores(forest):
 
 def test_two_hundred_candidates_take_two_milliseconds_or_so():
     train = groups(150, signal=2.0)
-    booster = learn._boost(train, [], learn._PARAMETERS | {"seed": 0, "num_threads": 1}, 200)
-    forest = learn._export([booster])
+    booster = learn._boost(train, learn._PARAMETERS | {"seed": 0, "num_threads": 1}, 200)
+    forest = learn._export([(booster, 200)])
     rows = np.concatenate([group.rows for group in train])[:200]
     times = []
     for _ in range(15):

@@ -8,6 +8,7 @@ in the report are for queries and documents that the judging parts were not trai
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -255,7 +256,7 @@ def train(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) 
     for count, at in enumerate(chosen, start=1):
         replayed.append(_replay(rooms, snapshot, lesson, at, memories[int(fold[at])]))
         progress("replay", count, len(chosen))
-    threads = rooms.settings.compile.threads or 1
+    threads = rooms.settings.compile.threads or os.cpu_count() or 1
     result = fusion.fit([one.full for one in replayed], seed=seed, threads=threads)
     settings = rooms.settings.rerank
     chooser, said = planning.taught(replayed, result, settings, seed=seed)

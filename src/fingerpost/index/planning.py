@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,18 +101,18 @@ def taught(
     """The plan of a learned ranking, and what it did on queries it was not fitted on; one that loses too much
     there, or cannot be judged, gives every query its full second look.
     """
-    usable = [one for one in replayed if len(one.docs)]
+    usable = [at for at, one in enumerate(replayed) if len(one.docs)]
     held = np.random.default_rng(seed).random(len(usable)) < HELD_OUT
     if ranking.forest is None or min(held.sum(), (~held).sum()) < LEAST_HELD:
         return plan.NEVER, ()
-    tried = [Tried.of(one, ranking.judges.get(one.full.document, ranking.forest)) for one in usable]
-    rows, changed = np.stack([one.features for one in usable]), np.array([one.changed for one in tried])
+    tried = [Tried.of(replayed[at], ranking, ranking.scores[at]) for at in usable]
+    rows, changed = np.stack([replayed[at].features for at in usable]), np.array([o.changed for o in tried])
     trial, judged = plan.fit(rows[~held], changed[~held]), np.flatnonzero(held).tolist()
     said = ""
     for care in CARE:
         efforts = [chosen(trial.warier(care).chance(rows[at]), settings) for at in judged]
         kept = sum(tried[at].ndcg(effort) for at, effort in zip(judged, efforts, strict=True))
-        kept /= max(sum(tried[at].full for at in judged), 1e-9)
+        kept /= max(sum(tried[at].value(tried[at].full) for at in judged), 1e-9)
         none, short = (float(np.mean([effort == kind for effort in efforts])) for kind in (NONE, SHORT))
         said = (
             f"plan: {none:.0%} of held-out queries need no second look, {short:.0%} a short one, "
@@ -133,13 +134,15 @@ def believed(
     """How far to believe a learned ranking under its plan, from questions that whoever judged them was not
     taught, and what that says of others.
     """
-    usable = [one for one in replayed if len(one.docs)]
-    if ranking.forest is None or not usable:
+    if ranking.forest is None or not any(len(one.docs) for one in replayed):
         return None, ()
     signs, right = [], []
-    for one in usable:
+    for one, full_scores in zip(replayed, ranking.scores, strict=True):
+        if not len(one.docs):
+            continue
+        rows = one.rows(chosen(chooser.chance(one.features), settings))
         forest = ranking.judges.get(one.full.document, ranking.forest)
-        scores = forest.predict(one.rows(chosen(chooser.chance(one.features), settings)))
+        scores = full_scores if rows is one.full.rows else forest.predict(rows)
         signs.append(confidence.signs(scores, one.docs))
         right.append(one.full.grades[int(np.argmax(scores))] > 0)
     found = confidence.fit(np.stack(signs), np.array(right), seed=seed)
@@ -149,23 +152,38 @@ def believed(
     return found.confidence, (f"confidence in the first result: {said}",)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tried:
-    """A replayed query ranked each way: nDCG@10, and whether the first document hangs on a second look."""
+    """A replayed query and the scores that its judge gives the candidates after a full second look and after
+    none.
+    """
 
-    full: float
-    short: float
-    none: float
-    changed: bool
+    one: Replayed
+    judge: Forest
+    full: NDArray[np.float64]
+    none: NDArray[np.float64]
 
     @classmethod
-    def of(cls, one: Replayed, forest: Forest) -> Tried:
-        """Ranked by the forest."""
-        looks = [forest.predict(rows) for rows in (one.full.rows, *one.less)]
-        full, short, none = (ndcg(scores, one.full.grades) for scores in looks)
-        first, last = one.docs[np.argmax(looks[0])], one.docs[np.argmax(looks[-1])]
-        return cls(full, short, none, bool(first != last))
+    def of(cls, one: Replayed, ranking: FitResult, full: NDArray[np.float64]) -> Tried:
+        """Ranked by a forest that was not taught its document."""
+        judge = ranking.judges.get(one.full.document, ranking.forest)
+        assert judge is not None  # there is a ranking to judge a plan by
+        return cls(one, judge, full, judge.predict(one.less[1]))
+
+    @property
+    def changed(self) -> bool:
+        """Whether the first document hangs on a second look."""
+        return bool(self.one.docs[np.argmax(self.full)] != self.one.docs[np.argmax(self.none)])
+
+    @cached_property
+    def short(self) -> NDArray[np.float64]:
+        """The scores after a short look, which only judges a plan."""
+        return self.judge.predict(self.one.less[0])
 
     def ndcg(self, effort: Effort) -> float:
         """nDCG@10 at this effort."""
-        return {NONE: self.none, SHORT: self.short}.get(effort, self.full)
+        return self.value(self.none if effort == NONE else self.short if effort == SHORT else self.full)
+
+    def value(self, scores: NDArray[np.float64]) -> float:
+        """nDCG@10 of these scores."""
+        return ndcg(scores, self.one.full.grades)

@@ -59,9 +59,8 @@ class Marks:
         for row, (place, one) in enumerate(zip(at.tolist(), replayed, strict=True)):
             right, plain = lesson.answers[place], one.full.rows[:, NAMES.index(START)]
             untrained[row] = learned[row] = ndcg(one.docs, plain, right)
-            forest = found.judges.get(one.full.document, found.forest)
-            if forest is not None and len(one.docs):
-                learned[row] = ndcg(one.docs, forest.predict(one.full.rows), right)
+            if found.forest is not None:
+                learned[row] = ndcg(one.docs, found.scores[row], right)
         texts = [lesson.asked[place].query.text for place in at.tolist()]
         return cls(at, tuple(bytes(name).hex() for name in names_of(texts)), untrained, learned)
 

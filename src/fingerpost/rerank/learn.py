@@ -8,8 +8,10 @@ one standard error, and by enough to matter: with few pairs it is refused, and t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +23,13 @@ from fingerpost.rerank.forest import START, Forest
 if TYPE_CHECKING:
     import lightgbm
 
+    Stopped = tuple[lightgbm.Booster, int]
+
 LEAST_QUERIES = 100  # with fewer, held-out figures are noise (cosqa: 1 standard error = 0.02 at 500)
 LEAST_GAIN = 0.005
 """nDCG@10 below which a gain is not worth an epoch (``matters``)."""
 FOLDS = 4
-STOPS = range(1, FOLDS)
+BAG = FOLDS - 1
 """A forest is the mean of as many boosters, each stopped by another fold: with some hundred queries one alone
 hangs on its draw of features (bench/LOG.md).
 """
@@ -63,7 +67,7 @@ class FitResult:
     """The forest, or None and ``reason``; ``figures`` by name, measured on held-out documents, and for each
     document a forest that was not taught about it: who judges with its own lessons judges too well.
     ``values`` is the held-out nDCG@10 of each group given, by whoever ranks from now on (the forest or the
-    untrained sum).
+    untrained sum); ``scores``, where there is a forest, what its judge gave the rows of each group.
     """
 
     forest: Forest | None
@@ -71,46 +75,45 @@ class FitResult:
     figures: Mapping[str, float] = field(default_factory=dict)
     judges: Mapping[str, Forest] = field(default_factory=dict)
     values: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    scores: Sequence[NDArray[np.float64]] = ()
 
 
 def fit(groups: Sequence[Group], *, seed: int = 0, threads: int = 1) -> FitResult:
-    """Train on queries that have a relevant candidate; refuse what does not beat the untrained sum.
+    """Train on queries that have a relevant candidate; refuse what does not beat the untrained sum. The
+    result is the same for any number of ``threads``.
 
     Raises UsageError (E_PAIRS) where a group's rows and grades do not fit together.
     """
     for group in groups:
         _check(group)
-    kept = [
-        at for at, group in enumerate(groups) if group.grades.max(initial=0) > 0 and len(group.grades) > 1
-    ]
+    kept = [at for at, group in enumerate(groups) if group.grades.any() and len(group.grades) > 1]
     usable = [groups[at] for at in kept]
-    values = np.array([ndcg(group.rows[:, NAMES.index(START)], group.grades) for group in groups])
+    untrained = [group.rows[:, NAMES.index(START)] for group in groups]
+    values = np.array([ndcg(*both) for both in zip(untrained, (g.grades for g in groups), strict=True)])
     if len(usable) < LEAST_QUERIES:
         few = f"{len(usable)} usable queries, fewer than {LEAST_QUERIES}"
         return FitResult(None, few, values=values)
     fold = folds([group.document for group in usable], seed=seed)
-    parameters = dict(_PARAMETERS) | {"seed": seed, "num_threads": threads}
-    before, after = np.zeros(len(usable)), np.zeros(len(usable))
-    rounds, judges = [], {}
-    for held in range(FOLDS):
-        bag = [_boost(*_split(usable, fold, held, stop), _seeded(parameters, stop), ROUNDS) for stop in STOPS]
-        rounds += [booster.current_iteration() for booster in bag]
-        forest = _export(bag)
-        for at in np.flatnonzero(fold == held):
-            group = usable[at]
-            judges[group.document] = forest
-            before[at] = ndcg(group.rows[:, NAMES.index(START)], group.grades)
-            after[at] = ndcg(forest.predict(group.rows), group.grades)
-    figures = _figures(before, after, rounds)
-    if not matters(figures["gain"], figures["error"]):
-        return FitResult(
-            None, "no better than the untrained sum on held-out documents", figures, values=values
-        )
-    values[kept] = after
-    enough = max(1, int(np.median(rounds)))
-    final = [_boost(usable, [], _seeded(parameters, stop), enough) for stop in STOPS]
+    parameters = dict(_PARAMETERS) | {"seed": seed, "num_threads": 1}
+    with ThreadPoolExecutor(threads) as pool:
+        bags = _held_out(usable, fold, parameters, pool)
+        rounds = [stopped for bag in bags for _, stopped in bag]
+        forests = [_export(bag) for bag in bags]
+        judges = {group.document: forests[at] for group, at in zip(usable, fold.tolist(), strict=True)}
+        judged = {at: judges[groups[at].document].predict(groups[at].rows) for at in kept}
+        after = np.array([ndcg(scores, groups[at].grades) for at, scores in judged.items()])
+        figures = _figures(values[kept], after, rounds)
+        if not matters(figures["gain"], figures["error"]):
+            reason = "no better than the untrained sum on held-out documents"
+            return FitResult(None, reason, figures, values=values)
+        enough = max(1, int(np.median(rounds)))
+        drawn = [_seeded(parameters, number) for number in range(1, BAG + 1)]
+        final = list(pool.map(lambda each: (_boost(usable, each, enough), enough), drawn))
+    values[kept], forest = after, _export(final)
+    for at in set(range(len(groups))) - set(kept):
+        judged[at] = judges.get(groups[at].document, forest).predict(groups[at].rows)
     reason = "better than the untrained sum on held-out documents"
-    return FitResult(_export(final), reason, figures, judges, values)
+    return FitResult(forest, reason, figures, judges, values, [judged[at] for at in range(len(groups))])
 
 
 def matters(gain: float, error: float) -> bool:
@@ -156,13 +159,28 @@ def _check(group: Group) -> None:
         )
 
 
-def _split(
-    groups: Sequence[Group], fold: NDArray[np.int64], held: int, after: int
-) -> tuple[list[Group], list[Group]]:
-    """Training and stopping groups of one fold: that ``after`` it says when to stop, never the held one."""
-    stop = (held + after) % FOLDS
-    train = [group for group, at in zip(groups, fold, strict=True) if at not in (held, stop)]
-    return train, [group for group, at in zip(groups, fold, strict=True) if at == stop]
+def _held_out(
+    groups: Sequence[Group], fold: NDArray[np.int64], parameters: Mapping[str, object], pool: Executor
+) -> list[list[Stopped]]:
+    """For each fold the boosters that were not taught it, and after how many rounds each was stopped.
+
+    A booster is taught all folds but two, and judges both: each as it was when it did best on the other.
+    """
+    parts = [
+        [group for group, at in zip(groups, fold, strict=True) if at == number] for number in range(FOLDS)
+    ]
+
+    def boosted(pair: tuple[int, int]) -> tuple[lightgbm.Booster, _Stop]:
+        taught = [group for number, part in enumerate(parts) if number not in pair for group in part]
+        drawn, stop = _seeded(parameters, pair[0] ^ pair[1]), _Stop()  # another number for each of a bag
+        return _boost(taught, drawn, ROUNDS, held=[parts[number] for number in pair], stop=stop), stop
+
+    pairs = list(combinations(range(FOLDS), 2))
+    bags: list[list[Stopped]] = [[] for _ in parts]
+    for (one, two), (booster, stop) in zip(pairs, pool.map(boosted, pairs), strict=True):
+        bags[one].append((booster, stop.rounds[1]))
+        bags[two].append((booster, stop.rounds[0]))
+    return bags
 
 
 def _seeded(parameters: Mapping[str, object], number: int) -> dict[str, object]:
@@ -170,24 +188,54 @@ def _seeded(parameters: Mapping[str, object], number: int) -> dict[str, object]:
     return dict(parameters) | {"seed": int(str(parameters["seed"])) + number}
 
 
+class _Stop:
+    """LightGBM's early stopping for several held-out sets: on until each has gone ``PATIENCE`` rounds without
+    doing better. ``rounds`` is after how many each did best until then, as if it had been alone: how long
+    the others go on tells it nothing.
+    """
+
+    order = 30  # after the metrics are known
+    before_iteration = False
+
+    def __init__(self) -> None:
+        self.rounds: list[int] = []
+        self._best: list[float] = []
+
+    def __call__(self, state: Any) -> None:
+        """One more round was boosted."""
+        import lightgbm
+
+        values = [value for _, _, value, _ in state.evaluation_result_list]
+        self._best = self._best or [-np.inf] * len(values)
+        self.rounds = self.rounds or [0] * len(values)
+        now = state.iteration + 1
+        for at, value in enumerate(values):
+            if value > self._best[at] and now - self.rounds[at] <= PATIENCE:
+                self._best[at], self.rounds[at] = value, now
+        if all(now - best >= PATIENCE for best in self.rounds):
+            raise lightgbm.callback.EarlyStopException(state.iteration, state.evaluation_result_list)
+
+
 def _boost(
-    train: Sequence[Group], stop: Sequence[Group], parameters: Mapping[str, object], rounds: int
+    taught: Sequence[Group],
+    parameters: Mapping[str, object],
+    rounds: int,
+    *,
+    held: Sequence[Sequence[Group]] = (),
+    stop: _Stop | None = None,
 ) -> lightgbm.Booster:
-    """Boost ``rounds`` trees, or as many as were best for the stopping groups where there are some."""
+    """Boost ``rounds`` trees, or until ``stop`` has seen enough of the ``held`` groups."""
     import lightgbm  # a second of work, and only training needs it
 
     rising = [int(name in RISING) for name in NAMES]
-    data = _dataset(train, None)
-    booster = lightgbm.train(
+    data = _dataset(taught, None)
+    return lightgbm.train(
         dict(parameters) | {"monotone_constraints": rising},
         data,
         rounds,
-        valid_sets=[_dataset(stop, data)] if stop else None,
-        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)] if stop else None,
+        valid_sets=[_dataset(groups, data) for groups in held] or None,
+        callbacks=[stop] if stop else None,
     )
-    while stop and booster.current_iteration() > max(booster.best_iteration, 1):
-        booster.rollback_one_iter()
-    return booster
 
 
 def _dataset(groups: Sequence[Group], reference: lightgbm.Dataset | None) -> lightgbm.Dataset:
@@ -204,9 +252,10 @@ def _dataset(groups: Sequence[Group], reference: lightgbm.Dataset | None) -> lig
     )
 
 
-def _export(bag: Sequence[lightgbm.Booster]) -> Forest:
-    """The mean of some boosters."""
-    trees = [tree["tree_structure"] for booster in bag for tree in booster.dump_model()["tree_info"]]
+def _export(bag: Sequence[Stopped]) -> Forest:
+    """The mean of some boosters, each after so many rounds."""
+    models = [booster.dump_model(num_iteration=rounds) for booster, rounds in bag]
+    trees = [tree["tree_structure"] for model in models for tree in model["tree_info"]]
     return Forest.from_trees(trees, NAMES, start=START_WEIGHT, share=1 / len(bag))
 
 
@@ -221,5 +270,5 @@ def _figures(
         "learned": float(after.mean()),
         "gain": float(gains.mean()),
         "error": float(gains.std(ddof=1) / np.sqrt(len(gains))),
-        "trees": float(np.median(rounds) * len(STOPS)),
+        "trees": float(np.median(rounds) * BAG),
     }
