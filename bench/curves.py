@@ -77,7 +77,7 @@ def hnsw(corpus, truth, folder: Path | None = None) -> np.ndarray:  # type: igno
     """HNSW of faiss, for several widths: [m, W, 2], the share that of all questions; kept in ``folder``."""
     index = faiss_kept.hnsw(corpus.vectors, folder)
     values = []
-    for width in (10, 16, 32, 64, 128, 256, 512):
+    for width in (10, 16, 32, 64, 128, 256, 512, 1024, 2048):
         index.hnsw.efSearch = width
         faiss.cvar.hnsw_stats.reset()
         _, found = index.search(corpus.test, K)

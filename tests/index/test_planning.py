@@ -10,14 +10,15 @@ import pytest
 
 import fingerpost
 from fingerpost.config import RerankSettings, Settings
-from fingerpost.index import planning
+from fingerpost.index import planning, searching
 from fingerpost.index.planning import Replayed
-from fingerpost.index.ranking import NONE, SHORT, Effort
+from fingerpost.index.ranking import NONE, SHORT, Asked, Effort, feature_rows, look_again
 from fingerpost.records import Trace
 from fingerpost.rerank.features import NAMES
 from fingerpost.rerank.forest import START, Forest
 from fingerpost.rerank.learn import FitResult, Group
 from fingerpost.route import plan
+from fingerpost.text import query as parsing
 
 
 def asis(replayed: list[Replayed]) -> FitResult:
@@ -93,6 +94,25 @@ def test_a_short_look_is_never_more_than_the_settings_allow() -> None:
     assert planning.chosen(0.3, small) == Effort(5, 3)
     assert planning.chosen(0.9, small) == Effort(5, 3)
     assert planning.chosen(0.3, RerankSettings(skip=0.1, short=0.5)) == SHORT
+
+
+@pytest.mark.parametrize(("depth", "read"), [(100, 20), (100, 10), (100, 5), (50, 20)])
+def test_a_short_look_taken_from_a_full_one_is_the_same(many: Path, depth: int, read: int) -> None:
+    settings = RerankSettings(depth=depth, read=read)
+    with fingerpost.open(many) as index:
+        rooms = index._rooms
+        snapshot = rooms.store.snapshot()
+        epoch = rooms.epoch(snapshot)
+        for text in ("which valve fits the piston", "rotor of model 7", "gasket", "E_TIMEOUT_504"):
+            query = parsing.parse(text)
+            asked = Asked(query, rooms.encoder.encode_query(text))
+            found = searching.replayed(rooms, snapshot, epoch, asked)
+            looks = planning.looks(snapshot, asked, found, epoch.judges, settings)
+            for look, effort in zip(looks, (planning.full(settings), SHORT, NONE), strict=True):
+                alone = look_again(snapshot, asked, found, epoch.judges, effort=effort)
+                rows = feature_rows(asked, look, {})
+                assert np.array_equal(rows, feature_rows(asked, alone, {}), equal_nan=True)
+                assert look.read.chunks == alone.read.chunks
 
 
 def replayed(count: int, *, looks_matter: bool) -> list[Replayed]:

@@ -279,9 +279,9 @@ def _replay(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: M
     proposed, standing = lesson.proposed[at], epoch.judges
     candidates = searching.replayed(rooms, snapshot, epoch, asked, memory=memory, proposed=proposed)
     judges = Judges(standing.codec, balance=standing.balance)
-    efforts = (planning.full(rooms.settings.rerank), ranking.SHORT, ranking.NONE)
-    looks = (ranking.look_again(snapshot, asked, candidates, judges, effort=effort) for effort in efforts)
-    rows, short, none = (ranking.feature_rows(snapshot, asked, look, memory) for look in looks)
+    looks = planning.looks(snapshot, asked, candidates, judges, rooms.settings.rerank)
+    told = ranking.memory_columns(snapshot, asked, candidates, memory)
+    rows, short, none = (ranking.feature_rows(asked, look, told) for look in looks)
     grades = np.isin(candidates.docs, list(lesson.answers[at])).astype(np.int32)
     features = planning.features(asked, candidates)
     return Replayed(Group(rows, grades, lesson.doc_ids[at]), (short, none), features, candidates.docs)

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.config import RerankSettings
-from fingerpost.index.ranking import NONE, SHORT, Asked, Effort, Judges
+from fingerpost.index.ranking import NONE, SHORT, Asked, Effort, Judges, Look, look_again, shorter
 from fingerpost.records import Candidates
 from fingerpost.rerank.forest import Forest
 from fingerpost.rerank.learn import FitResult, Group, ndcg
 from fingerpost.retrieve import fuse
 from fingerpost.route import confidence, plan
+from fingerpost.store.snapshot import Snapshot
 
 HELD_OUT = 0.2
 """Share of the replayed queries that judge the plan and are not fitted."""
@@ -52,6 +53,17 @@ class Replayed:
 def full(settings: RerankSettings) -> Effort:
     """The second look of a query for which nothing speaks against it."""
     return Effort(settings.depth, settings.read)
+
+
+def looks(
+    snapshot: Snapshot, asked: Asked, candidates: Candidates, judges: Judges, settings: RerankSettings
+) -> tuple[Look, Look, Look]:
+    """A full second look, a short one, and none; what two have in common is done once."""
+    whole = full(settings)
+    most, none = (look_again(snapshot, asked, candidates, judges, effort=effort) for effort in (whole, NONE))
+    if whole.depth == SHORT.depth and whole.read >= SHORT.read:
+        return most, shorter(asked, most, judges, read=SHORT.read), none
+    return most, look_again(snapshot, asked, candidates, judges, effort=SHORT), none
 
 
 @dataclass(frozen=True, slots=True)

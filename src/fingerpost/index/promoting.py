@@ -180,7 +180,8 @@ def _served(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int) -> float:
     scores = look.total.scores
     forest = epoch.judges.forest
     if forest is not None and len(candidates.docs):
-        rows = ranking.feature_rows(snapshot, asked, look, memory, names=forest.names)
+        told = ranking.memory_columns(snapshot, asked, candidates, memory)
+        rows = ranking.feature_rows(asked, look, told, names=forest.names)
         scores = forest.predict(rows)
     return ndcg(candidates.docs, scores, lesson.answers[at])
 

@@ -132,6 +132,21 @@ def look_again(
     return Look(scored, read, _sum(judges, legs_of(scored, read)))
 
 
+def shorter(asked: Asked, look: Look, judges: Judges, *, read: int) -> Look:
+    """What ``look_again`` would have found had it read the words of the first ``read`` only, not more than
+    this look did: nothing is read or compared again.
+    """
+    found, known = look.candidates, look.read
+    first = _sum(judges, found.scores).order[:read].tolist()
+    passages: list[Passage | None] = [None] * len(found.keys)
+    for at in first:
+        passages[at] = known.passages[at]
+    chunks = {key: known.chunks[key] for key in found.keys[first].tolist()}
+    words = matches.table(matches.ask(asked.query, known.idf), passages)
+    less = Reading(passages, known.idf, chunks, words)
+    return Look(found, less, _sum(judges, legs_of(found, less)))
+
+
 def _glance(asked: Asked, candidates: Candidates, judges: Judges) -> Look:
     """The look of a query that needs no second one: the legs' scores alone."""
     unread: list[Passage | None] = [None] * len(candidates.keys)
@@ -150,24 +165,23 @@ def rank(snapshot: Snapshot, asked: Asked, look: Look, judges: Judges) -> Ranked
     rows = None
     scores = look.total.scores
     if judges.forest is not None:
-        rows = feature_rows(snapshot, asked, look, judges.memory, names=judges.forest.names)
+        told = memory_columns(snapshot, asked, look.candidates, judges.memory)
+        rows = feature_rows(asked, look, told, names=judges.forest.names)
         scores = judges.forest.predict(rows)
     scores, lifted = _exact_first(asked.query, scores, look.read)
     return Ranked(look.candidates, look.total, scores, lifted, look.read, rows)
 
 
 def feature_rows(
-    snapshot: Snapshot,
     asked: Asked,
     look: Look,
-    memory: Memory | None,
+    told: Mapping[str, NDArray[np.float32]],
     *,
     names: Sequence[str] = features.NAMES,
 ) -> NDArray[np.float32]:
-    """The features of every candidate that ``names`` names, [n, F]."""
+    """The features of every candidate that ``names`` names, [n, F]; ``told`` are its ``memory_columns``."""
     found, read = look.candidates, look.read
-    taught = dict(memory_columns(snapshot, asked, found, memory))
-    taught |= {name: found.scores[name] for name in ("router",) if name in found.scores}
+    taught = {**told, **{name: found.scores[name] for name in ("router",) if name in found.scores}}
     total = look.total.scores
     evidence = features.Evidence(asked.query, found.scores, total, found.docs, read.words, taught)
     return features.build(evidence, names)
