@@ -1,6 +1,7 @@
 """Sustained ingest: how fast files are taken in, against how fast the encoder alone could be.
 
     python -m bench.ingest [--at bench/cache/speed-77000] [--files 192] [--rounds 5] [--threads 1 2]
+    python -m bench.ingest --compile squad4
 
 Works on a copy of the index, open for writing. In every round ``--files`` new files go in by one
 ``index.update``, and then the very passages that this made are encoded once more with nothing around it, on
@@ -8,6 +9,7 @@ as many threads, so that both meet the same machine. ``share`` is the encoder's 
 processor time and on the clock: 1 would be an ingest that costs nothing but the encoder. Two kinds of files:
 *short* ones of eighty words, and *own* ones, texts of the index's own chunks under a new title. Rounds stay
 below the fold: what a fold costs is told by the store's own figures. The median of the rounds counts.
+``--compile`` tells instead how much of a set's compile is the encoder's, by the threads that ran it.
 """
 
 from __future__ import annotations
@@ -23,9 +25,10 @@ from pathlib import Path
 import numpy as np
 
 import fingerpost
-from bench.common import CACHE, table, write
+from bench.common import CACHE, data_folder, table, write
 from bench.freshness import text_of
 from fingerpost.config import Settings
+from fingerpost.models.encoder import Encoder
 
 KINDS = ("short", "own")
 FIGURES = ("docs_a_second", "share_processor", "share_clock", "beyond_ms")
@@ -97,6 +100,37 @@ def measure(at: Path, options: argparse.Namespace, threads: int) -> dict[str, di
     }
 
 
+def compiled(name: str) -> dict[str, object]:
+    """The processor time of a compile from nothing, and the encoder's share of it."""
+    spent: list[float] = []
+    passage = Encoder._passage
+
+    def counted(self: Encoder, text: str, *, tokens: bool) -> object:
+        began = time.thread_time()
+        try:
+            return passage(self, text, tokens=tokens)
+        finally:
+            spent.append(time.thread_time() - began)
+
+    with tempfile.TemporaryDirectory(dir=CACHE.resolve()) as folder:
+        Encoder._passage = counted  # type: ignore[assignment, method-assign]
+        index: list[fingerpost.Index] = []
+        try:
+            corpus = data_folder() / name
+            took = timed(lambda: index.append(fingerpost.compile(corpus, to=Path(folder) / "kb")))
+        finally:
+            Encoder._passage = passage  # type: ignore[method-assign]
+        chunks = index[0].status()["chunks"]
+        index[0].close()
+    found = {"processor_s": took[0], "clock_s": took[1], "encoder_s": sum(spent)}
+    shares = {"share": sum(spent) / took[0], "chunks_a_processor_second": float(chunks) / took[0]}
+    return {
+        "set": name,
+        "chunks": chunks,
+        **{key: round(value, 3) for key, value in (found | shares).items()},
+    }
+
+
 def main() -> None:
     """Measure for each number of threads; a line each."""
     parser = argparse.ArgumentParser()
@@ -104,7 +138,13 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=192)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--compile", default="", metavar="SET")
     options = parser.parse_args()
+    if options.compile:
+        result = compiled(options.compile)
+        print(result)
+        write("ingest", result, part=f"compile-{options.compile}")
+        return
     if not (options.at / "MANIFEST").exists():
         sys.exit(f"no index at {options.at}: run `python -m bench.speed` first, or give --at")
     found = {str(threads): measure(options.at, options, threads) for threads in options.threads}

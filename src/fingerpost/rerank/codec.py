@@ -139,7 +139,7 @@ class Codec:
         flat = [_flat(*few, rare, form.alike)[:2] for few in _few(tokens, pieces)]
         vectors, ids = (np.concatenate(part) for part in zip(*flat, strict=True))
         mean = vectors.mean(axis=0)
-        known, means = _piece_means(vectors - mean, ids)
+        known, means = _piece_means(vectors, ids, mean)
         rng = np.random.default_rng(seed)
         sample = np.sort(rng.permutation(len(vectors))[: 4 * subspaces.SAMPLE])
         centred = vectors[sample] - mean
@@ -311,15 +311,17 @@ def _lengths(vectors: Floats) -> Floats:
     return np.asarray(np.sqrt(np.einsum("td,td->t", vectors, vectors)))
 
 
-def _piece_means(centred: Floats, ids: Pieces) -> tuple[Pieces, Floats]:
-    """The pieces that have a mean, sorted, and their means [K + 1, d] after a row of zeros."""
+def _piece_means(vectors: Floats, ids: Pieces, mean: Floats) -> tuple[Pieces, Floats]:
+    """The pieces that have a mean, sorted, and how far their means [K + 1, d] are from the ``mean`` of all,
+    after a row of zeros.
+    """
     known, counts = np.unique(ids, return_counts=True)
     often = np.sort(np.argsort(-counts, kind="stable")[:MOST_PIECES])
     order = np.argsort(ids, kind="stable")
     first = np.searchsorted(ids[order], known)
-    sums = np.add.reduceat(centred[order], first, axis=0)
-    means = (sums / (counts + PRIOR)[:, None])[often].astype(np.float32)
-    return known[often].astype(np.int32), np.concatenate([np.zeros((1, centred.shape[1]), np.float32), means])
+    sums = np.stack([vectors[rows].sum(axis=0) for rows in np.split(order, first[1:])])
+    means = ((sums - counts[:, None] * mean) / (counts + PRIOR)[:, None])[often].astype(np.float32)
+    return known[often].astype(np.int32), np.concatenate([np.zeros((1, len(mean)), np.float32), means])
 
 
 def _places(known: Pieces, ids: Pieces) -> NDArray[np.intp]:

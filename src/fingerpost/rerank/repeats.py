@@ -29,9 +29,8 @@ def once(vectors: Floats, words: Ids, *, alike: float) -> NDArray[np.bool_]:
     left = np.argsort(words, kind="stable") if alike <= 1 else np.zeros(0, np.intp)
     while len(left := _repeated(left, words)):
         # of every word at once: what is like its first row joins it, the others go round again
-        leads = np.append(True, np.diff(words[left]) != 0)
-        first = np.flatnonzero(leads)
-        leader = np.repeat(left[first], np.diff(np.append(first, len(left))))
+        leads = _changes(words[left])
+        leader = left[leads][np.cumsum(leads) - 1]
         near = np.einsum("td,td->t", vectors[left], vectors[leader]) >= alike
         joins = near & ~leads
         _join(vectors, leader[joins], left[joins])
@@ -42,17 +41,28 @@ def once(vectors: Floats, words: Ids, *, alike: float) -> NDArray[np.bool_]:
 
 def _repeated(rows: Rows, words: Ids) -> Rows:
     """Those of the rows, sorted by word, whose word another of them has too."""
-    same = np.diff(words[rows]) == 0
-    return rows[np.append(False, same) | np.append(same, False)] if len(rows) else rows
+    alone = _changes(words[rows])
+    alone[:-1] &= alone[1:]
+    return rows[~alone]
+
+
+def _changes(values: Ids | Rows) -> NDArray[np.bool_]:
+    """Whether each value is another than the one before it; the first is."""
+    changes = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=changes[1:])
+    return changes
 
 
 def _join(vectors: Floats, leader: Rows, rows: Rows) -> None:
     """Add each row to its leader, and bring the leaders back to length one. A word's rows are added one by
     one in their order, whichever other words there are, so that a passage's sums are the same in any company.
     """
-    starts = np.flatnonzero(np.append(True, np.diff(leader) != 0)) if len(leader) else leader
-    turn = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
-    for at in range(int(turn.max(initial=-1)) + 1):
+    if not len(rows):
+        return
+    leads = _changes(leader)
+    starts = np.flatnonzero(leads)
+    turn = np.arange(len(rows)) - starts[np.cumsum(leads) - 1]
+    for at in range(int(turn.max()) + 1):
         now = turn == at
         vectors[leader[now]] += vectors[rows[now]]
     sums = vectors[leader[starts]]
