@@ -1,7 +1,7 @@
 """Router: what share of the corpus must be scored to find the exhaustive dense top-10.
 
     python -m bench.router [--vectors FOLDER] [--queries 600] [--index KB]
-    python -m bench.router --index KB --size 1000000 [--queries 100] [--taught 1000] [--peers]
+    python -m bench.router --index KB --size 1000000 [--queries 100] [--taught 1000] [--peers | --only-peers]
 
 All documents of the retrieval sets in one index, one vector a document; the queries are the sets' test
 queries. The router's head is trained on training queries only, by exhaustive search. Shares count each
@@ -11,7 +11,8 @@ leaves costs, in the same unit, and ``all`` the sum. IVF and HNSW are those of f
 kept. ``--index`` takes the chunks, leaves and BM25 of a compiled index instead (such as that of
 ``bench.speed``, which holds every set), with the same queries; ``--size`` so many chunks grown from them
 (see ``bench.grown``), with the neighbour graph of the chunks that hops start from, a head trained by as many
-questions as ``--taught`` says, IVF and HNSW if there are to be ``--peers``. Steps done are kept.
+questions as ``--taught`` says, IVF and HNSW if there are to be ``--peers``; ``--only-peers`` adds those two
+to what was written before. Steps done are kept.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import numpy as np
 
 import fingerpost
 from bench import curves, grown
-from bench.common import CACHE, data_folder, table, write
+from bench.common import CACHE, RESULTS, data_folder, table, write
 from bench.curves import K
 from fingerpost.config import Settings
 from fingerpost.models.encoder import load_encoder
@@ -41,6 +42,7 @@ from fingerpost.text import query as parsing
 
 SETS = ("scifact", "squad4", "medquad", "cosqa", "spider-tables")
 TARGET = 0.95
+HEADER = ("router", "recall at 1 %", "2 %", "5 %", "10 %", f"share for {TARGET}", "products", "all")
 OTHER = 16_000_000
 """Numbers (64 MB) that push what a plan reads out of the processor's caches."""
 
@@ -76,8 +78,12 @@ def main() -> None:
     parser.add_argument("--size", type=int)
     parser.add_argument("--taught", type=int, default=0)
     parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--only-peers", action="store_true")
     options = parser.parse_args()
     sets = options.sets.split(",")
+    if options.only_peers:
+        measure_peers(options.index, options.size, sets, options.queries)
+        return
     if options.size:
         measure_grown(options.index, options.size, sets, options)
         return
@@ -88,10 +94,9 @@ def main() -> None:
     )
     facts, rows = measure(corpus)
     print(f"{facts}\n")
-    header = ["router", "recall at 1 %", "2 %", "5 %", "10 %", f"share for {TARGET}", "products", "all"]
-    print(table(header, rows))
+    print(table(HEADER, rows))
     part = "index" if options.index else ""
-    write("router", {**facts, "rows": [dict(zip(header, row, strict=True)) for row in rows]}, part=part)
+    write("router", {**facts, "rows": [dict(zip(HEADER, row, strict=True)) for row in rows]}, part=part)
 
 
 def load(folder: Path, sets: list[str], count: int) -> Corpus:
@@ -186,22 +191,51 @@ def measure_grown(kb: Path, size: int, sets: list[str], options: argparse.Namesp
     facts |= {"listed": len(wanted.rows()), "lists_s": round(time.process_time() - started, 1)}
     facts["graph_recall"] = _graph_recall(made.vectors, edges, wanted.rows(), 100)
     rows = _variants(corpus, truth, orders, edges)
-    header = ["router", "recall at 1 %", "2 %", "5 %", "10 %", f"share for {TARGET}", "products", "all"]
-    print(f"{facts}\n\n{table(header, rows)}", flush=True)
-    part = f"{size // 1_000_000}m" if size >= 1_000_000 else str(size)
+    print(f"{facts}\n\n{table(HEADER, rows)}", flush=True)
+    part = _part(size)
     if options.peers:
-        lists = len(made.laid.addresses)
-        peers = {
-            "IVF (faiss, as many lists)": (curves.ivf(corpus, truth, made.folder), lists / size),
-            "HNSW (faiss, M 16)": (curves.hnsw(corpus, truth, made.folder), 0.0),
-        }
-        rows += [[name, *_row(curve, products)] for name, (curve, products) in peers.items()]
-    result = {"rows": [dict(zip(header, row, strict=True)) for row in rows]}
+        rows += _peers(corpus, truth, made.folder)
+    result = {"rows": [dict(zip(HEADER, row, strict=True)) for row in rows]}
     write("router", {**facts, **result}, part=part)
     facts["distances"] = dict(zip(grown.DISTANCES, grown.distances(made.vectors, encoded[1]), strict=True))
     facts["law"] = grown.law(grown.real_chunks(kb)[0], encoded[1], size)
     print(facts["distances"], facts["law"])
     write("router", {**facts, **result}, part=part)
+
+
+def measure_peers(kb: Path, size: int, sets: list[str], count: int) -> None:
+    """faiss's rows for the same questions, beside the rows of a result that is there."""
+    made, encoder = grown.laid_once(kb, size), load_encoder(Settings().models, threads=1)
+    if encoder is None:
+        raise SystemExit("this benchmark needs an encoder")
+    texts = list(chain.from_iterable(_asked(name, count)[1] for name in sets))
+    test = np.stack([encoder.encode_query(text).vector for text in texts])
+    none = np.zeros((0, 100), dtype=np.int64)
+    corpus = Corpus(made.vectors, made.laid, test[:0], test, none, none, np.zeros((0, size)))
+    rows = _peers(corpus, train.nearest_rows(test, made.vectors, K), made.folder)
+    print(table(HEADER, rows))
+    before = json.loads((RESULTS / f"router-{_part(size)}.json").read_text())
+    if before["test_queries"] != len(test):
+        raise SystemExit(f"the result is for {before['test_queries']} questions, not {len(test)}")
+    named = {row["router"]: row for row in before.pop("rows")}
+    named |= {str(row[0]): dict(zip(HEADER, row, strict=True)) for row in rows}
+    others = before.pop("others", {key: before[key] for key in ("commit", "command")})
+    facts = {key: value for key, value in before.items() if key not in ("commit", "command", "machine")}
+    write("router", {"others": others, **facts, "rows": list(named.values())}, part=_part(size))
+
+
+def _peers(corpus: Corpus, truth: np.ndarray, folder: Path | None = None) -> list[list[object]]:
+    """The rows of faiss's IVF and HNSW."""
+    products = len(corpus.laid.addresses) / len(corpus.vectors)
+    return [
+        ["IVF (faiss, as many lists)", *_row(curves.ivf(corpus, truth, folder), products)],
+        ["HNSW (faiss, M 16)", *_row(curves.hnsw(corpus, truth, folder))],
+    ]
+
+
+def _part(size: int) -> str:
+    """What a result for so many chunks is called."""
+    return f"{size // 1_000_000}m" if size >= 1_000_000 else str(size)
 
 
 def _top(exact: np.ndarray) -> np.ndarray:
@@ -281,7 +315,6 @@ def _plan_ms(router: Router, test: train.Examples, chunks: int) -> dict[str, flo
 
 
 def _rows(corpus, test, truth, edges, plain, learned, examples) -> list[list[object]]:  # type: ignore[no-untyped-def]
-    leaves = len(corpus.laid.addresses)
     routers = {"optimist (untrained)": plain, "trained": learned}
     rows = _variants(corpus, truth, _orders(corpus, test, examples, routers), edges)
     rows.append(
@@ -290,10 +323,7 @@ def _rows(corpus, test, truth, edges, plain, learned, examples) -> list[list[obj
             *_row(curves.ladr(corpus, truth, edges)),
         ]
     )
-    rows.append(
-        ["IVF (faiss, as many lists)", *_row(curves.ivf(corpus, truth), leaves / len(corpus.vectors))]
-    )
-    rows.append(["HNSW (faiss, M 16)", *_row(curves.hnsw(corpus, truth))])
+    rows += _peers(corpus, truth)
     return rows
 
 
