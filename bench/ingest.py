@@ -1,6 +1,6 @@
 """Sustained ingest: how fast files are taken in, against how fast the encoder alone could be.
 
-    python -m bench.ingest [--at bench/cache/speed-77000] [--files 192] [--rounds 5] [--threads 1 2]
+    python -m bench.ingest [--at bench/cache/speed-77000] [--files 192] [--rounds 4] [--threads 1 2]
     python -m bench.ingest --compile squad4
 
 Works on a copy of the index, open for writing. In every round ``--files`` new files go in by one
@@ -59,7 +59,10 @@ def round_of(index: fingerpost.Index, folder: Path, bodies: list[str]) -> dict[s
         path.write_text(body)
     rooms = index._rooms
     before = rooms.store.live().keys.max()
+    generation = rooms.store.desk.generation
     whole = timed(lambda: index.update(*paths))
+    if rooms.store.desk.generation != generation:
+        sys.exit("the index was folded on the way: give fewer --rounds or --files")
     keys = rooms.store.live().keys
     passages = [chunk.passage for chunk in rooms.store.desk.chunks(keys[keys > before])]
     encoder = rooms.encoder
@@ -136,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--at", type=Path, default=CACHE / "speed-77000")
     parser.add_argument("--files", type=int, default=192)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--compile", default="", metavar="SET")
     options = parser.parse_args()
