@@ -61,6 +61,24 @@ def test_training_finds_more_on_held_out_answers_and_is_deterministic(
     assert Router.from_bytes(learned.to_bytes()).trained
 
 
+def test_few_questions_for_many_leaves_train_the_four_weights_alone() -> None:
+    rows = cloud(3000, dim=32)
+    laid = address.build(rows, leaf_chunks=6, seed=0)
+    rows = rows[laid.order]
+    router = Router.fit_statistics(rows, laid.leaf_offsets, addresses=laid.addresses)
+    random = np.random.default_rng(1)
+    queries = rows[random.permutation(3000)[:100]].astype(np.float32) + 0.15 * random.normal(size=(100, 32))
+    queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
+    given = train.examples(queries, rows, laid.leaf_offsets, docs=np.arange(3000))
+    assert router.n_leaves > 6 * len(queries)
+    learned, verdict = train.leaf_head(router, given)
+    assert verdict.accepted
+    assert verdict.trained > verdict.untrained + 0.05
+    assert learned.head.weights.tolist() != router.head.weights.tolist()
+    assert not learned.head.bias.any()
+    assert not learned.head.matrix.any()
+
+
 def test_meaningless_labels_are_refused(setting: tuple[Router, train.Examples]) -> None:
     router, given = setting
     random = np.random.default_rng(0)

@@ -105,6 +105,9 @@ def with_gold(given: Examples, query: I64, leaf: I64) -> Examples:
 def leaf_head(router: Router, given: Examples, *, seed: int = 0) -> tuple[Router, HeadVerdict]:
     """A router with a trained head, or the untrained one where that does not find more on held-out
     documents.
+
+    Where w, b and W do not, w alone is tried: with fewer questions than leaves, b sinks the leaves that none
+    of them asked for.
     """
     random = np.random.default_rng(seed)
     rows = np.sort(random.permutation(len(given.queries))[:QUERIES])
@@ -114,13 +117,16 @@ def leaf_head(router: Router, given: Examples, *, seed: int = 0) -> tuple[Router
     start = replace(router, head=replace(router.head, trained=False))
     if held.all() or held.sum() < 10:
         return start, HeadVerdict(0.0, 0.0, 0.0, False)
-    tried = replace(router, head=_fit(router, used.only(np.flatnonzero(~held)), random))
-    judged = used.only(np.flatnonzero(held))
-    before, after = recalls(start, judged), recalls(tried, judged)
-    error = float((after - before).std() / np.sqrt(len(before)))
-    accepted = bool((after - before).mean() > error)
-    verdict = HeadVerdict(float(before.mean()), float(after.mean()), error, accepted)
-    return (replace(router, head=_fit(router, used, random)) if accepted else start), verdict
+    taught, judged = used.only(np.flatnonzero(~held)), used.only(np.flatnonzero(held))
+    before = recalls(start, judged)
+    for whole in (True, False):
+        gains = recalls(replace(router, head=_fit(router, taught, random, whole=whole)), judged) - before
+        error = float(gains.std() / np.sqrt(len(gains)))
+        accepted = bool(gains.mean() > error)
+        verdict = HeadVerdict(float(before.mean()), float((before + gains).mean()), error, accepted)
+        if accepted:
+            return replace(router, head=_fit(router, used, random, whole=whole)), verdict
+    return start, verdict
 
 
 def recalls(router: Router, given: Examples) -> NDArray[np.float64]:
@@ -173,21 +179,22 @@ def nearest_rows(queries: F32, vectors: NDArray[np.floating], k: int) -> I64:
     return np.take_along_axis(all_found, order, axis=1)
 
 
-def _fit(router: Router, given: Examples, random: np.random.Generator) -> Head:
-    """Adam from the untrained rule."""
+def _fit(router: Router, given: Examples, random: np.random.Generator, *, whole: bool) -> Head:
+    """Adam from the untrained rule: w, b and W where the ``whole`` head is trained, else w."""
     features = np.stack([*router.statistics.batch(given.queries), given.votes])
     scale = np.float32(router.head.weights[0]) or np.float32(1.0)
     features = features * scale
     weights = (router.head.weights / scale)[:, None].copy()
     bias, matrix = router.head.bias[:, None].copy(), router.head.matrix.copy()
     parts = ((weights, 0.05), (bias, 0.5 / TENTHS), (matrix, 0.5 / TENTHS))
-    steppers = [Adam(values, rate=rate, steps=STEPS) for values, rate in parts]
-    everything = [np.arange(len(values)) for values, _ in parts]
+    trained = parts if whole else parts[:1]
+    steppers = [Adam(values, rate=rate, steps=STEPS) for values, rate in trained]
+    everything = [np.arange(len(values)) for values, _ in trained]
     for _ in range(STEPS):
         rows = random.permutation(len(given.queries))[:BATCH]
         head = Head(weights[:, 0], bias[:, 0], matrix, trained=True)
         _, slopes = head_loss(head, features[:, rows], given.queries[rows], given.labels[rows])
         shaped = (slopes[0][:, None], slopes[1][:, None], slopes[2])
-        for stepper, at, slope in zip(steppers, everything, shaped, strict=True):
+        for stepper, at, slope in zip(steppers, everything, shaped[: len(trained)], strict=True):
             stepper.step(at, slope)
     return Head(weights[:, 0] * scale, bias[:, 0].copy(), matrix, trained=True)
