@@ -40,6 +40,18 @@ def test_same_input_same_layout() -> None:
     assert first.centroids.tobytes() == second.centroids.tobytes()
 
 
+def test_rows_settle_in_the_leaf_they_are_near_across_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = cloud(6_000)
+
+    def nearness() -> float:
+        laid = address.build(rows, leaf_chunks=50, seed=0)
+        return float(np.einsum("nd,nd->n", rows.astype(np.float32), laid.centroids[laid.leaf_of]).mean())
+
+    settled = nearness()
+    monkeypatch.setattr(address, "ROUNDS", 0)
+    assert settled > nearness() + 0.001
+
+
 def test_small_corpus_is_one_leaf() -> None:
     assert address.build(cloud(99), leaf_chunks=50, seed=0).addresses == ((0, 0),)
     assert address.build(cloud(0), leaf_chunks=50, seed=0).leaf_offsets.tolist() == [0, 0]

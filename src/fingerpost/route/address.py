@@ -17,11 +17,16 @@ from numpy.typing import NDArray
 
 from fingerpost.errors import InputError
 from fingerpost.records import Address
-from fingerpost.route.kmeans import F32, I64, balanced, nearest, unit
+from fingerpost.route.kmeans import BALANCE, F32, I64, balanced, group_sums, nearest, unit
 
 CAP = 1.35
 SAMPLE = 256
 """Vectors per group that train the first level."""
+ROUNDS = 3
+"""How often rows settle among the leaves of near groups; twelve rounds were no better (bench/LOG.md)."""
+NEAR = 8
+"""Groups whose leaves a row may settle in."""
+BLOCK = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ def build(vectors: NDArray[np.floating], *, leaf_chunks: int, seed: int) -> Addr
         _, labels = balanced(unit(vectors[rows]), count, seed=seed + 1 + group)
         leaf_of[rows] = labels + len(addresses)
         addresses += [(group, leaf) for leaf in range(count)]
+    leaf_of = _settled(vectors, leaf_of, np.array([group for group, _ in addresses]))
     return _fit(vectors, leaf_of, addresses, leaf_chunks)
 
 
@@ -124,6 +130,48 @@ def _groups(vectors: NDArray[np.floating], groups: int, seed: int) -> I64:
     sample = np.sort(random.permutation(len(vectors))[: max(SAMPLE * groups, 4096)])
     centroids, _ = balanced(unit(vectors[sample]), groups, seed=seed)
     return nearest(vectors, centroids)
+
+
+def _settled(vectors: NDArray[np.floating], leaf_of: I64, group_of: I64) -> I64:
+    """The leaf of each row after rows at the edge of their group went to a nearer leaf of another: a third of
+    them do. Each round, leaves above the mean size pay the price that ``kmeans.balanced`` asks.
+    """
+    count = len(group_of)
+    mean, price = len(leaf_of) / count, np.zeros(count, dtype=np.float32)
+    for _ in range(ROUNDS):
+        sums = np.zeros((count, vectors.shape[1]), dtype=np.float32)
+        for start in range(0, len(vectors), BLOCK):
+            block = slice(start, start + BLOCK)
+            sums += group_sums(vectors[block].astype(np.float32), leaf_of[block], count)
+        price += BALANCE * np.clip(np.bincount(leaf_of, minlength=count) / mean - 1.0, -1.0, 1.0).astype(
+            np.float32
+        )
+        middles, centroids = unit(group_sums(sums, group_of, int(group_of.max()) + 1)), unit(sums)
+        parts = [
+            _nearest_near(
+                vectors[start : start + BLOCK].astype(np.float32), centroids, price, group_of, middles
+            )
+            for start in range(0, len(vectors), BLOCK)
+        ]
+        leaf_of = np.concatenate(parts)
+    return leaf_of
+
+
+def _nearest_near(rows: F32, centroids: F32, price: F32, group_of: I64, middles: F32) -> I64:
+    """The leaf with the largest ``row · centroid − price`` among those of each row's nearest groups: [n]."""
+    groups = rows @ middles.T
+    near = groups >= np.partition(groups, -min(NEAR, len(middles)), axis=1)[:, [-min(NEAR, len(middles))]]
+    best, found = np.full(len(rows), -np.inf, dtype=np.float32), np.zeros(len(rows), dtype=np.int64)
+    for group in range(len(middles)):
+        asked, leaves = np.flatnonzero(near[:, group]), np.flatnonzero(group_of == group)
+        if not len(leaves):
+            continue
+        scores = rows[asked] @ centroids[leaves].T - price[leaves]
+        first = scores.argmax(axis=1)
+        score = scores[np.arange(len(asked)), first]
+        better = score > best[asked]
+        best[asked[better]], found[asked[better]] = score[better], leaves[first[better]]
+    return found
 
 
 def _fit(
