@@ -85,3 +85,19 @@ def test_update_after_coming_and_going_stays_near_brute_force() -> None:
     assert agreement(found[~fresh], truth[~fresh]) >= 0.88
     assert all(len(set(row)) == 16 for row in found.tolist())
     assert not (found == np.arange(1850)[:, None]).any()
+
+
+def test_what_came_is_listed_wherever_it_is_nearer_than_the_last() -> None:
+    rows, k = cloud(400, dim=16), 8
+    before = exact(rows[:300], k).astype(np.int32)
+    after = graph.update(before, rows, np.array([0, 400]), old_rows=np.r_[0:300, np.full(100, -1)])
+    scores = rows.astype(np.float32) @ rows.astype(np.float32).T
+    for row in range(300):
+        offered = 300 + np.flatnonzero((after[300:] == row).any(axis=1))
+        pool = np.union1d(before[row], offered)
+        assert set(after[row].tolist()) == set(pool[np.argsort(-scores[row, pool])[:k]].tolist())
+        assert (np.diff(scores[row, after[row]]) <= 1e-6).all()
+    assert (after[:300] >= 300).any()
+    assert np.array_equal(
+        graph.update(before, rows[:300], np.array([0, 300]), old_rows=np.arange(300)), before
+    )

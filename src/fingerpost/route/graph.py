@@ -207,15 +207,30 @@ def _repair(graph: Graph, rows: I64, vectors: NDArray[np.floating]) -> None:
 
 
 def _offer(graph: Graph, rows: I64, found: Graph, near: F32, vectors: NDArray[np.floating]) -> None:
-    """Put each new row into the lists of its neighbours where it is nearer than their last, in place."""
-    for row, friends, cosines in zip(rows.tolist(), found, near, strict=True):
-        for friend, cosine in zip(friends[friends >= 0].tolist(), cosines.tolist(), strict=False):
-            theirs = graph[friend]
-            listed = theirs[theirs >= 0]
-            if row in listed:
-                continue
-            scores = vectors[listed].astype(np.float32) @ vectors[friend].astype(np.float32)
-            at = int(np.searchsorted(-scores, -cosine, side="right"))
-            graph[friend] = np.pad(np.insert(listed, at, row), (0, len(theirs)), constant_values=-1)[
-                : len(theirs)
-            ]
+    """Put each new row into the lists of its neighbours where it is nearer than their last, in place; after
+    those that are as near.
+    """
+    place, column = np.nonzero(found >= 0)
+    friend, row, cosine = found[place, column], rows[place], near[place, column]
+    wanted = cosine > _cosines(vectors, friend, graph[friend, -1:])[:, 0]
+    wanted &= ~(graph[friend] == row[:, None]).any(axis=1)
+    friends, which = np.unique(friend[wanted], return_inverse=True)
+    held, k = graph[friends], graph.shape[1]
+    owner = np.concatenate([np.repeat(np.arange(len(friends)), k), which])
+    ids = np.concatenate([held.ravel(), row[wanted]])
+    cosines = np.concatenate([_cosines(vectors, friends, held).ravel(), cosine[wanted]])
+    order = np.lexsort((-cosines, owner))
+    ascending = owner[order]
+    kept = np.arange(len(order)) - np.searchsorted(ascending, ascending) < k
+    graph[friends] = ids[order[kept]].reshape(-1, k)
+
+
+def _cosines(vectors: NDArray[np.floating], rows: NDArray[np.integer], others: Graph) -> F32:
+    """The cosine of each of ``rows`` [n] with each of its ``others`` [n, m], −∞ where that is −1: [n, m]."""
+    found = np.full(others.shape, -np.inf, dtype=np.float32)
+    for at in range(0, len(rows), BLOCK):
+        ids = others[at : at + BLOCK]
+        one = vectors[rows[at : at + BLOCK]].astype(np.float32)
+        many = vectors[np.maximum(ids, 0)].astype(np.float32)
+        found[at : at + BLOCK] = np.where(ids >= 0, (many @ one[:, :, None])[:, :, 0], -np.inf)
+    return found
