@@ -222,9 +222,10 @@ class Folds:
         held = "tokens.u8" in self._state.generation.manifest.files
         return held or any(self._state.tokens(live.fresh_keys[:_BATCH].tolist()).values())
 
-    def _tokens(self, keys: NDArray[np.int64]) -> list[bytes]:
-        rows = self._state.encoded(keys.tolist())
-        return [(rows[key].tokens or b"") if key in rows else b"" for key in keys.tolist()]
+    def _tokens(self, keys: NDArray[np.int64]) -> list[bytes | memoryview]:
+        held, rows = self._state.generation, self._state.generation.rows.of(keys)
+        known, later = iter(held.tokens(rows[rows >= 0])), self._state.tokens(keys[rows < 0].tolist())
+        return [next(known) if row >= 0 else later[key] for key, row in zip(keys.tolist(), rows, strict=True)]
 
     def _postings(self, keys: NDArray[np.int64]) -> Iterator[tuple[int, str, str]]:
         for at in range(0, len(keys), _BATCH):

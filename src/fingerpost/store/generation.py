@@ -194,10 +194,12 @@ class Generation:
         near = np.asarray(self.graph[rows], dtype=np.int64)
         return np.where(near >= 0, self.keys[near], -1)
 
-    def tokens(self, row: int) -> memoryview:
-        """The token codes of a row."""
-        start, end = self._token_offsets[row], self._token_offsets[row + 1]
-        return self._tokens[start:end]
+    def tokens(self, rows: NDArray[np.int64]) -> list[memoryview]:
+        """The token codes of rows; empty where the generation has none."""
+        if "tokens.u8" not in self.manifest.files:
+            return [memoryview(b"")] * len(rows)
+        starts, ends = self._token_offsets[rows].tolist(), self._token_offsets[rows + 1].tolist()
+        return [self._tokens[start:end] for start, end in zip(starts, ends, strict=True)]
 
     @cached_property
     def _tokens(self) -> memoryview:

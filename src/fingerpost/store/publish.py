@@ -178,9 +178,9 @@ def _write_tokens(folder: Path, keys: NDArray[np.int64], tokens: TokensOf) -> No
 
     def blocks() -> Iterator[bytes | memoryview]:
         for part in _parts(keys):
-            for codes in tokens(part):
-                lengths.append(len(codes))
-                yield codes
+            codes = tokens(part)
+            lengths.extend(map(len, codes))
+            yield b"".join(codes)
 
     save(folder / "tokens.u8", blocks())
     save(folder / "tokens.offsets.npy", [npy(np.cumsum(lengths).astype("<i8"))])

@@ -121,9 +121,9 @@ class Snapshot:
     def token_codes(self, keys: Keys) -> list[bytes | memoryview]:
         """The token codes of chunks as they were put; empty where there are none."""
         rows, _ = self._rows(keys)
-        later = self._permits.tokens([int(key) for key in keys[rows < 0]])
-        held = self._view.generation
-        return [held.tokens(int(r)) if r >= 0 else later[int(k)] for k, r in zip(keys, rows, strict=True)]
+        held = iter(self._view.generation.tokens(rows[rows >= 0]))
+        later = self._permits.tokens(keys[rows < 0].tolist())
+        return [next(held) if row >= 0 else later[key] for key, row in zip(keys.tolist(), rows, strict=True)]
 
     def neighbours(self, keys: Keys) -> Keys:
         """Keys [n, width] of the nearest chunks of each; -1 = none. Tombstones are left out."""

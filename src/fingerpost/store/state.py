@@ -210,14 +210,15 @@ class State:
 
     def encoded(self, keys: Sequence[int]) -> dict[int, Encoded]:
         """Vectors and token codes of chunks, from the base or the tail; what is missing is left out."""
-        rows = self.generation.rows.of(np.array(keys, dtype=np.int64))
-        later = [int(key) for key, row in zip(keys, rows, strict=True) if row < 0]
-        found = self.fresh.get(later)
-        held, coded = self.generation, "tokens.u8" in self.generation.manifest.files
-        for key, row in zip(keys, rows.tolist(), strict=True):
-            if row >= 0:
-                tokens = bytes(held.tokens(row)) if coded else None
-                found[int(key)] = Encoded(held.slices.exact[row], tokens)
+        asked, generation = np.array(keys, dtype=np.int64), self.generation
+        rows = generation.rows.of(asked)
+        held = rows >= 0
+        found = self.fresh.get(asked[~held].tolist())
+        coded = "tokens.u8" in generation.manifest.files
+        tokens = generation.tokens(rows[held]) if coded else [None] * int(held.sum())
+        vectors = generation.slices.exact[rows[held]]
+        for key, vector, coding in zip(asked[held].tolist(), vectors, tokens, strict=True):
+            found[key] = Encoded(vector, None if coding is None else bytes(coding))
         return found
 
     def tokens(self, keys: Sequence[int]) -> dict[int, bytes]:
