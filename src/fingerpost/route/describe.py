@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import nsmallest
 from math import log
 
 from fingerpost.records import Address
@@ -30,12 +31,12 @@ def descriptors(
         counts[leaf].update(set(words))
         titles[leaf].update([title] if title else [])
         sizes[leaf] += 1
-    spread = Counter(term for count in counts for term in count)
+    idf = _idf(counts)
     return [
         {
             "address": list(address),
             "chunks": sizes[leaf],
-            "terms": _top(counts[leaf], spread, len(addresses), terms),
+            "terms": _top(counts[leaf], idf, terms),
             "title": max(sorted(titles[leaf]), key=titles[leaf].__getitem__, default=""),
         }
         for leaf, address in enumerate(addresses)
@@ -56,8 +57,15 @@ def from_json(data: bytes) -> list[dict[str, object]]:
     return list(json.loads(data))
 
 
-def _top(count: Counter[str], spread: Counter[str], leaves: int, terms: int) -> list[str]:
-    weight = {
-        t: n * log((leaves + 1) / spread[t]) for t, n in count.items() if leaves == 1 or spread[t] < leaves
-    }
-    return sorted(weight, key=lambda t: (-weight[t], t))[:terms]
+def _idf(counts: Sequence[Counter[str]]) -> dict[str, float]:
+    """The inverse leaf frequency of each term; those that every one of several leaves has are left out."""
+    spread: Counter[str] = Counter()
+    for count in counts:
+        spread.update(count.keys())
+    leaves = len(counts)
+    return {term: log((leaves + 1) / n) for term, n in spread.items() if n < leaves or leaves == 1}
+
+
+def _top(count: Counter[str], idf: Mapping[str, float], terms: int) -> list[str]:
+    best = nsmallest(terms, ((-n * idf[term], term) for term, n in count.items() if term in idf))
+    return [term for _, term in best]
