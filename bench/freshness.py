@@ -5,20 +5,23 @@
 Works on a copy of the index. Three figures: the store's own (a document that is already read: chunked,
 written, encoded); a file's (``index.update(path)`` in this process, the encoder's own time told apart, in
 processor time); and
-both under traffic: ten updates a second beside ten queries a second, each begun when it is due, whether or
-not the one before has ended, against the same queries while nothing is written. ``--seconds 0`` leaves this
-out: on a busy machine it measures the machine; the processor time of both, taking turns, does not.
+both under traffic: ten updates a second beside ten queries a second, at random moments, each timed from when
+it is due, whether or not the one before has ended, against the same queries while nothing is written; once
+with the writer in the searching process, whose threads share Python's lock, and once in a process of its own.
+``--seconds 0`` leaves this out: on a busy machine it measures the machine; the processor time of both, taking
+turns, does not.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,8 @@ from fingerpost.records import Document
 from fingerpost.text.query import parse
 
 WORDS = ["amber", "basalt", "cedar", "delta", "ember", "fjord", "granite", "harbor", "island", "jasper"]
+OPENING = 4.0
+"""Seconds after which the writing process has surely begun."""
 RATE = 10.0
 """Updates, and queries, a second."""
 
@@ -119,11 +124,15 @@ def apart(index: fingerpost.Index, files: Files, count: int) -> dict[str, list[f
     }
 
 
-def paced(work: Callable[[int], object], seconds: float) -> list[float]:
-    """Milliseconds from when each call was due until it had ended, ``RATE`` due a second."""
+def paced(work: Callable[[int], object], seconds: float, *, seed: int) -> list[float]:
+    """Milliseconds from when each call was due until it had ended. Calls are due at random moments, as those
+    of many people who know nothing of each other are (a Poisson process), ``RATE`` a second on average.
+    """
+    count = int(seconds * RATE)
+    moments = np.cumsum(np.random.default_rng(seed).exponential(1 / RATE, count)).tolist()
     took, began = [], time.perf_counter()
-    for number in range(int(seconds * RATE)):
-        due = began + number / RATE
+    for number, moment in enumerate(moments):
+        due = began + moment
         time.sleep(max(0.0, due - time.perf_counter()))
         work(number)
         took.append(1000 * (time.perf_counter() - due))
@@ -138,15 +147,41 @@ def query(index: fingerpost.Index, number: int) -> None:
 def traffic(index: fingerpost.Index, files: Files, seconds: float) -> dict[str, list[float]]:
     """Queries while nothing is written, then beside updates, then quiet again."""
     search = partial(query, index)
-    before = paced(search, seconds / 2)
+    before = paced(search, seconds / 2, seed=0)
     with ThreadPoolExecutor(2) as pool:
-        searched, updated = pool.submit(paced, search, seconds), pool.submit(paced, files.update, seconds)
-    quiet = before + paced(search, seconds / 2)
+        searched = pool.submit(paced, search, seconds, seed=1)
+        updated = pool.submit(paced, files.update, seconds, seed=2)
+    quiet = before + paced(search, seconds / 2, seed=3)
     return {
         "query, nothing written": quiet,
         "query beside updates": searched.result(),
         "update beside queries": updated.result(),
     }
+
+
+def written_apart(kb: Path, folder: Path, seconds: float) -> list[float]:
+    """Updates beside somebody else's queries: for a process of its own."""
+    with fingerpost.open(kb, write=True) as index:
+        files = Files(index, folder)
+        files.timed(5, time.perf_counter)
+        return paced(files.update, seconds, seed=2)
+
+
+def traffic_apart(kb: Path, folder: Path, seconds: float) -> dict[str, list[float]]:
+    """Queries of a reading process beside updates of a writing one."""
+    with (
+        fingerpost.open(kb) as index,
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
+    ):
+        search = partial(query, index)
+        paced(search, 3, seed=0)
+        updated = pool.submit(written_apart, kb, folder, seconds)
+        time.sleep(OPENING)
+        searched = paced(search, seconds - OPENING, seed=1)
+        return {
+            "query beside updates of another process": searched,
+            "update beside queries of another process": updated.result(),
+        }
 
 
 def interleaved(index: fingerpost.Index, files: Files, count: int) -> dict[str, list[float]]:
@@ -189,6 +224,8 @@ def main() -> None:
                 **(traffic(index, files, options.seconds) if options.seconds else {}),
             }
             lags = index.freshness()
+        if options.seconds:
+            taken |= traffic_apart(kb, Path(folder), options.seconds)
     rows: list[list[object]] = [
         [step, *(round(1000 * float(str(told[step][name])), 2) for name in ("p50", "p95"))]
         for step in ("durable", "lexical", "dense")
