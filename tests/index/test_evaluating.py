@@ -299,11 +299,11 @@ def test_without_a_reranker_the_fusion_decides(
 
 
 def test_a_reranker_that_lies(planted: Planted, good: QuestionSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    real: Callable[..., late.Scores] = late.maxsim
+    real: Callable[..., late.LateScores] = late.maxsim
 
-    def lying(*arguments: object) -> object:
+    def lying(*arguments: object) -> late.LateScores:
         found = real(*arguments)
-        return replace(found, idf=-found.idf, plain=-found.plain)  # type: ignore[attr-defined]
+        return replace(found, idf=-found.idf, plain=-found.plain, pairs=-found.pairs)
 
     monkeypatch.setattr(late, "maxsim", lying)
     with planted.open() as index:
