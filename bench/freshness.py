@@ -4,12 +4,11 @@
 
 Works on a copy of the index. Three figures: the store's own (a document that is already read: chunked,
 written, encoded); a file's (``index.update(path)`` in this process, the encoder's own time told apart, in
-processor time); and
-both under traffic: ten updates a second beside ten queries a second, at random moments, each timed from when
-it is due, whether or not the one before has ended, against the same queries while nothing is written; once
-with the writer in the searching process, whose threads share Python's lock, and once in a process of its own.
-``--seconds 0`` leaves this out: on a busy machine it measures the machine; the processor time of both, taking
-turns, does not.
+processor time); and both under traffic: ten updates a second beside ten queries a second, at random moments,
+each timed from when it is due, whether or not the one before has ended, against the same queries while
+nothing is written; once with the writer in the searching process, whose threads share Python's lock, and once
+in a process of its own. ``--seconds 0`` leaves this out: on a busy machine it measures the machine; the
+processor time of both, taking turns, does not.
 """
 
 from __future__ import annotations

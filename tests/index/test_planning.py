@@ -139,7 +139,9 @@ def replayed(count: int, *, looks_matter: bool) -> list[Replayed]:
 
 def test_a_plan_is_learned_where_looks_can_be_left_out() -> None:
     given = replayed(400, looks_matter=False)
-    chooser, said = planning.taught(given, asis(given), RerankSettings(skip=0.2, short=0.2), seed=0)
+    chooser, said = planning.taught(
+        planning.tried(given, asis(given)), RerankSettings(skip=0.2, short=0.2), seed=0
+    )
     clear = np.zeros(len(plan.NAMES))
     close = clear.copy()
     clear[plan.NAMES.index("lead")] = 1.0
@@ -150,17 +152,19 @@ def test_a_plan_is_learned_where_looks_can_be_left_out() -> None:
 def test_a_plan_that_loses_on_held_out_queries_is_refused() -> None:
     careless = RerankSettings(skip=1.0, short=1.0)
     given = replayed(400, looks_matter=True)
-    chooser, said = planning.taught(given, asis(given), careless, seed=0)
+    chooser, said = planning.taught(planning.tried(given, asis(given)), careless, seed=0)
     assert chooser == plan.NEVER
     assert "too little" in said[0]
 
 
 def test_without_enough_queries_or_a_ranking_all_get_a_full_look() -> None:
     few = replayed(40, looks_matter=False)
-    assert planning.taught(few, asis(few), RerankSettings(), seed=0) == (plan.NEVER, ())
+    assert planning.taught(planning.tried(few, asis(few)), RerankSettings(), seed=0) == (plan.NEVER, ())
     assert (
-        planning.taught(replayed(400, looks_matter=False), FitResult(None, "few"), RerankSettings(), seed=0)[
-            0
-        ]
+        planning.taught(
+            planning.tried(replayed(400, looks_matter=False), FitResult(None, "few")),
+            RerankSettings(),
+            seed=0,
+        )[0]
         == plan.NEVER
     )

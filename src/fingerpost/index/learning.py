@@ -258,9 +258,9 @@ def train(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) 
         progress("replay", count, len(chosen))
     threads = rooms.settings.compile.threads or os.cpu_count() or 1
     result = fusion.fit([one.full for one in replayed], seed=seed, threads=threads)
-    settings = rooms.settings.rerank
-    chooser, said = planning.taught(replayed, result, settings, seed=seed)
-    confidence, told = planning.believed(replayed, result, chooser, settings, seed=seed)
+    settings, tried = rooms.settings.rerank, planning.tried(replayed, result)
+    chooser, said = planning.taught(tried, settings, seed=seed)
+    confidence, told = planning.believed(tried, chooser, settings, seed=seed)
     marks = Marks.of(lesson, np.array(chosen), replayed, result)
     notes = (*memory.notes, *_said(verdict, result), *said, *told)
     return Trained(memory, result, chooser, confidence, marks, notes, verdict.consistent)

@@ -45,10 +45,6 @@ class Replayed:
     features: NDArray[np.float64]
     docs: NDArray[np.int64]
 
-    def rows(self, effort: Effort) -> NDArray[np.float32]:
-        """The feature rows that this effort leads to, [n, F]."""
-        return {SHORT: self.less[0], NONE: self.less[1]}.get(effort, self.full.rows)
-
 
 def full(settings: RerankSettings) -> Effort:
     """The second look of a query for which nothing speaks against it."""
@@ -108,17 +104,15 @@ def features(asked: Asked, candidates: Candidates) -> NDArray[np.float64]:
 
 
 def taught(
-    replayed: Sequence[Replayed], ranking: FitResult, settings: RerankSettings, *, seed: int
+    tried: Sequence[Tried], settings: RerankSettings, *, seed: int
 ) -> tuple[plan.Chooser, tuple[str, ...]]:
     """The plan of a learned ranking, and what it did on queries it was not fitted on; one that loses too much
     there, or cannot be judged, gives every query its full second look.
     """
-    usable = [at for at, one in enumerate(replayed) if len(one.docs)]
-    held = np.random.default_rng(seed).random(len(usable)) < HELD_OUT
-    if ranking.forest is None or min(held.sum(), (~held).sum()) < LEAST_HELD:
+    held = np.random.default_rng(seed).random(len(tried)) < HELD_OUT
+    if min(held.sum(), (~held).sum()) < LEAST_HELD:
         return plan.NEVER, ()
-    tried = [Tried.of(replayed[at], ranking, ranking.scores[at]) for at in usable]
-    rows, changed = np.stack([replayed[at].features for at in usable]), np.array([o.changed for o in tried])
+    rows, changed = np.stack([one.features for one in tried]), np.array([one.changed for one in tried])
     trial, judged = plan.fit(rows[~held], changed[~held]), np.flatnonzero(held).tolist()
     said = ""
     for care in CARE:
@@ -136,27 +130,18 @@ def taught(
 
 
 def believed(
-    replayed: Sequence[Replayed],
-    ranking: FitResult,
-    chooser: plan.Chooser,
-    settings: RerankSettings,
-    *,
-    seed: int,
+    tried: Sequence[Tried], chooser: plan.Chooser, settings: RerankSettings, *, seed: int
 ) -> tuple[confidence.Confidence | None, tuple[str, ...]]:
     """How far to believe a learned ranking under its plan, from questions that whoever judged them was not
     taught, and what that says of others.
     """
-    if ranking.forest is None or not any(len(one.docs) for one in replayed):
+    if not tried:
         return None, ()
     signs, right = [], []
-    for one, full_scores in zip(replayed, ranking.scores, strict=True):
-        if not len(one.docs):
-            continue
-        rows = one.rows(chosen(chooser.chance(one.features), settings))
-        forest = ranking.judges.get(one.full.document, ranking.forest)
-        scores = full_scores if rows is one.full.rows else forest.predict(rows)
-        signs.append(confidence.signs(scores, one.docs))
-        right.append(one.full.grades[int(np.argmax(scores))] > 0)
+    for one in tried:
+        scores = one.scores(chosen(chooser.chance(one.features), settings))
+        signs.append(confidence.signs(scores, one.replayed.docs))
+        right.append(one.replayed.full.grades[int(np.argmax(scores))] > 0)
     found = confidence.fit(np.stack(signs), np.array(right), seed=seed)
     if found is None:
         return None, ()
@@ -170,32 +155,47 @@ class Tried:
     none.
     """
 
-    one: Replayed
+    replayed: Replayed
     judge: Forest
     full: NDArray[np.float64]
     none: NDArray[np.float64]
 
-    @classmethod
-    def of(cls, one: Replayed, ranking: FitResult, full: NDArray[np.float64]) -> Tried:
-        """Ranked by a forest that was not taught its document."""
-        judge = ranking.judges.get(one.full.document, ranking.forest)
-        assert judge is not None  # there is a ranking to judge a plan by
-        return cls(one, judge, full, judge.predict(one.less[1]))
+    @property
+    def features(self) -> NDArray[np.float64]:
+        """What the plan is chosen by, [9]."""
+        return self.replayed.features
 
     @property
     def changed(self) -> bool:
         """Whether the first document hangs on a second look."""
-        return bool(self.one.docs[np.argmax(self.full)] != self.one.docs[np.argmax(self.none)])
+        docs = self.replayed.docs
+        return bool(docs[np.argmax(self.full)] != docs[np.argmax(self.none)])
 
     @cached_property
     def short(self) -> NDArray[np.float64]:
-        """The scores after a short look, which only judges a plan."""
-        return self.judge.predict(self.one.less[0])
+        """The scores after a short look, which not every query is given."""
+        return self.judge.predict(self.replayed.less[0])
+
+    def scores(self, effort: Effort) -> NDArray[np.float64]:
+        """The scores after this effort."""
+        return self.none if effort == NONE else self.short if effort == SHORT else self.full
 
     def ndcg(self, effort: Effort) -> float:
         """nDCG@10 at this effort."""
-        return self.value(self.none if effort == NONE else self.short if effort == SHORT else self.full)
+        return self.value(self.scores(effort))
 
     def value(self, scores: NDArray[np.float64]) -> float:
         """nDCG@10 of these scores."""
-        return ndcg(scores, self.one.full.grades)
+        return ndcg(scores, self.replayed.full.grades)
+
+
+def tried(replayed: Sequence[Replayed], ranking: FitResult) -> list[Tried]:
+    """The queries that have candidates, each ranked by a forest that was not taught its document; none where
+    nothing was learned.
+    """
+    found = []
+    for one, full_scores in zip(replayed, ranking.scores, strict=bool(ranking.scores)):
+        judge = ranking.judges.get(one.full.document, ranking.forest)
+        if judge is not None and len(one.docs):
+            found.append(Tried(one, judge, full_scores, judge.predict(one.less[1])))
+    return found

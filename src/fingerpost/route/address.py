@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fingerpost.errors import InputError
 from fingerpost.records import Address
-from fingerpost.route.kmeans import BALANCE, F32, I64, balanced, group_sums, nearest, unit
+from fingerpost.route.kmeans import F32, I64, balanced, group_sums, nearest, surcharge, unit
 
 CAP = 1.35
 SAMPLE = 256
@@ -134,33 +134,26 @@ def _groups(vectors: NDArray[np.floating], groups: int, seed: int) -> I64:
 
 def _settled(vectors: NDArray[np.floating], leaf_of: I64, group_of: I64) -> I64:
     """The leaf of each row after rows at the edge of their group went to a nearer leaf of another: a third of
-    them do. Each round, leaves above the mean size pay the price that ``kmeans.balanced`` asks.
+    them do. Leaves above the mean size pay as in ``kmeans.balanced``.
     """
     count = len(group_of)
-    mean, price = len(leaf_of) / count, np.zeros(count, dtype=np.float32)
+    price = np.zeros(count, dtype=np.float32)
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(vectors), BLOCK)]
     for _ in range(ROUNDS):
         sums = np.zeros((count, vectors.shape[1]), dtype=np.float32)
-        for start in range(0, len(vectors), BLOCK):
-            block = slice(start, start + BLOCK)
+        for block in blocks:
             sums += group_sums(vectors[block].astype(np.float32), leaf_of[block], count)
-        price += BALANCE * np.clip(np.bincount(leaf_of, minlength=count) / mean - 1.0, -1.0, 1.0).astype(
-            np.float32
-        )
+        price += surcharge(np.bincount(leaf_of, minlength=count))
         middles, centroids = unit(group_sums(sums, group_of, int(group_of.max()) + 1)), unit(sums)
-        parts = [
-            _nearest_near(
-                vectors[start : start + BLOCK].astype(np.float32), centroids, price, group_of, middles
-            )
-            for start in range(0, len(vectors), BLOCK)
-        ]
-        leaf_of = np.concatenate(parts)
+        rows = (vectors[block].astype(np.float32) for block in blocks)
+        leaf_of = np.concatenate([_nearest_near(r, centroids, price, group_of, middles) for r in rows])
     return leaf_of
 
 
 def _nearest_near(rows: F32, centroids: F32, price: F32, group_of: I64, middles: F32) -> I64:
     """The leaf with the largest ``row · centroid − price`` among those of each row's nearest groups: [n]."""
-    groups = rows @ middles.T
-    near = groups >= np.partition(groups, -min(NEAR, len(middles)), axis=1)[:, [-min(NEAR, len(middles))]]
+    groups, few = rows @ middles.T, min(NEAR, len(middles))
+    near = groups >= np.partition(groups, -few, axis=1)[:, [-few]]
     best, found = np.full(len(rows), -np.inf, dtype=np.float32), np.zeros(len(rows), dtype=np.int64)
     for group in range(len(middles)):
         asked, leaves = np.flatnonzero(near[:, group]), np.flatnonzero(group_of == group)

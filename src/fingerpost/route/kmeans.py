@@ -59,8 +59,18 @@ def balanced(rows: F32, count: int, *, seed: int, iterations: int = ITERATIONS) 
         sizes = np.bincount(labels, minlength=count)
         sums = group_sums(rows, labels, count)
         centroids = np.where(sizes[:, None] > 0, unit(sums), centroids).astype(np.float32)
-        price += BALANCE * np.clip(sizes * count / len(rows) - 1.0, -1.0, 1.0).astype(np.float32)
+        price += surcharge(sizes)
     return centroids, labels
+
+
+def surcharge(sizes: NDArray[np.integer]) -> F32:
+    """What clusters of these sizes [count] pay more in the next round; below the mean size they get it back.
+
+    >>> surcharge(np.array([2, 1, 0])).round(3).tolist()
+    [0.019999999552965164, 0.0, -0.019999999552965164]
+    """
+    excess = sizes * len(sizes) / sizes.sum() - 1.0
+    return np.asarray(BALANCE * np.clip(excess, -1.0, 1.0).astype(np.float32))
 
 
 def nearest(rows: NDArray[np.floating], centroids: F32, price: F32 | None = None) -> I64:

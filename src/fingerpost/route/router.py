@@ -150,7 +150,7 @@ class Router:
 
     def familiarity(self, query: F32) -> float:
         """The largest μ·q: how near the query comes to any leaf. Small means out of distribution."""
-        return float((dots(self.statistics.mean, query)).max())
+        return float(dots(self.statistics.mean, query).max())
 
     def plan(
         self, query: F32, votes: NDArray[np.floating] | None, *, settings: RouteSettings, n_chunks: int

@@ -223,9 +223,8 @@ class Folds:
         return held or any(self._state.tokens(live.fresh_keys[:_BATCH].tolist()).values())
 
     def _tokens(self, keys: NDArray[np.int64]) -> list[bytes | memoryview]:
-        held, rows = self._state.generation, self._state.generation.rows.of(keys)
-        known, later = iter(held.tokens(rows[rows >= 0])), self._state.tokens(keys[rows < 0].tolist())
-        return [next(known) if row >= 0 else later[key] for key, row in zip(keys.tolist(), rows, strict=True)]
+        held = self._state.generation
+        return held.token_codes(keys, held.rows.of(keys), self._state.tokens)
 
     def _postings(self, keys: NDArray[np.int64]) -> Iterator[tuple[int, str, str]]:
         for at in range(0, len(keys), _BATCH):

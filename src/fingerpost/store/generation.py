@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -200,6 +200,18 @@ class Generation:
             return [memoryview(b"")] * len(rows)
         starts, ends = self._token_offsets[rows].tolist(), self._token_offsets[rows + 1].tolist()
         return [self._tokens[start:end] for start, end in zip(starts, ends, strict=True)]
+
+    def token_codes(
+        self,
+        keys: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        later: Callable[[list[int]], Mapping[int, bytes]],
+    ) -> list[bytes | memoryview]:
+        """The token codes of chunks by key and row; ``later`` has those of chunks that are not held here (row
+        −1).
+        """
+        held, fresh = iter(self.tokens(rows[rows >= 0])), later(keys[rows < 0].tolist())
+        return [next(held) if row >= 0 else fresh[key] for key, row in zip(keys.tolist(), rows, strict=True)]
 
     @cached_property
     def _tokens(self) -> memoryview:

@@ -121,9 +121,7 @@ class Snapshot:
     def token_codes(self, keys: Keys) -> list[bytes | memoryview]:
         """The token codes of chunks as they were put; empty where there are none."""
         rows, _ = self._rows(keys)
-        held = iter(self._view.generation.tokens(rows[rows >= 0]))
-        later = self._permits.tokens(keys[rows < 0].tolist())
-        return [next(held) if row >= 0 else later[key] for key, row in zip(keys.tolist(), rows, strict=True)]
+        return self._view.generation.token_codes(keys, rows, self._permits.tokens)
 
     def neighbours(self, keys: Keys) -> Keys:
         """Keys [n, width] of the nearest chunks of each; -1 = none. Tombstones are left out."""
