@@ -98,6 +98,20 @@ def test_pairs_agree_with_a_count_one_passage_at_a_time(codec):
         assert found.pairs[at] == pytest.approx(expected, abs=1e-6, nan_ok=True)
 
 
+def test_pairs_leave_out_what_most_passages_hold():
+    tokens, pieces = passages()
+    common = [np.where(np.arange(24) % 2 == 1, 7, ids).astype(np.int32) for ids in pieces]
+    codec = Codec.train(tokens, common, form=Form(dims=16, subspaces=8, common=0.5))
+    codes = codec.encode(tokens[:3], common[:3])
+    whole = late.maxsim(codec, late.prepare(codec, tokens[0][:8], common[0][:8]), codes)
+    rare = late.maxsim(codec, late.prepare(codec, tokens[0][:8:2], common[0][:8:2]), codes)
+    assert np.allclose(whole.pairs, rare.pairs, atol=1e-6)  # the rare ones stand side by side in codes too
+    assert whole.similarities.shape[1] == 8
+    assert not np.allclose(whole.plain, rare.plain)
+    only = late.maxsim(codec, late.prepare(codec, tokens[0][1:8:2], common[0][1:8:2]), codes)
+    assert np.isfinite(only.pairs).all()  # all where nothing would be left
+
+
 def test_a_query_of_one_token_is_its_own_pair(codec):
     tokens, pieces = passages()
     found = late.maxsim(

@@ -119,6 +119,12 @@ class Codec:
     def _books(self) -> Floats:
         return nearest.tables(self.codebook)
 
+    def keeps(self, pieces: Pieces) -> NDArray[np.bool_]:
+        """Which tokens of a text [t] would be coded: those of pieces that not most passages hold, all where
+        nothing would be left.
+        """
+        return _kept(pieces.astype(np.int64), np.zeros(len(pieces), np.intp), self._rare)
+
     def rotated(self, tokens: Floats) -> Floats:
         """Token vectors [t, d] in the codec's directions, [t, dims]. Not by BLAS: its second thread wakes
         later than this takes where both cores are busy.

@@ -4,7 +4,8 @@
     plain         their mean                (ColBERT's sum, independent of the query's length)
     idf           their mean weighted by the tokens' idf: words that tell passages apart count more
     pairs         the same for two neighbouring query tokens that meet in two neighbouring passage tokens, in
-                  either order, to the power of three: the words that answer stand together
+                  either order, to the power of three: the words that answer stand together. Neighbours are
+                  what the codec would keep of a text: common pieces do not stand between others
 
 Queries and codes are compared in int8 without decoding to floats. Source: Khattab and Zaharia 2020,
 doi:10.1145/3397271.3401075. Measured (bench/LOG.md): the idf-weighted mean is the best single leg here,
@@ -30,13 +31,15 @@ PAIR_POWER = 3  # two good matches side by side are worth more than many middlin
 class LateQuery:
     """A query's tokens as they are compared with codes: int8 [q, dims] in steps of ``steps`` [q].
 
-    ``offsets`` [q] is what the subtracted mean is worth; ``weights`` [q] sum to 1.
+    ``offsets`` [q] is what the subtracted mean is worth; ``weights`` [q] sum to 1. ``telling`` [q] are those
+    that pairs are made of.
     """
 
     tokens: NDArray[np.int8]
     steps: Floats
     offsets: Floats
     weights: Floats
+    telling: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def prepare(codec: Codec, tokens: Floats, pieces: Pieces) -> LateQuery:
     """Rotate and quantise a query's unit token vectors [q, d]; ``pieces`` [q] are their word pieces."""
     weights = weights_of(pieces, codec.idf)
     chosen = np.sort(np.argsort(-weights, kind="stable")[:MOST_TOKENS])
-    tokens, weights = np.asarray(tokens, np.float32)[chosen], weights[chosen]
+    tokens, weights, pieces = np.asarray(tokens, np.float32)[chosen], weights[chosen], pieces[chosen]
     rotated = codec.rotated(tokens)
     steps = np.abs(rotated).max(axis=1, initial=1e-9) / 127
     total = weights.sum()
@@ -63,6 +66,7 @@ def prepare(codec: Codec, tokens: Floats, pieces: Pieces) -> LateQuery:
         (steps * codec.scale).astype(np.float32),
         tokens @ codec.mean,
         shares.astype(np.float32),
+        codec.keeps(pieces),
     )
 
 
@@ -81,7 +85,9 @@ def maxsim(codec: Codec, query: LateQuery, codes: Sequence[bytes | memoryview]) 
         cosines *= query.steps
         cosines += query.offsets
         best[filled] = np.maximum.reduceat(cosines, decoded.bounds[filled], axis=0)
-        pairs[filled] = _side_by_side(cosines, decoded.bounds[filled], query.weights)
+        if not query.telling.all():
+            cosines = cosines[:, query.telling]
+        pairs[filled] = _side_by_side(cosines, decoded.bounds[filled], query.weights[query.telling])
     if not best.shape[1]:
         silent = np.full(len(codes), np.nan, np.float32)
         return LateScores(silent, silent, silent, best)

@@ -31,7 +31,7 @@ BALANCED_WEIGHTS: Mapping[str, float] = {
     "lexical": 0.8,
     "dense": 2.0,
     "maxsim": 2.0,
-    "maxsim_pairs": 1.0,
+    "maxsim_pairs": 0.5,
     "ordered": 0.2,
     "title": 0.2,
 }
