@@ -1,14 +1,17 @@
 """Sustained ingest: how fast files are taken in, against how fast the encoder alone could be.
 
-    python -m bench.ingest [--at bench/cache/speed-77000] [--files 192] [--rounds 4] [--threads 1 2]
+    python -m bench.ingest [--at bench/cache/speed-77000] [--files 192 1500] [--rounds 4] [--threads 1 2]
+    python -m bench.ingest --folds 3 [--files 192]
     python -m bench.ingest --compile squad4
 
 Works on a copy of the index, open for writing. In every round ``--files`` new files go in by one
 ``index.update``, and then the very passages that this made are encoded once more with nothing around it, on
 as many threads, so that both meet the same machine. ``share`` is the encoder's time over the update's, in
-processor time and on the clock: 1 would be an ingest that costs nothing but the encoder. Two kinds of files:
-*short* ones of eighty words, and *own* ones, texts of the index's own chunks under a new title. Rounds stay
-below the fold: what a fold costs is told by the store's own figures. The median of the rounds counts.
+processor time and on the clock: 1 would be an ingest that costs nothing but the encoder. With fewer threads
+than cores the clock tells whether the encoder ever waits; with as many, where it and all else share the
+cores, processor time tells what all else costs. Two kinds of files: *short* ones of eighty words, and *own*
+ones, texts of the index's own chunks under a new title. No round folds; the median of the rounds counts.
+``--folds`` goes on until the index has folded so often, counts all of it, and tells what a fold took.
 ``--compile`` tells instead how much of a set's compile is the encoder's, by the threads that ran it.
 """
 
@@ -19,8 +22,10 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,10 +33,14 @@ import fingerpost
 from bench.common import CACHE, data_folder, table, write
 from bench.freshness import text_of
 from fingerpost.config import Settings
+from fingerpost.index import building
+from fingerpost.index.rooms import Rooms, silent
 from fingerpost.models.encoder import Encoder
 
 KINDS = ("short", "own")
 FIGURES = ("docs_a_second", "share_processor", "share_clock", "beyond_ms")
+NEVER = 10**9
+"""Fresh chunks after which the index folds, where it shall not."""
 
 
 def texts(index: fingerpost.Index, kind: str, count: int, number: int) -> list[str]:
@@ -59,10 +68,7 @@ def round_of(index: fingerpost.Index, folder: Path, bodies: list[str]) -> dict[s
         path.write_text(body)
     rooms = index._rooms
     before = rooms.store.live().keys.max()
-    generation = rooms.store.desk.generation
     whole = timed(lambda: index.update(*paths))
-    if rooms.store.desk.generation != generation:
-        sys.exit("the index was folded on the way: give fewer --rounds or --files")
     keys = rooms.store.live().keys
     passages = [chunk.passage for chunk in rooms.store.desk.chunks(keys[keys > before])]
     encoder = rooms.encoder
@@ -70,37 +76,92 @@ def round_of(index: fingerpost.Index, folder: Path, bodies: list[str]) -> dict[s
         sys.exit("this measures an index with an encoder, and new files")
     alone = timed(lambda: encoder.encode_passages(passages, tokens=True))
     return {
-        "docs_a_second": len(bodies) / whole[1],
-        "share_processor": alone[0] / whole[0],
-        "share_clock": alone[1] / whole[1],
-        "beyond_ms": 1000 * (whole[0] - alone[0]) / len(bodies),
-        "encoder_ms": 1000 * alone[0] / len(bodies),
+        "files": len(bodies),
         "chunks": len(passages),
+        "processor_s": whole[0],
+        "clock_s": whole[1],
+        "encoder_processor_s": alone[0],
+        "encoder_clock_s": alone[1],
     }
 
 
-def measure(at: Path, options: argparse.Namespace, threads: int) -> dict[str, dict[str, object]]:
-    """The rounds of each kind, taking turns, in a copy of the index."""
-    rounds: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
+def told(found: dict[str, float]) -> dict[str, float]:
+    """The figures of a round, or of the sum of some."""
+    figures = {
+        "docs_a_second": found["files"] / found["clock_s"],
+        "share_processor": found["encoder_processor_s"] / found["processor_s"],
+        "share_clock": found["encoder_clock_s"] / found["clock_s"],
+        "beyond_ms": 1000 * (found["processor_s"] - found["encoder_processor_s"]) / found["files"],
+        "encoder_ms": 1000 * found["encoder_processor_s"] / found["files"],
+    }
+    return {name: round(value, 3) for name, value in (figures | found).items()}
+
+
+@contextmanager
+def copied(at: Path, threads: int, fold_after: int) -> Iterator[tuple[fingerpost.Index, Path]]:
+    """A copy of the index, open for writing, and a folder beside it for files."""
     base = Settings()
-    chosen = base.model_copy(update={"compile": base.compile.model_copy(update={"threads": threads})})
+    chosen = base.model_copy(
+        update={
+            "compile": base.compile.model_copy(update={"threads": threads}),
+            "store": base.store.model_copy(update={"fold_after": fold_after}),
+        }
+    )
     with tempfile.TemporaryDirectory(dir=at.resolve().parent) as folder:
         kb = Path(shutil.copytree(at, Path(folder) / "kb"))
         with fingerpost.open(kb, write=True, settings=chosen) as index:
-            for number in range(-1, options.rounds):  # the first warms up
-                for kind in KINDS:
-                    count = options.files if number >= 0 else 8
-                    bodies = texts(index, kind, count, number + 1)
-                    found = round_of(index, Path(folder) / f"{kind}-{number + 1}", bodies)
-                    if number >= 0:
-                        rounds[kind].append(found)
+            yield index, Path(folder)
+
+
+def measure(at: Path, options: argparse.Namespace, threads: int, files: int) -> dict[str, dict[str, object]]:
+    """The rounds of each kind, taking turns, in a copy of the index."""
+    rounds: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
+    with copied(at, threads, NEVER) as (index, folder):
+        for number in range(-1, options.rounds):  # the first warms up
+            for kind in KINDS:
+                bodies = texts(index, kind, files if number >= 0 else 8, number + 1)
+                found = round_of(index, folder / f"{kind}-{number + 1}", bodies)
+                if number >= 0:
+                    rounds[kind].append(told(found))
     return {
         kind: {
             "median": {name: round(float(np.median([one[name] for one in all_])), 3) for name in all_[0]},
-            "rounds": [{name: round(value, 3) for name, value in one.items()} for one in all_],
+            "rounds": all_,
         }
         for kind, all_ in rounds.items()
     }
+
+
+def folded(at: Path, options: argparse.Namespace, threads: int) -> dict[str, object]:
+    """Updates of short and own files in turn until the index has folded ``--folds`` times: everything added
+    up, and each fold's own time and the chunks that it folded. A first fold, which an index pays once, is
+    not counted.
+    """
+    folds: list[dict[str, float]] = []
+    fold = building.fold
+
+    def counted(rooms: Rooms, *how: Any, **named: Any) -> int:
+        fresh = rooms.store.desk.n_fresh
+        spent = timed(lambda: fold(rooms, *how, **named))
+        folds.append({"chunks": fresh, "processor_s": round(spent[0], 3), "clock_s": round(spent[1], 3)})
+        return rooms.store.desk.generation
+
+    sums: dict[str, float] = {}
+    building.fold = counted
+    try:
+        with copied(at, threads, Settings().store.fold_after) as (index, folder):
+            round_of(index, folder / "first", texts(index, "own", 8, 0))
+            building.fold(index._rooms, silent)
+            folds.clear()
+            number = 0
+            while len(folds) < options.folds:
+                number += 1
+                bodies = texts(index, KINDS[number % 2], options.files[0], number)
+                found = round_of(index, folder / str(number), bodies)
+                sums = {name: sums.get(name, 0) + value for name, value in found.items()}
+    finally:
+        building.fold = fold
+    return {**told(sums), "folds": folds}
 
 
 def compiled(name: str) -> dict[str, object]:
@@ -138,9 +199,10 @@ def main() -> None:
     """Measure for each number of threads; a line each."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--at", type=Path, default=CACHE / "speed-77000")
-    parser.add_argument("--files", type=int, default=192)
+    parser.add_argument("--files", type=int, nargs="+", default=[192, 1500])
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--folds", type=int, default=0)
     parser.add_argument("--compile", default="", metavar="SET")
     options = parser.parse_args()
     if options.compile:
@@ -150,14 +212,23 @@ def main() -> None:
         return
     if not (options.at / "MANIFEST").exists():
         sys.exit(f"no index at {options.at}: run `python -m bench.speed` first, or give --at")
-    found = {str(threads): measure(options.at, options, threads) for threads in options.threads}
+    if options.folds:
+        sums = {str(threads): folded(options.at, options, threads) for threads in options.threads}
+        print(sums)
+        write("ingest", {"at": options.at.name, "threads": sums}, part="folds")
+        return
+    found = {
+        str(threads): {str(files): measure(options.at, options, threads, files) for files in options.files}
+        for threads in options.threads
+    }
     rows = [
-        [threads, kind, *(kinds[kind]["median"][name] for name in FIGURES)]  # type: ignore[index]
-        for threads, kinds in found.items()
+        [threads, files, kind, *(kinds[kind]["median"][name] for name in FIGURES)]  # type: ignore[index]
+        for threads, each in found.items()
+        for files, kinds in each.items()
         for kind in KINDS
     ]
-    print(table(["threads", "files", *FIGURES], rows))
-    write("ingest", {"at": options.at.name, "files": options.files, "threads": found})
+    print(table(["threads", "files", "kind", *FIGURES], rows))
+    write("ingest", {"at": options.at.name, "threads": found})
 
 
 if __name__ == "__main__":

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event, current_thread
+from typing import Any
 
 import numpy as np
 import pytest
 
 import fingerpost
 from fingerpost.config import ModelSettings
-from fingerpost.index import encoding
+from fingerpost.index import building, encoding
 from fingerpost.index.encoding import Encoding
 from fingerpost.models.encoder import Encoder, load_encoder
+from fingerpost.records import Chunk, Document
 from fingerpost.rerank.codec import Codec
 
 TEXTS = [f"Rotate key {at} after {at % 7 * '90 days or '}so." for at in range(61)]
@@ -29,9 +32,14 @@ def codec() -> Codec:
     return Codec.train(encoded.tokens, encoded.token_ids)
 
 
+@pytest.mark.parametrize("cores", [1, 8])
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("many", [1, 7, 61])
-def test_what_is_taken_is_what_encoding_alone_gives(codec: Codec, threads: int, many: int) -> None:
+def test_what_is_taken_is_what_encoding_alone_gives(
+    codec: Codec, threads: int, many: int, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On as many cores as threads, and on more, where a further thread codes."""
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
     whole = encoder(1).encode_passages(TEXTS[:many], tokens=True)
     with Encoding(encoder(threads), codec) as work:
         for at in range(0, many, 9):  # in pieces, as batches of documents come
@@ -43,6 +51,37 @@ def test_what_is_taken_is_what_encoding_alone_gives(codec: Codec, threads: int, 
     codes = [code for part in parts for code in part.codes or ()]
     assert codes == codec.encode(whole.tokens, whole.token_ids)
     assert not work.keys
+
+
+def test_an_encoder_thread_codes_itself_rather_than_let_token_vectors_pile_up(
+    codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    free, code, by = Event(), Codec.encode, []
+
+    def slow(self: Codec, *what: Any) -> list[bytes]:
+        by.append(current_thread().name)
+        if len(set(by)) == 1:
+            free.wait(30)  # whoever comes first, the thread that codes, until another one had to
+        else:
+            free.set()
+        return code(self, *what)
+
+    monkeypatch.setattr(Codec, "encode", slow)
+    with Encoding(encoder(1), codec) as work:
+        work.add((key, "key") for key in range(encoding.TASK * (encoding.MOST_UNCODED + 3)))
+        coded = work.take(1_000)
+    assert free.is_set()
+    assert coded.keys == list(range(len(coded.keys)))
+    assert len(coded.codes or ()) == len(coded.keys)
+
+
+def test_the_first_batches_are_small_so_that_encoding_begins_at_once() -> None:
+    items = [(Document(str(at), "text"), [Chunk("", "", 0, 0, 0, "")]) for at in range(400)]
+    batches = list(building._batches(iter(items), first=8, most=128))
+    assert [len(batch) for batch in batches] == [8, 16, 32, 64, 128, 128, 24]
+    assert [item for batch in batches for item in batch] == items
+    assert [len(batch) for batch in building._batches(iter(items[:3]), first=8, most=1)] == [1, 1, 1]
 
 
 def test_without_a_codec_there_are_vectors_alone() -> None:

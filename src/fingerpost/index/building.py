@@ -36,6 +36,10 @@ from fingerpost.text.tokens import analyze
 
 BATCH_DOCUMENTS = 128
 BATCH_CHUNKS = 512
+FIRST_DOCUMENTS = 8
+"""Documents of the first batch, each further one twice as large: so encoding begins at once."""
+ENCODED_CHUNKS = 64
+"""Chunks whose vectors are written together: when the last are encoded few are left to write."""
 CODEC_SAMPLE = 2_000
 """Passages whose tokens train the codec; twice as many changed no ranking."""
 REGRAPH = 0.1
@@ -75,7 +79,7 @@ def ingest(
 ) -> Ingested:
     """Read the sources into the ledger, in batches that are each one transaction; one document at a time
     where a language model situates its chunks. What that will cost is announced first. ``ahead`` encodes
-    while the next batch is read.
+    while the next batch is read, which is why the first ones are small.
     """
     done = Ingested(ahead=ahead)
 
@@ -87,7 +91,7 @@ def ingest(
         cut = _chunked(rooms, items, done)
         if run is not None:
             cut = ((document, run.chunks(document, chunks)) for document, chunks in cut)
-        for batch in _batches(cut, documents=BATCH_DOCUMENTS if run is None else 1):
+        for batch in _batches(cut, first=FIRST_DOCUMENTS, most=BATCH_DOCUMENTS if run is None else 1):
             put(rooms, batch, done)
             progress("read", len(done.doc_ids), None)
             done.began = monotonic()
@@ -137,9 +141,9 @@ def encode(rooms: Rooms, progress: Progress, ahead: Encoding | None = None) -> i
     left = total
     with nullcontext(ahead) if ahead and ahead.codec is codec else Encoding(encoder, codec) as work:
         while left:
-            if len(work.keys) < min(left, 2 * BATCH_CHUNKS):  # what is written next is encoded meanwhile
+            if len(work.keys) < min(left, BATCH_CHUNKS):  # what is written next is encoded meanwhile
                 work.add(rooms.store.missing_vectors(2 * BATCH_CHUNKS, apart=work.keys))
-            coded = work.take(BATCH_CHUNKS)
+            coded = work.take(ENCODED_CHUNKS)
             rooms.store.put_vectors(*coded)
             taken = len(coded.keys)  # some of them for nothing, where their documents are gone by now
             left = left - taken if 0 < taken < left else rooms.store.desk.n_missing
@@ -200,16 +204,16 @@ def _chunked(
 
 
 def _batches(
-    items: Iterable[tuple[Document, list[Chunk]]], *, documents: int
+    items: Iterable[tuple[Document, list[Chunk]]], *, first: int, most: int
 ) -> Iterator[list[tuple[Document, list[Chunk]]]]:
     batch: list[tuple[Document, list[Chunk]]] = []
-    chunks = 0
+    chunks, size = 0, min(first, most)
     for item in items:
         batch.append(item)
         chunks += len(item[1])
-        if len(batch) >= documents or chunks >= BATCH_CHUNKS:
+        if len(batch) >= size or chunks >= BATCH_CHUNKS:
             yield batch
-            batch, chunks = [], 0
+            batch, chunks, size = [], 0, min(2 * size, most)
     if batch:
         yield batch
 

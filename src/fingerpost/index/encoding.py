@@ -1,5 +1,6 @@
-"""Encoding beside reading and writing: a few passages are a task, whose token vectors are coded on the thread
-that made them, while they are near.
+"""Encoding beside reading and writing: a few passages are a task. Where there are more cores than encoder's
+threads, a further thread codes the token vectors, so that the encoder's never wait for it; otherwise the
+thread that made them does, while they are near.
 
 A passage's vector and code do not depend on the task it is in, nor on which thread ran it. What is taken back
 comes in the order in which it was added.
@@ -7,22 +8,26 @@ comes in the order in which it was added.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Semaphore
 from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.models.encoder import Encoder
+from fingerpost.models.encoder import Encoded, Encoder
 from fingerpost.rerank.codec import Codec
 
 TASK = 8
 """Passages of a task: more were not coded faster, and fewer share the last of them out better."""
 MOST_WAITING = 4_096
 """Passages that are kept here. Who adds more finds them still missing in the store."""
+MOST_UNCODED = 4
+"""Tasks whose token vectors wait for the thread that codes: of a passage they take some 150 KB."""
 
 
 class Coded(NamedTuple):
@@ -44,8 +49,10 @@ class Encoding:
         """What was added and not taken yet."""
         self._encoder = encoder
         self._waiting: list[tuple[int, str]] = []
-        self._running: deque[Future[Coded]] = deque()
+        self._running: deque[Future[Future[Coded] | Coded]] = deque()
         self._pool: ThreadPoolExecutor | None = None
+        self._coder: ThreadPoolExecutor | None = None
+        self._room = Semaphore(MOST_UNCODED)
 
     def add(self, passages: Iterable[tuple[int, str]]) -> None:
         """Encode these, given by key, as far as there is room."""
@@ -67,28 +74,41 @@ class Encoding:
         return Coded([key for part in found for key in part.keys], np.concatenate(vectors), codes)
 
     def _next(self) -> Coded:
-        if self._running:
-            return self._running.popleft().result()
-        if len(self._waiting) == 1 or self._encoder.threads == 1:
-            few, self._waiting = self._waiting, []  # a thread would only be waited for
-            return self._coded(few)
-        share = -(-len(self._waiting) // self._encoder.threads)
-        while self._waiting:
-            self._start(share)
-        return self._running.popleft().result()
+        if not self._running:
+            if len(self._waiting) == 1 or (self._encoder.threads == 1 and self._coder is None):
+                few, self._waiting = self._waiting, []  # a thread would only be waited for
+                return self._coded(*self._encoded(few))
+            share = -(-len(self._waiting) // self._encoder.threads)
+            while self._waiting:
+                self._start(share)
+        found = self._running.popleft().result()
+        return found if isinstance(found, Coded) else found.result()
 
     def _start(self, count: int) -> None:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._encoder.threads)
+            if self.codec is not None and (os.cpu_count() or 1) > self._encoder.threads:
+                self._coder = ThreadPoolExecutor(1)
         few, self._waiting = self._waiting[:count], self._waiting[count:]
-        self._running.append(self._pool.submit(self._coded, few))
+        self._running.append(self._pool.submit(self._run, few))
 
-    def _coded(self, passages: Sequence[tuple[int, str]]) -> Coded:
+    def _run(self, passages: Sequence[tuple[int, str]]) -> Future[Coded] | Coded:
+        """Encode a task, and hand it to the thread that codes unless that has enough to do."""
+        keys, encoded = self._encoded(passages)
+        if self._coder is None or not self._room.acquire(blocking=False):
+            return self._coded(keys, encoded)
+        coding = self._coder.submit(self._coded, keys, encoded)
+        coding.add_done_callback(lambda _: self._room.release())
+        return coding
+
+    def _encoded(self, passages: Sequence[tuple[int, str]]) -> tuple[list[int], Encoded]:
         keys, texts = zip(*passages, strict=True)
-        codec = self.codec
-        encoded = self._encoder.encode_passages(texts, tokens=codec is not None, threads=1)
-        codes = codec.encode(encoded.tokens, encoded.token_ids) if codec else None
-        return Coded(list(keys), encoded.vectors, codes)
+        tokens = self.codec is not None
+        return list(keys), self._encoder.encode_passages(texts, tokens=tokens, threads=1)
+
+    def _coded(self, keys: list[int], encoded: Encoded) -> Coded:
+        codes = self.codec.encode(encoded.tokens, encoded.token_ids) if self.codec else None
+        return Coded(keys, encoded.vectors, codes)
 
     def __enter__(self) -> Encoding:
         return self
@@ -98,3 +118,5 @@ class Encoding:
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+        if self._coder is not None:
+            self._coder.shutdown(cancel_futures=True)
