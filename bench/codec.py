@@ -33,7 +33,7 @@ from fingerpost.index.facade import Index
 from fingerpost.index.ranking import Asked, Judges
 from fingerpost.records import Candidates
 from fingerpost.rerank import late
-from fingerpost.rerank.codec import ALL_KEPT, Codec, Form, Pieces, inverse_frequency, weights_of
+from fingerpost.rerank.codec import ALL_KEPT, FINE, SMALL, Codec, Form, Pieces, inverse_frequency, weights_of
 from fingerpost.retrieve import fuse
 from fingerpost.text import query as parsing
 
@@ -41,11 +41,12 @@ SETS = ("scifact", "squad4")
 MEASURE = measures.parse("nDCG@10")
 FLOAT16 = 2 * 384
 FORMS: Mapping[str, Form] = {
-    "default": Form(),
+    "small": SMALL,
     "version 0.1": Form(256, 16, 0.25, ALL_KEPT),
     "more dropped": Form(252, 18, 0.15),
-    "fine": Form(384, 24, 0.25),
-    "fine, all kept": Form(384, 24, 1.0, ALL_KEPT),
+    "24 bytes": Form(384, 24, 0.25),
+    "32 bytes": Form(384, 32, 0.25),
+    "fine": FINE,
 }
 SPEED_QUERIES = 50
 

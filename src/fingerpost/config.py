@@ -140,6 +140,13 @@ class StoreSettings(Section):
     """The evidence store."""
 
     late: Annotated[bool, Field(description="store token vectors for late interaction")] = True
+    token_codes: Annotated[
+        Literal["small", "fine"],
+        Field(
+            description="how a new index keeps token vectors: 'small' 10 bytes a word piece, 2 kB a chunk; "
+            "'fine' in 30 bytes, 5 kB, by which late interaction alone ranks as by whole vectors"
+        ),
+    ] = "small"
     unlabelled_visible: Annotated[
         bool, Field(description="documents without access labels are visible to everybody")
     ] = True

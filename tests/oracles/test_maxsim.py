@@ -14,7 +14,7 @@ from fingerpost.config import ModelSettings
 from fingerpost.errors import FingerprintError
 from fingerpost.models.encoder import load_encoder
 from fingerpost.rerank import late, repeats
-from fingerpost.rerank.codec import ALL_KEPT, Codec, Form
+from fingerpost.rerank.codec import ALL_KEPT, FINE, SMALL, Codec, Form
 
 DIMS = 48
 
@@ -49,6 +49,20 @@ def test_codes_rank_as_float_vectors_do(passages):
         truth = brute(query, tokens)
         assert np.abs(scores.similarities - truth).mean() < 0.03
         assert np.corrcoef(scores.plain, truth.mean(axis=1))[0, 1] > 0.98
+
+
+def test_fine_codes_are_nearer_to_float_vectors() -> None:
+    rng = np.random.default_rng(2)
+    pieces = [rng.integers(0, 300, 40).astype(np.int32) for _ in range(150)]
+    means = rng.normal(size=(300, 384)) * np.linspace(1, 0.1, 384)
+    tokens = [unit(means[ids] + rng.normal(size=(40, 384)) * np.linspace(1, 0.1, 384)) for ids in pieces]
+    far = []
+    for form in (SMALL, FINE):
+        codec = Codec.train(tokens[:100], pieces[:100], form=form)
+        query = late.prepare(codec, tokens[0], pieces[0])
+        told = late.maxsim(codec, query, codec.encode(tokens[100:], pieces[100:])).similarities
+        far.append(np.abs(told - brute(tokens[0], tokens[100:])).mean())
+    assert far[1] < 0.7 * far[0]
 
 
 def test_int8_arithmetic_is_the_decoded_vectors_arithmetic(passages):

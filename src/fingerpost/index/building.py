@@ -24,7 +24,7 @@ from fingerpost.index.lagging import Write
 from fingerpost.index.rooms import ADDRESSES, CODEC, DSI, LEARNED, MEMORY, ROUTER, SOURCES, Progress, Rooms
 from fingerpost.index.situating import Announce, situating, unsaid
 from fingerpost.records import Chunk, Document, Rejection
-from fingerpost.rerank.codec import Codec
+from fingerpost.rerank.codec import FINE, SMALL, Codec
 from fingerpost.route import address, describe, graph
 from fingerpost.route.address import Addresses
 from fingerpost.route.deep.served import Generative
@@ -42,6 +42,8 @@ ENCODED_CHUNKS = 64
 """Chunks whose vectors are written together: when the last are encoded few are left to write."""
 CODEC_SAMPLE = 2_000
 """Passages whose tokens train the codec; twice as many changed no ranking."""
+FORMS = {"small": SMALL, "fine": FINE}
+"""What ``store.token_codes`` names."""
 REGRAPH = 0.1
 """Share of new chunks from which the neighbour graph is made anew: by then that costs no more."""
 DESCRIBED = 24
@@ -234,10 +236,19 @@ def _codec(rooms: Rooms, progress: Progress) -> Codec | None:
     encoded = encoder.encode_passages(
         passages, tokens=True, progress=lambda done, total: progress("train codec", done, total)
     )
-    codec = Codec.train(encoded.tokens, encoded.token_ids, seed=rooms.settings.compile.seed)
+    form, seed = FORMS[rooms.settings.store.token_codes], rooms.settings.compile.seed
+    codec = Codec.train(encoded.tokens, encoded.token_ids, seed=seed, form=form)
     rooms.store.republish({CODEC: codec.to_bytes()})
     rooms.store.put_vectors(sample, encoded.vectors, codec.encode(encoded.tokens, encoded.token_ids))
     return codec
+
+
+def other_codes(rooms: Rooms) -> tuple[str, ...]:
+    """A note where the settings ask for other token codes than the index has, whose are all of one form."""
+    codec, asked = rooms.epoch(rooms.store.desk).judges.codec, rooms.settings.store.token_codes
+    if codec is None or codec.fits(FORMS[asked]) or (asked == "small" and not codec.fits(FINE)):
+        return ()
+    return (f"token codes stay as this index was made: for {asked!r} ones compile into a new folder",)
 
 
 def _lay_out(rooms: Rooms, keys: NDArray[np.int64], vectors: NDArray[np.float16]) -> Addresses:

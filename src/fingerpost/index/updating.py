@@ -87,4 +87,5 @@ def report(rooms: Rooms, done: Ingested, *, deleted: int) -> Report:
         "documents": float(snapshot.n_documents),
         "chunks": float(snapshot.n_chunks),
     }
-    return Report(counts, tuple(done.rejections), done.notes, snapshot.generation)
+    notes = (*done.notes, *building.other_codes(rooms))
+    return Report(counts, tuple(done.rejections), notes, snapshot.generation)

@@ -59,6 +59,10 @@ class Form:
         return [self.dims, self.subspaces, self.common, self.alike]
 
 
+SMALL = Form()
+FINE = Form(dims=384, subspaces=48, common=0.5)
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """Rotated ``vectors`` int8 [T, dims] in steps of the codec's scale, each ``stretch`` [T] times longer.
@@ -125,6 +129,10 @@ class Codec:
         """
         return _kept(pieces.astype(np.int64), np.zeros(len(pieces), np.intp), self._rare)
 
+    def fits(self, form: Form) -> bool:
+        """Whether its codes are of this form, as far as the model is wide enough."""
+        return self.form == _narrowed(form, len(self.mean))
+
     def rotated(self, tokens: Floats) -> Floats:
         """Token vectors [t, d] in the codec's directions, [t, dims]. Not by BLAS: its second thread wakes
         later than this takes where both cores are busy.
@@ -133,14 +141,17 @@ class Codec:
 
     @classmethod
     def train(
-        cls, tokens: Sequence[Floats], pieces: Sequence[Pieces], *, seed: int = 0, form: Form | None = None
+        cls, tokens: Sequence[Floats], pieces: Sequence[Pieces], *, seed: int = 0, form: Form = SMALL
     ) -> Codec:
         """A codec for passages like the sample: ``tokens[i]`` [t_i, d], ``pieces[i]`` [t_i] word pieces.
 
         A few thousand passages are enough. Raises InputError (E_EMPTY) without a single token.
         """
+        if not sum(map(len, tokens)):
+            cure = "give passages with words in them"
+            raise InputError("E_EMPTY", "no token vectors to train on", cure=cure)
         idf = inverse_frequency(pieces)
-        form = _fitting(form or Form(), tokens)
+        form = _narrowed(form, tokens[0].shape[1])
         rare = _rare(idf, form)
         flat = [_flat(*few, rare, form.alike)[:2] for few in _few(tokens, pieces)]
         vectors, ids = (np.concatenate(part) for part in zip(*flat, strict=True))
@@ -336,11 +347,8 @@ def _places(known: Pieces, ids: Pieces) -> NDArray[np.intp]:
     return np.where(known[at] == ids, at + 1, 0)
 
 
-def _fitting(form: Form, tokens: Sequence[Floats]) -> Form:
+def _narrowed(form: Form, width: int) -> Form:
     """The form, made smaller for narrow models so that ``dims`` <= d and subspaces divide it."""
-    if not sum(map(len, tokens)):
-        raise InputError("E_EMPTY", "no token vectors to train on", cure="give passages with words in them")
-    width = tokens[0].shape[1]
     dims = min(form.dims, width)
     subspaces = max(m for m in range(1, min(form.subspaces, dims) + 1) if dims % m == 0)
     return replace(form, dims=dims, subspaces=subspaces)
