@@ -15,7 +15,7 @@ from tests.index import machines
 
 import fingerpost
 from fingerpost.compiler import chunk
-from fingerpost.index import building, facade
+from fingerpost.index import building, facade, updating
 from fingerpost.index.rooms import silent
 from fingerpost.records import Chunk, Document
 
@@ -186,3 +186,24 @@ def test_a_fold_keeps_the_neighbour_graph_up_to_date(
         assert key["twin"] in snapshot.neighbours(np.array([key["m7"]]))
         assert set(near.ravel().tolist()) <= {-1, *snapshot.keys().tolist()}
         assert (near[:, :8] >= 0).all()
+
+
+def test_what_is_fresh_is_folded_when_it_is_much_for_an_index_of_this_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(updating, "LIGHT", 4)
+    chosen = WORDS_ONLY.model_copy(update={"store": WORDS_ONLY.store.model_copy(update={"fold_after": 3})})
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "0.md").write_text("The canteen opens at noon.\n")
+    folded = []
+    with fingerpost.compile(folder, to=tmp_path / "kb", settings=chosen) as index:
+        for number in range(1, 40):
+            (folder / f"{number}.md").write_text(f"Amber note number {number}.\n")
+            before = index.status()["generation"]
+            if index.update(folder).generation != before:
+                folded.append(number)
+    assert folded[:3] == [3, 6, 9]
+    gaps = np.diff(folded)
+    assert gaps.tolist() == sorted(gaps)
+    assert gaps[-1] == int(3 * ((folded[-2] + 1) / 4) ** 0.5)

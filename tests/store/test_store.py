@@ -361,3 +361,35 @@ def test_a_fold_forgets_removed_chunks(tmp_path: Path, monkeypatch: pytest.Monke
         assert held.lengths is not None
         assert held.lengths.tolist() == [[len(b), len(c)] for b, c in zip(body, named, strict=True)]
         assert store.check() == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_store_that_stays_open_sees_what_one_that_is_opened_anew_does(tmp_path: Path, seed: int) -> None:
+    """Versions come, change and go, some chunks get their vector late, and it is looked at now and then."""
+    draw = np.random.default_rng(seed)
+
+    def seen(store: Store) -> tuple[object, ...]:
+        snapshot = store.snapshot()
+        keys, _ = snapshot.lexical(parse("word"), k=200)
+        near, scores, _ = snapshot.dense(vectors([1])[0], k=200)
+        lacking = [key for key, _ in store.missing_vectors(500)]
+        assert snapshot.n_missing == len(lacking) == store.desk.n_missing
+        return sorted(keys.tolist()), near.tolist(), scores.tolist(), lacking, store.check()
+
+    with Store.create(tmp_path / "kb", fingerprint="model-a", dim=DIM) as store:
+        for step in range(120):
+            name = f"doc{draw.integers(12)}"
+            if draw.random() < 0.2:
+                store.delete([name])
+            else:
+                lines = "".join(f"word {step} line {line}\n" for line in range(draw.integers(1, 7)))
+                store.put([make(name, lines)])
+            waiting = [key for key, _ in store.missing_vectors(500)]
+            some = [key for key in waiting if draw.random() < 0.6]
+            store.put_vectors(some, vectors(some))
+            if step in (40, 80):
+                store.put_vectors(waiting, vectors(waiting))
+                fold(store)
+            if draw.random() < 0.3:
+                with Store.open(tmp_path / "kb") as anew:
+                    assert seen(store) == seen(anew)

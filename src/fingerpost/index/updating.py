@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from math import sqrt
 from pathlib import Path
 from time import monotonic
 
@@ -14,6 +15,9 @@ from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.index.situating import Announce, unsaid
 from fingerpost.index.vanishing import Reread, lost_sources, vanished
 from fingerpost.records import Report
+
+LIGHT = 16_000
+"""Chunks up to which an index folds after ``fold_after``."""
 
 
 def update(
@@ -27,11 +31,23 @@ def update(
     with building.encoding(rooms) as ahead:
         done = building.ingest(rooms, standing, progress, announce, ahead)
         gone = drop_vanished(rooms, given, done)
-        many = rooms.store.desk.n_fresh >= rooms.settings.store.fold_after
+        desk = rooms.store.desk
+        many = desk.n_fresh >= longest_tail(desk.n_folded, rooms.settings.store.fold_after)
         finish(rooms, done, progress, look=not many)
     if many or rooms.roots != dict(done.roots):
         building.fold(rooms, progress, roots=done.roots)
     return report(rooms, done, deleted=gone)
+
+
+def longest_tail(folded: int, fold_after: int) -> int:
+    """Fresh chunks at which an index of ``folded`` chunks folds. A fold costs by what there is, and each
+    fresh chunk costs every query and update until then: their sum is least at a number that grows with the
+    root of what there is.
+
+    >>> [longest_tail(folded, 2_000) for folded in (0, 16_000, 100_000, 1_000_000)]
+    [2000, 2000, 5000, 15811]
+    """
+    return int(fold_after * max(1.0, sqrt(folded / LIGHT)))
 
 
 def finish(rooms: Rooms, done: Ingested, progress: Progress, *, look: bool) -> None:

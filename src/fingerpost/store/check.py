@@ -34,7 +34,7 @@ class Finding:
 def status(state: State) -> dict[str, int | str]:
     """Counts and versions, all cheap."""
     manifest, live, kept = state.generation.manifest, state.live, held(state.root)
-    missing = len(state.fresh.lacking(live.fresh_keys.tolist())) if state.dim else 0
+    missing = len(state.fresh.lacking(live.fresh_keys)) if state.dim else 0
     files = [path for path in state.root.rglob("*") if path.is_file()]
     return {
         "generation": manifest.generation,
@@ -59,7 +59,7 @@ def check(state: State) -> list[Finding]:
     """Verify every file and every record: digests, and counts across ledger, arrays and lexical index."""
     found = [*_files(state), *ledger_findings(state.ledger), *_counts(state)]
     if state.dim:
-        missing = len(state.fresh.lacking(state.live.fresh_keys.tolist()))
+        missing = len(state.fresh.lacking(state.live.fresh_keys))
         if missing:
             cure = "run `fingerpost doctor --repair`; it encodes them"
             found.append(Finding(state.fresh.path.name, f"{missing:,} {NO_VECTOR}", cure))

@@ -39,7 +39,7 @@ class Desk:
     def n_missing(self) -> int:
         """Standing chunks without a vector."""
         with self._state.lock:
-            fresh = self._state.live.fresh_keys.tolist()
+            fresh = self._state.live.fresh_keys
             return len(self._state.fresh.lacking(fresh)) if self._state.dim else 0
 
     @property
@@ -51,6 +51,11 @@ class Desk:
     def n_fresh(self) -> int:
         """Standing chunks that the generation does not hold."""
         return len(self._state.live.fresh_keys)
+
+    @property
+    def n_folded(self) -> int:
+        """Chunks that the generation holds, also those that stand no longer."""
+        return len(self._state.generation.keys)
 
     @property
     def folded(self) -> bool:

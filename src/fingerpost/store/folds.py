@@ -196,7 +196,7 @@ class Folds:
     def _check_encoded(self, live: Live) -> None:
         if not self._state.dim:
             return
-        lacking = self._state.fresh.lacking(live.fresh_keys.tolist())
+        lacking = self._state.fresh.lacking(live.fresh_keys)
         if lacking:
             raise UsageError(
                 "E_USAGE",

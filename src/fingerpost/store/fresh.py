@@ -41,6 +41,8 @@ class Fresh:
         self._lock = RLock()
         self._whole: set[int] = set()
         self._absent: set[int] = set()
+        self._sure = 0
+        """Standing chunks with a lesser key are known to be whole."""
         self._puts = 0
         self._connection = self._open()
 
@@ -104,14 +106,19 @@ class Fresh:
         self._whole.update(found)
         return found
 
-    def lacking(self, keys: Sequence[int]) -> list[int]:
-        """Those of ``keys`` that have no whole vector here, in the order given."""
+    def lacking(self, standing: NDArray[np.int64]) -> list[int]:
+        """Those of the standing chunks' keys, ascending, that have no whole vector here. Costs what came
+        since all had one: a key is given once, and what is whole stays so.
+        """
+        keys = standing[int(np.searchsorted(standing, self._sure)) :].tolist()
         unknown = [key for key in keys if key not in self._whole]
         asked = [key for key in unknown if key not in self._absent]
         self.get(asked)
         if self._write:  # nobody else can add one
             self._absent.update(key for key in asked if key not in self._whole)
-        return [key for key in unknown if key not in self._whole]
+        found = [key for key in unknown if key not in self._whole]
+        self._sure = found[0] if found else keys[-1] + 1 if keys else self._sure
+        return found
 
     def version(self) -> int:
         """A number that changes when this or another process has put something."""

@@ -67,6 +67,9 @@ class Live:
         self.seq, self.chain = seq, chain
         self.alive: NDArray[np.bool_] | None = None
         self.fresh: dict[int, Extent] = dict(fresh or {})
+        """Standing versions that came after the base, in the order in which they came."""
+        self.ended: list[int] = []
+        """Those that came after it and went again, until somebody has taken note and clears it."""
         self._fresh_keys = _keys_of(sorted(self.fresh.values()))
         self._came: list[Extent] = []
         """What came since ``_fresh_keys`` was last brought up to date; keys only ever grow."""
@@ -82,6 +85,7 @@ class Live:
                     dead.append(np.arange(first, first + count, dtype=np.int64))
                 else:
                     self._went.append((first, count))
+                    self.ended.append(key)
             for key, first, count in change.came.tolist():
                 self.fresh[key] = (first, count)
                 self._came.append((first, count))

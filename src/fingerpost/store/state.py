@@ -5,6 +5,7 @@ the ledger and MANIFEST.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from threading import RLock
 
@@ -155,9 +156,11 @@ class State:
         if self.tail.wasteful:
             self.tail = self._empty_tail()
         if self.tail.seq != self.live.seq:
-            for doc in self.tail.extents.keys() - self.live.fresh.keys():
+            for doc in filter(self.tail.extents.__contains__, self.live.ended):
                 self.tail.kill(doc)
-            for doc in sorted(self.live.fresh.keys() - self.tail.extents.keys()):
+            self.live.ended.clear()
+            came = takewhile(lambda doc: doc not in self.tail.extents, reversed(self.live.fresh))
+            for doc in sorted(came):
                 first, count = self.live.fresh[doc]
                 self.tail.append(doc, range(first, first + count))
             self.tail.seq = self.live.seq

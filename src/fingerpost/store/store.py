@@ -221,7 +221,7 @@ class Store:
         if not self.dim:
             return []
         with self._state.lock:
-            lacking = self._state.fresh.lacking(self._state.live.fresh_keys.tolist())
+            lacking = self._state.fresh.lacking(self._state.live.fresh_keys)
             keys = [key for key in lacking if key not in apart][:limit]
             chunks = self._ledger.chunks(keys)
         context = self._state.context
