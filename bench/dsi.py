@@ -25,6 +25,7 @@ import fingerpost
 from bench.common import CACHE, data_folder, table, write
 from fingerpost.evaluate.datasets import load
 from fingerpost.index import learning, searching, training
+from fingerpost.index.given import read
 from fingerpost.index.rooms import Rooms, silent
 from fingerpost.index.searching import Request
 from fingerpost.records import Pair
@@ -53,7 +54,7 @@ class Bench:
         self.rooms, self.snapshot = rooms, rooms.store.snapshot()
         standing = rooms.store.live()
         self.vectors, self.docs = rooms.store.vectors(standing.keys), standing.docs
-        self.lesson = learning.prepare(rooms, self.snapshot, given, silent)
+        self.lesson = learning.prepare(rooms, self.snapshot, read(given), silent)
         self.titles = training.titles(rooms, self.snapshot, silent)
         test = load(data_folder() / name, "test")
         names = sorted(test.qrels)
@@ -121,7 +122,7 @@ def spoken(bench: Bench, course: dsi.Course, graph: bytes, gone: set[int]) -> Li
 
 def drawn(name: str, count: int) -> list[Pair]:
     """Training pairs, ``count`` of them by a seeded draw, or all."""
-    given = learning.read_pairs(data_folder() / name)
+    given = read(data_folder() / name).pairs
     chosen = np.random.default_rng(0).permutation(len(given))[: count or len(given)]
     return [given[at] for at in np.sort(chosen)]
 

@@ -12,7 +12,7 @@ from tests.index.machines import NICKNAMES, corpus, half_named, hits, nickname, 
 
 import fingerpost
 from fingerpost.config import Settings
-from fingerpost.errors import InputError
+from fingerpost.errors import InputError, NotFoundError
 from fingerpost.index import building
 from fingerpost.index.rooms import silent
 from fingerpost.records import Pair
@@ -203,6 +203,8 @@ def test_a_lesson_that_is_undone_is_not_taught_again(tmp_path: Path) -> None:
         assert len(_given(index)) == len(pairs()) + len(poison)
         assert "60 pairs forgotten" in index.rollback().notes
         assert _given(index) == pairs()
+        with pytest.raises(NotFoundError, match="the lesson that was taken back"):
+            index.rollback()  # used to put it to use again, without its pairs
         building.fold(index._rooms, silent)
         assert "rolled back" in index.rollback().notes
         assert _given(index) == pairs()

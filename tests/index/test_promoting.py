@@ -12,7 +12,7 @@ from tests.index.machines import PARTS, TAUGHT, corpus, nickname, pairs
 
 import fingerpost
 from fingerpost.index import building
-from fingerpost.index.learning import GIVEN
+from fingerpost.index.given import GIVEN
 from fingerpost.index.promoting import LEAST, Row, ndcg
 from fingerpost.index.rooms import LESSON, silent
 from fingerpost.records import Pair

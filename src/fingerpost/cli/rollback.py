@@ -8,7 +8,8 @@ from fingerpost.cli import options, reports
 def rollback(at: options.At = options.DEFAULT_AT, as_json: options.Json = False) -> None:
     """Undo what was learnt last: go back to the previous generation.
 
-    Documents taken in since stay searchable; the pairs of the lesson that is undone are forgotten.
+    Documents taken in since stay searchable; the pairs of the lesson that is undone are forgotten. A second
+    rollback does not put it to use again.
     """
     import fingerpost
 

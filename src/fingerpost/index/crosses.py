@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fingerpost.errors import InputError, UsageError
 from fingerpost.index import learning, planning, ranking, searching
+from fingerpost.index.given import earlier, read
 from fingerpost.index.learning import Lesson
 from fingerpost.index.ranking import Judges
 from fingerpost.index.rooms import Epoch, Progress, Rooms
@@ -114,9 +115,8 @@ def train(rooms: Rooms, to: Path, course: Course, progress: Progress) -> Report:
     require()
     dials, base = course.dials, load_base(rooms.settings.models)
     snapshot = rooms.store.snapshot()
-    given = [] if course.pairs is None else learning.read_pairs(course.pairs)
-    pairs = [*learning.earlier(rooms), *given]
-    if not pairs:
+    pairs = read(course.pairs)
+    if not pairs.pairs and not earlier(rooms):
         raise UsageError("E_USAGE", "no pairs to train on", cure="name a folder or file with --pairs")
     lesson = learning.prepare(rooms, snapshot, pairs, progress)
     examples, held, notes = material(rooms, snapshot, lesson, progress)

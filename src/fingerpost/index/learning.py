@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fingerpost.errors import InputError, NotFoundError, UsageError
-from fingerpost.evaluate.datasets import load
+from fingerpost.errors import NotFoundError, UsageError
 from fingerpost.index import planning, promoting, ranking, searching, steering
+from fingerpost.index.given import GIVEN, Given, earlier, read, usable_of
 from fingerpost.index.planning import Replayed
 from fingerpost.index.promoting import Comparison, Marks
 from fingerpost.index.ranking import Asked, Judges
@@ -32,13 +32,14 @@ from fingerpost.route.confidence import Confidence
 from fingerpost.route.memory import Memory
 from fingerpost.route.pairs import Pairs
 from fingerpost.route.wording import Wording
+from fingerpost.store.generation import held
+from fingerpost.store.past import AsOf
 from fingerpost.store.snapshot import Snapshot
+from fingerpost.store.store import Store
 from fingerpost.text import query as queries
 
 FUSION_QUERIES = 4_000
 """Queries that train the fusion; more changed no figure beyond its error."""
-GIVEN = ("gold", "log")
-"""Origins of pairs that somebody gave; the others were made from the documents."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,9 @@ def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress)
 
     Raises InputError E_PAIRS (too few, unknown documents, poisoned); nothing is changed then.
     """
-    given = read_pairs(source)
+    given = read(source)
     snapshot = rooms.store.snapshot()
-    lesson = prepare(rooms, snapshot, [*earlier(rooms), *given], progress)
+    lesson = prepare(rooms, snapshot, given, progress)
     taught = teach(rooms, snapshot, lesson, progress)
     figures = {f"fusion {name}": value for name, value in taught.result.figures.items()}
     counts = {"pairs": float(len(lesson.pairs.query)), "queries": float(len(lesson.asked)), **figures}
@@ -73,7 +74,7 @@ def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress)
     if not taught.artifacts or beside.refused:
         notes = (*notes, _refused(rooms, given, taught, beside), "nothing was changed")
         return Report(counts, (), notes, snapshot.generation)
-    rooms.store.add_pairs(given)
+    rooms.store.add_pairs(given.pairs)
     return Report(counts, (), notes, publish(rooms, taught))
 
 
@@ -91,33 +92,42 @@ def lesson_of(rooms: Rooms, taught: Taught) -> dict[str, bytes]:
 def rollback(rooms: Rooms) -> Report:
     """Publish the generation before this one again. The pairs of a lesson that is undone are forgotten, or
     the next lesson would teach them again.
+
+    Raises NotFoundError where no generation is kept to go back to, or only a lesson that was taken back: a
+    second rollback does not undo the first.
     """
-    known = _known_pairs(rooms)
+    known = _known_pairs(rooms.store)
+    kept = held(rooms.path)[1:]
+    if kept:
+        moment = AsOf.parse(f"gen-{kept[0].generation}")
+        with Store.open(rooms.path, verify="sizes", as_of=moment) as store:
+            if _known_pairs(store) > known:
+                raise NotFoundError(
+                    "E_NOT_FOUND",
+                    f"only generation {kept[0].generation} is kept, of the lesson that was taken back",
+                    cure="nothing to roll back to; `fingerpost learn` with its pairs teaches it again",
+                )
     number = rooms.store.rollback()
-    before = _known_pairs(rooms)
+    before = _known_pairs(rooms.store)
     gone = rooms.store.forget_pairs(before, GIVEN) if before < known else 0
     return Report({}, (), ("rolled back", *([f"{gone:,} pairs forgotten"] if gone else [])), number)
 
 
-def _known_pairs(rooms: Rooms) -> int:
+def _known_pairs(store: Store) -> int:
     """The number of the last pair that the published lesson knew; 0 without one."""
-    lesson = rooms.store.desk.artifact(LESSON)
+    lesson = store.desk.artifact(LESSON)
     return 0 if lesson is None else int(json.loads(lesson)["pairs"])
 
 
-def _refused(rooms: Rooms, given: Sequence[Pair], taught: Taught, beside: Comparison) -> str:
+def _refused(rooms: Rooms, given: Given, taught: Taught, beside: Comparison) -> str:
     """Keep pairs for the next lesson that were too few to judge, or that agree with one another, which only
     together may be enough; not those that nothing can be learned from, or that make what serves worse.
     """
-    if beside.refused or (taught.result.figures and not taught.consistent):
+    enough = len(taught.result.values) >= fusion.LEAST_QUERIES  # though few of them may be of any use
+    if beside.refused or (enough and not taught.consistent):
         return "the pairs are not kept"
-    rooms.store.add_pairs(given)
+    rooms.store.add_pairs(given.pairs)
     return "the pairs are kept for the next lesson"
-
-
-def earlier(rooms: Rooms) -> list[Pair]:
-    """The pairs that people gave before."""
-    return [pair for pair in rooms.store.pairs() if pair.origin in GIVEN]
 
 
 @dataclass(frozen=True)
@@ -152,50 +162,20 @@ def teach(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) 
     return Taught(artifacts, found.result, found.marks, (*found.notes, *said), found.consistent)
 
 
-def read_pairs(source: str | Path | Iterable[Pair]) -> list[Pair]:
-    """Pairs from a BEIR folder (its training split), JSON Lines of query and doc_id, or as they are."""
-    if not isinstance(source, str | Path):
-        return list(source)
-    # Which documents exist is the index's to say, not the folder's.
-    found = load(Path(source), "train")
-    return [
-        Pair(found.queries[query_id], doc_id, weight=1.0)
-        for query_id, grades in found.qrels.items()
-        for doc_id, grade in grades.items()
-        if grade > 0
-    ]
-
-
-def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: Progress) -> Lesson:
-    """Encode the queries and find the documents. Raises InputError E_PAIRS where too little is left,
-    UsageError without an encoder.
+def prepare(rooms: Rooms, snapshot: Snapshot, given: Given, progress: Progress) -> Lesson:
+    """Encode the queries, of the earlier pairs too, and find the documents. Raises InputError E_PAIRS where
+    too little is left, UsageError without an encoder.
     """
     if rooms.encoder is None:
         raise UsageError(
             "E_USAGE", "an index without an encoder has no router to train", cure="compile with one"
         )
-    keys: dict[str, int | None] = {}
-    for pair in pairs:
-        if pair.doc_id not in keys:
-            keys[pair.doc_id] = key_of(snapshot, pair.doc_id)
-    usable = list(dict.fromkeys((pair.query, pair.doc_id) for pair in pairs if keys[pair.doc_id] is not None))
-    gone = len({(pair.query, pair.doc_id) for pair in pairs}) - len(usable)
-    if not usable:
-        raise InputError(
-            "E_PAIRS",
-            f"none of the {len(pairs):,} pairs names a document of this index",
-            cure="check the ids with `fingerpost search --json`, or compile the documents first",
-        )
-    if gone > len(usable):
-        raise InputError(
-            "E_PAIRS",
-            f"{gone:,} of {gone + len(usable):,} pairs name documents that are not in this index",
-            cure="check the ids with `fingerpost search --json`, or leave these pairs out",
-        )
+    before = earlier(rooms)
+    usable, gone = usable_of(snapshot, before, given)
     texts = list(dict.fromkeys(text for text, _ in usable))
     place = {text: at for at, text in enumerate(texts)}
     asked, proposed, epoch = [], [], rooms.current(snapshot)
-    heard = {pair.query for pair in earlier(rooms)}
+    heard = {pair.query for pair in before}
     for at, text in enumerate(texts):
         parsed = queries.parse(text)
         asked.append(Asked(parsed, _unseen(rooms, epoch, parsed.text)))
@@ -203,12 +183,10 @@ def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: P
         proposed.append(searching.propose(rooms, snapshot, epoch, asked[-1]) if known is None else known)
         progress("encode queries", at + 1, len(texts))
     answers: list[set[int]] = [set() for _ in texts]
-    for text, doc_id in usable:
-        answers[place[text]].add(keys[doc_id] or 0)
+    for (text, _), key in usable.items():
+        answers[place[text]].add(key)
     vectors = np.stack([one.encoded.vector for one in asked if one.encoded is not None])
-    arrays = training.pairs(
-        vectors, [place[text] for text, _ in usable], [keys[doc] or 0 for _, doc in usable]
-    )
+    arrays = training.pairs(vectors, [place[text] for text, _ in usable], list(usable.values()))
     arrays = replace(arrays, wording=_wording(snapshot, asked))
     first = {place[text]: doc_id for text, doc_id in reversed(usable)}
     return Lesson(
@@ -216,7 +194,7 @@ def prepare(rooms: Rooms, snapshot: Snapshot, pairs: Sequence[Pair], progress: P
         arrays,
         tuple(map(frozenset, answers)),
         tuple(first[at] for at in range(len(texts))),
-        (f"{gone:,} pairs left out: unknown documents",) if gone else (),
+        (*given.notes, *([f"{gone:,} pairs left out: unknown documents"] if gone else [])),
         tuple(proposed),
         tuple(text in heard for text in texts),
     )
@@ -295,14 +273,6 @@ def _unseen(rooms: Rooms, epoch: Epoch, text: str) -> EncodedQuery | None:
     encoded = encoder.encode_query(text)
     held_out = None if epoch.tuned is None else epoch.tuned.held_out(text)
     return encoded if held_out is None else replace(encoded, vector=held_out)
-
-
-def key_of(snapshot: Snapshot, doc_id: str) -> int | None:
-    """A document's key; None where there is no such document."""
-    try:
-        return snapshot.doc_key(doc_id)
-    except NotFoundError:
-        return None
 
 
 def _said(verdict: gate.Verdict, result: FitResult) -> tuple[str, ...]:

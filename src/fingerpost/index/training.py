@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
 from fingerpost.index import learning, searching, surety
+from fingerpost.index.given import earlier, key_of, read
 from fingerpost.index.learning import Lesson, Taught
 from fingerpost.index.rooms import CONFIDENCE, DSI, FOREST, MEMORY, PLAN, QUERIES, Progress, Rooms
 from fingerpost.models.base import load_base
@@ -80,15 +81,14 @@ def train(rooms: Rooms, request: Request, progress: Progress) -> Report:
         said = f"no training of kind {request.kind!r}"
         raise UsageError("E_USAGE", said, cure=f"name one of {', '.join(KINDS)}")
     require()
-    given = [] if request.pairs is None else learning.read_pairs(request.pairs)
-    pairs = [*learning.earlier(rooms), *given]
-    if not pairs:
+    pairs = read(request.pairs)
+    if not pairs.pairs and not earlier(rooms):
         raise UsageError("E_USAGE", "no pairs to train on", cure="name a folder or file with --pairs")
     snapshot = rooms.store.snapshot()
     lesson = learning.prepare(rooms, snapshot, pairs, progress)
     do = {"query": _queries, "both": _both, "dsi": _dsi}[request.kind]
     report = do(rooms, snapshot, lesson, request, progress)
-    rooms.store.add_pairs(given)
+    rooms.store.add_pairs(pairs.pairs)
     shutil.rmtree(rooms.path / FOLDER, ignore_errors=True)
     return report
 
@@ -191,7 +191,7 @@ def titles(rooms: Rooms, snapshot: Snapshot, progress: Progress) -> list[tuple[N
     given: Counter[str] = Counter()
     for pair in rooms.store.pairs():
         if pair.origin in TITLES and given[pair.doc_id] < TITLES_EACH and len(chosen) < MOST_TITLES:
-            key = learning.key_of(snapshot, pair.doc_id)
+            key = key_of(snapshot, pair.doc_id)
             if key is not None:
                 given[pair.doc_id] += 1
                 chosen.append((pair.query, key))

@@ -1,0 +1,101 @@
+"""The pairs that somebody gave: read, checked against what is in the index, and those of lessons before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from unicodedata import normalize
+
+from fingerpost.errors import InputError, NotFoundError, UsageError
+from fingerpost.evaluate.datasets import load
+from fingerpost.index.rooms import Rooms
+from fingerpost.records import Pair
+from fingerpost.store.snapshot import Snapshot
+from fingerpost.text import query as queries
+
+GIVEN = ("gold", "log")
+"""Origins of pairs that somebody gave; the others were made from the documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Pairs, their documents' ids as the index spells them, and what was left out of them, in words."""
+
+    pairs: tuple[Pair, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read(source: str | Path | Iterable[Pair] | None) -> Given:
+    """Pairs from a BEIR folder (its training split), JSON Lines of query and doc_id, or as they are.
+
+    Raises InputError E_PAIRS for what is no pair or asks nothing, E_QRELS for a file that cannot be used.
+    """
+    if source is None:
+        return Given()
+    if not isinstance(source, str | Path):
+        return Given(tuple(_checked(pair, at) for at, pair in enumerate(source, start=1)))
+    found = load(Path(source), "train")  # which documents exist is the index's to say, not the folder's
+    return Given(
+        tuple(
+            Pair(found.queries[query_id], normalize("NFC", doc_id), weight=1.0)
+            for query_id, grades in found.qrels.items()
+            for doc_id, grade in grades.items()
+            if grade > 0
+        ),
+        found.notes,
+    )
+
+
+def _checked(pair: Pair, number: int) -> Pair:
+    if not isinstance(pair, Pair):
+        raise _bad(f"pair {number:,} is {type(pair).__name__}", "give fingerpost.Pair(query, doc_id)")
+    try:
+        queries.parse(pair.query)
+    except UsageError as error:
+        raise _bad(f"pair {number:,}: {error.message}", "mend its question, or leave the pair out") from error
+    return replace(pair, doc_id=normalize("NFC", pair.doc_id))
+
+
+def earlier(rooms: Rooms) -> list[Pair]:
+    """The pairs that people gave before."""
+    return [pair for pair in rooms.store.pairs() if pair.origin in GIVEN]
+
+
+def usable_of(snapshot: Snapshot, before: list[Pair], given: Given) -> tuple[dict[tuple[str, str], int], int]:
+    """The key of the document of each different question and doc_id that can be used, those given before
+    first, and how many pairs name a document that is not in the index.
+
+    Raises InputError E_PAIRS where that is most of those that are given now, or nothing is left.
+    """
+    keys = {doc_id: key_of(snapshot, doc_id) for doc_id in {pair.doc_id for pair in (*before, *given.pairs)}}
+    usable: dict[tuple[str, str], int] = {}
+    for pair in (*before, *given.pairs):
+        if (key := keys[pair.doc_id]) is not None:
+            usable[pair.query, pair.doc_id] = key
+    new = {(pair.query, pair.doc_id) for pair in given.pairs}
+    gone = len(new - set(usable))
+    everything = new | {(pair.query, pair.doc_id) for pair in before}
+    if not usable:
+        raise _bad(
+            f"none of the {len(everything):,} pairs names a document of this index",
+            "check the ids with `fingerpost search --json`, or compile the documents first",
+        )
+    if gone > len(new) - gone:
+        raise _bad(
+            f"{gone:,} of {len(new):,} pairs name documents that are not in this index",
+            "check the ids with `fingerpost search --json`, or leave these pairs out",
+        )
+    return usable, len(everything) - len(usable)
+
+
+def key_of(snapshot: Snapshot, doc_id: str) -> int | None:
+    """A document's key; None where there is no such document."""
+    try:
+        return snapshot.doc_key(doc_id)
+    except NotFoundError:
+        return None
+
+
+def _bad(message: str, cure: str) -> InputError:
+    return InputError("E_PAIRS", message, cure=cure)
