@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.index.machines import corpus, hits, pairs
 
 import fingerpost
 from fingerpost.errors import CorruptError, FingerprintError, ModelError, NotFoundError
@@ -36,6 +40,63 @@ def test_a_damaged_derived_file_is_named_and_made_again(own_kb: Path, name: str)
     assert fingerpost.doctor(own_kb, repair=True) == []
     with fingerpost.open(own_kb) as index:
         assert [(span.doc_id, span.start, span.end) for span in index.search(query)] == before
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("taught")
+    with fingerpost.compile(corpus(folder), to=folder / "kb") as index:
+        index.learn(pairs())
+        assert index.status()["fusion"] == "learned"
+    return folder / "kb"
+
+
+@pytest.mark.parametrize("name", ["MANIFEST", "vectors.f16"])
+def test_what_was_learned_outlives_a_repair(name: str, taught: Path, tmp_path: Path) -> None:
+    """A lost MANIFEST used to take the lesson with it, without a word."""
+    kb = shutil.copytree(taught, tmp_path / "kb")
+    (kb / name).unlink() if name == "MANIFEST" else damage(kb, name)
+    assert fingerpost.doctor(kb, repair=True) == []
+    with fingerpost.open(kb) as index:
+        assert index.status()["fusion"] == "learned"
+        assert hits(index) > 0.7
+
+
+@pytest.mark.parametrize("name", ["memory.safetensors", "forest.safetensors"])
+def test_a_lesson_that_cannot_be_saved_whole_is_said_to_be_lost(
+    name: str, taught: Path, tmp_path: Path
+) -> None:
+    """It used to be left out in silence, and what was left of it ranked on."""
+    kb = shutil.copytree(taught, tmp_path / "kb")
+    damage(kb, f"artifacts/{name}")
+    with pytest.raises(CorruptError) as caught:
+        fingerpost.open(kb).search("machine 7")
+    assert "--repair" in caught.value.cure
+    (finding,) = fingerpost.doctor(kb, repair=True)
+    assert "what was learned is lost" in finding.problem
+    assert "fingerpost learn" in finding.cure
+    assert fingerpost.doctor(kb) == []
+    with fingerpost.open(kb, write=True) as index:
+        status = index.status()
+        assert (status["fusion"], status["taught_documents"]) == ("untrained", 0)
+        assert index.learn(pairs()).counts["fusion gain"] > 0
+
+
+def test_lost_names_of_sources_are_told(own_kb: Path) -> None:
+    damage(own_kb, "artifacts/sources.json")
+    (finding,) = fingerpost.doctor(own_kb, repair=True)
+    assert "compile" in finding.cure
+    assert fingerpost.doctor(own_kb) == []
+
+
+def test_a_damaged_training_pair_is_found_and_stops_no_repair(own_kb: Path) -> None:
+    """The doctor used to pass over pairs: only `learn` noticed."""
+    with closing(sqlite3.connect(own_kb / "ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE pairs SET query = 'poison' WHERE id = (SELECT min(id) FROM pairs)")
+    (finding,) = fingerpost.doctor(own_kb)
+    assert "pair 1 is damaged" in finding.problem
+    damage(own_kb, "vectors.f16")
+    assert fingerpost.doctor(own_kb, repair=True) == [finding]
 
 
 def test_a_lost_manifest_is_made_again(own_kb: Path) -> None:

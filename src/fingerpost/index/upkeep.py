@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from fingerpost.errors import CorruptError
 from fingerpost.index import building
-from fingerpost.index.rooms import CODEC, LEARNED, SOURCES, Progress, Rooms
+from fingerpost.index.rooms import CODEC, LEARNED, ROUTER, SOURCES, Progress, Rooms
 from fingerpost.records import Report
+from fingerpost.route.router import Router
 from fingerpost.store import copies
 from fingerpost.store import repair as repairing
 from fingerpost.store.check import NO_VECTOR, Finding
+from fingerpost.store.repair import Saved
 from fingerpost.store.store import Store
 
 KEPT = (CODEC, SOURCES, *LEARNED)
 """Artifacts worth saving: the others are computed again."""
+RELEARN = "run `fingerpost learn` again with the same pairs"
 
 
 def examine(path: Path) -> list[Finding]:
@@ -23,7 +27,8 @@ def examine(path: Path) -> list[Finding]:
         with Store.open(path, verify="sizes") as store:
             return store.check()
     except CorruptError as error:
-        return [Finding(error.detail or str(path), error.message, error.cure)]
+        name = error.detail or str(path)
+        return [Finding(name, error.message.removeprefix(f"{name} is damaged: "), error.cure)]
 
 
 def only_vectors_missing(path: Path) -> bool:
@@ -33,7 +38,8 @@ def only_vectors_missing(path: Path) -> bool:
 
 
 def repair(path: Path, progress: Progress) -> list[Finding]:
-    """Make everything derived again from the ledger; returns what is still wrong after it.
+    """Make everything derived again from the ledger; returns what is still wrong after it, and what could not
+    be made again: parts that were learned, which serve together or not at all.
 
     Raises CorruptError when the ledger itself is damaged: there is nothing to make it from.
     """
@@ -42,14 +48,35 @@ def repair(path: Path, progress: Progress) -> list[Finding]:
             building.encode(Rooms(path, store, store.settings), progress)
         return examine(path)
     saved = repairing.reset(path)
+    gone = saved.lost.intersection(LEARNED)
+    kept = {name: saved.whole[name] for name in KEPT if name in saved.whole}
+    if gone:
+        kept = {name: body for name, body in kept.items() if name not in LEARNED}
     with Store.open(path, write=True) as store:
         rooms = Rooms(path, store, store.settings)
-        kept = {name: body for name, body in saved.items() if name in KEPT}
         if kept:
             store.republish(kept)
         building.encode(rooms, progress)
         building.fold(rooms, progress)
-    return examine(path)
+    return [*_lost(saved, gone), *examine(path)]
+
+
+def _lost(saved: Saved, gone: frozenset[str]) -> Iterator[Finding]:
+    """What a repair cannot make again, said once."""
+    if gone:
+        names = ", ".join(sorted(gone))
+        yield Finding(names, "what was learned is lost with it: the search is untrained", RELEARN)
+    if SOURCES in saved.lost:
+        known = "which folders were compiled is lost, by which single files get their ids"
+        yield Finding(SOURCES, known, "run `fingerpost compile` with the same sources")
+    if not gone and _trained(saved):
+        yield Finding(ROUTER, "its training is lost: it was for leaves that were laid out anew", RELEARN)
+
+
+def _trained(saved: Saved) -> bool:
+    """Whether there was a router with something learned; one that is damaged cannot tell."""
+    body = saved.whole.get(ROUTER)
+    return body is not None and Router.from_bytes(body).trained
 
 
 def compact(rooms: Rooms, progress: Progress) -> Report:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fingerpost.errors import CorruptError, StoreError
 from fingerpost.store import checkpoint, headmark
-from fingerpost.store.disk import corrupt, no_index
+from fingerpost.store.disk import REBUILD, RESTORE, corrupt, no_index
 from fingerpost.store.generation import NAME, held, verify
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.state import State
@@ -18,8 +18,6 @@ from fingerpost.store.writes import EMPTY, unfinished
 
 NO_VECTOR = "chunks have no vector"
 _BATCH = 500
-_RESTORE = "restore the folder from a copy, or compile again"
-_REBUILD = "compile again from the sources; the ledger is whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def status(state: State) -> dict[str, int | str]:
 
 def check(state: State) -> list[Finding]:
     """Verify every file and every record: digests, and counts across ledger, arrays and lexical index."""
-    found = [*_files(state), *ledger_findings(state.ledger), *_counts(state)]
+    found = [*_files(state), *ledger_findings(state.ledger), *_pairs(state.ledger), *_counts(state)]
     if state.dim:
         missing = len(state.fresh.lacking(state.live.fresh_keys))
         if missing:
@@ -69,7 +67,7 @@ def check(state: State) -> list[Finding]:
 def _files(state: State) -> Iterator[Finding]:
     manifest = state.generation.manifest
     for name, problem in verify(state.root / manifest.folder, manifest, "full"):
-        yield Finding(f"{manifest.folder}/{name}", problem, _REBUILD)
+        yield Finding(f"{manifest.folder}/{name}", problem, REBUILD)
 
 
 def ledger_findings(ledger: Ledger) -> Iterator[Finding]:
@@ -77,13 +75,13 @@ def ledger_findings(ledger: Ledger) -> Iterator[Finding]:
     try:
         for (line,) in ledger.rows("PRAGMA integrity_check"):
             if line != "ok":
-                yield Finding("ledger.db", str(line), _RESTORE)
+                yield Finding("ledger.db", str(line), RESTORE)
         ledger.verify_documents(again=True)
         checkpoint.verify(ledger)
         sql = "SELECT key FROM documents NOT INDEXED WHERE valid_to IS NULL ORDER BY key"
         keys = [int(row[0]) for row in ledger.rows(sql)]
     except CorruptError as error:
-        yield Finding("ledger.db", error.message, _RESTORE)
+        yield Finding("ledger.db", error.message, RESTORE)
         return
     for key in keys:
         yield from _document(ledger, key)
@@ -95,7 +93,16 @@ def _document(ledger: Ledger, key: int) -> Iterator[Finding]:
         ledger.document(version)
         ledger.passages(version)
     except (StoreError, ValueError) as error:
-        yield Finding("ledger.db", str(error), _RESTORE)
+        yield Finding("ledger.db", str(error), RESTORE)
+
+
+def _pairs(ledger: Ledger) -> Iterator[Finding]:
+    """A damaged training pair: no search needs it, so that it does not stop a repair."""
+    try:
+        for _ in ledger.pairs():
+            pass
+    except (StoreError, TypeError) as error:
+        yield Finding("ledger.db", str(error), f"{RESTORE}; searches are not harmed, `learn` is")
 
 
 def _counts(state: State) -> Iterator[Finding]:
@@ -105,15 +112,15 @@ def _counts(state: State) -> Iterator[Finding]:
         yield Finding(
             f"{manifest.folder}/lexical",
             f"holds {held.lexical.documents:,} chunks instead of {chunks:,}",
-            _REBUILD,
+            REBUILD,
         )
     if manifest.chunks != chunks or len(np.unique(held.keys)) != chunks:
         yield Finding(
-            f"{manifest.folder}/keys.npy", f"{chunks:,} keys for {manifest.chunks:,} chunks", _REBUILD
+            f"{manifest.folder}/keys.npy", f"{chunks:,} keys for {manifest.chunks:,} chunks", REBUILD
         )
     standing = state.ledger.head().chunks
     if standing != len(state.live.keys):
-        yield Finding("ledger.db", f"{len(state.live.keys):,} chunks stand instead of {standing:,}", _RESTORE)
+        yield Finding("ledger.db", f"{len(state.live.keys):,} chunks stand instead of {standing:,}", RESTORE)
 
 
 def check_empty(root: Path) -> None:

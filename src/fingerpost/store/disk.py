@@ -67,14 +67,14 @@ def _of_sqlite(error: sqlite3.Error, path: Path) -> Exception:
     return StoreError("E_CORRUPT", f"{path}: {error}", cure="run `fingerpost doctor`")
 
 
+RESTORE = "restore the folder from a copy, or compile into a new one"
+REBUILD = "run `fingerpost doctor --repair`: it is made again from the ledger"
+
+
 def corrupt(what: str, why: str) -> CorruptError:
     """The error for ``what`` (a file or a record) that is not what was written."""
-    return CorruptError(
-        "E_CORRUPT",
-        f"{what} is damaged: {why}",
-        cure="run `fingerpost doctor`; restore the folder from a copy or compile again",
-        detail=what,
-    )
+    cure = RESTORE if what.startswith("ledger.db") else REBUILD
+    return CorruptError("E_CORRUPT", f"{what} is damaged: {why}", cure=cure, detail=what)
 
 
 def no_index(folder: Path) -> FingerpostError:

@@ -2,12 +2,16 @@
 
 The next opening finds an empty generation where the log begins: every standing chunk is in the tail and waits
 for its vector.
-Learned artifacts that still match their digest are handed back, so that they can be published again.
+Artifacts that still match their digest are handed back, so that what cannot be made again is published again;
+the others are named.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fingerpost.errors import FingerpostError
@@ -19,8 +23,16 @@ from fingerpost.store.ledger import Ledger
 from fingerpost.store.lock import WriterLock
 
 
-def reset(root: Path) -> dict[str, bytes]:
-    """Publish an empty generation over a whole ledger; returns the artifacts that could be saved, by name.
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Artifacts by name: those that are whole, and the names of those that are damaged or gone."""
+
+    whole: Mapping[str, bytes] = field(default_factory=dict)
+    lost: frozenset[str] = frozenset()
+
+
+def reset(root: Path) -> Saved:
+    """Publish an empty generation over a whole ledger; returns the artifacts that could be saved.
 
     Raises CorruptError when the ledger itself is damaged (nothing is changed then), LockedError.
     """
@@ -51,20 +63,27 @@ def reset(root: Path) -> dict[str, bytes]:
     return saved
 
 
-def _artifacts(root: Path) -> dict[str, bytes]:
-    """The artifacts of the last published generation that match their digest; none without a MANIFEST."""
-    try:
-        manifest = read_manifest(root / NAME)
-    except FingerpostError:
-        return {}
-    saved = {}
+def _artifacts(root: Path) -> Saved:
+    """The artifacts of the last published generation; where MANIFEST is lost, of the newest one that is
+    there, which holds a copy of its own.
+    """
+    for path in (root / NAME, *sorted(root.glob(f"gen-??????/{NAME}"), reverse=True)):
+        with suppress(FingerpostError):
+            return _saved(root, read_manifest(path))
+    return Saved()
+
+
+def _saved(root: Path, manifest: Manifest) -> Saved:
+    whole, lost = {}, set()
     for name, (_, expected) in manifest.files.items():
-        path = root / manifest.folder / name
-        if name.startswith(ARTIFACTS) and path.is_file():
-            body = path.read_bytes()
+        if name.startswith(ARTIFACTS):
+            path, own = root / manifest.folder / name, name.removeprefix(ARTIFACTS)
+            body = path.read_bytes() if path.is_file() else b""
             if hashlib.sha256(body).hexdigest() == expected:
-                saved[name.removeprefix(ARTIFACTS)] = body
-    return saved
+                whole[own] = body
+            else:
+                lost.add(own)
+    return Saved(whole, frozenset(lost))
 
 
 def _unused(root: Path) -> int:
