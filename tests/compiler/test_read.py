@@ -137,19 +137,20 @@ def test_an_id_that_comes_twice_is_counted(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"id": "a", "text": "old"}\n{"id": "a", "text": "new"}\n')
     sources = read.sources([tmp_path / "t.jsonl"], SETTINGS)
     assert [item.text for item in sources if isinstance(item, Document)] == ["old", "new"]
-    assert sources.notes == ("1 × an id came twice: the last one counts",)
+    where = f"(first: 'a' in {tmp_path / 't.jsonl'})"
+    assert sources.notes == (f"1 × an id came twice {where}: the last one counts",)
 
 
 @pytest.mark.parametrize(
     ("labels", "expected"),
-    [("null", None), ("[]", ()), ('["b", "a", "b"]', ("b", "a")), ('["a,b"]', ("a,b",))],
+    [("[]", ()), ('["b", "a", "b"]', ("b", "a")), ('["a,b"]', ("a,b",))],
 )
 def test_labels(labels: str, expected: tuple[str, ...] | None, tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text(f'{{"id": "a", "text": "x", "labels": {labels}}}\n')
     assert documents(tmp_path / "t.jsonl")["a"].labels == expected
 
 
-@pytest.mark.parametrize("labels", ['"a"', "[1]", '[""]', '{"a": 1}'])
+@pytest.mark.parametrize("labels", ["null", '"a"', "[1]", '[""]', '{"a": 1}'])
 def test_malformed_labels_fail_closed(labels: str, tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text(f'{{"id": "a", "text": "x", "labels": {labels}}}\n')
     (item,) = read.sources([tmp_path / "t.jsonl"], SETTINGS)

@@ -50,6 +50,7 @@ class Sources(Iterator["Document | Rejection"]):
         self._settings = settings.compile
         self._seen: set[int] = set()
         self._twice = 0
+        self._twin = ""
         self._origins: list[_Origin] = []
         self._items: Generator[Document | Rejection, None, None] = self._read()
 
@@ -63,7 +64,8 @@ class Sources(Iterator["Document | Rejection"]):
     @property
     def notes(self) -> tuple[str, ...]:
         """Counted remarks, in words."""
-        twice = (f"{self._twice} × an id came twice: the last one counts",) if self._twice else ()
+        said = f"{self._twice:,} × an id came twice (first: {self._twin}): the last one counts"
+        twice = (said,) if self._twice else ()
         return (*self._walk.notes(), *twice)
 
     def _read(self) -> Generator[Document | Rejection, None, None]:
@@ -126,16 +128,18 @@ class Sources(Iterator["Document | Rejection"]):
             doc_id = ids.valid(f"{found.doc_id}{own}" if not own or own.startswith("#") else own)
         except InputError as error:
             return Rejection(f"{found.path} {own[:80]!a}", error.code, error.message, error.cure)
-        self._count(doc_id)
+        self._count(doc_id, found)
         place: dict[str, Value] = {"source": found.source, "path": found.doc_id, "modified": modified}
         flags = item.flags
         if item.metadata.keys() & {"source", "path"}:  # the document's own say so hides where it came from
             flags = (*flags, f"{READ_FROM}{found.source.strip('/')}/{found.doc_id}")
         return replace(item, doc_id=doc_id, metadata={**place, **item.metadata}, flags=flags)
 
-    def _count(self, doc_id: str) -> None:
+    def _count(self, doc_id: str, found: Found) -> None:
         key = hash(doc_id)
-        self._twice += key in self._seen
+        if key in self._seen:
+            self._twice += 1
+            self._twin = self._twin or f"{doc_id!r} in {found.path}"
         self._seen.add(key)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.compiler import chunk, pairs, prepare, read
-from fingerpost.errors import InputError
+from fingerpost.errors import FingerprintError, InputError
 from fingerpost.index import expanding
 from fingerpost.index.encoding import Encoding
 from fingerpost.index.lagging import Write
@@ -83,6 +83,7 @@ def ingest(
     where a language model situates its chunks. What that will cost is announced first. ``ahead`` encodes
     while the next batch is read, which is why the first ones are small.
     """
+    _check_made_so(rooms)
     done = Ingested(ahead=ahead)
 
     def sources() -> read.Sources:
@@ -101,6 +102,23 @@ def ingest(
                 run.written()
         done.notes, done.roots = (*items.notes, *(run.notes() if run else ())), items.roots
     return done
+
+
+def _check_made_so(rooms: Rooms) -> None:
+    """What an index was made with holds for all of its chunks: other settings would mix two kinds of them.
+    Raises FingerprintError.
+    """
+    made, given = rooms.store.settings, rooms.settings
+    for name, was, wish in (
+        ("compile.context", made.compile.context, given.compile.context),
+        ("store.late", made.store.late, given.store.late),
+    ):
+        if was != wish:
+            raise FingerprintError(
+                "E_FINGERPRINT",
+                f"{rooms.path} was made with {name} = {str(was).lower()}, not {str(wish).lower()}",
+                cure=f"set {name} as it was, or compile into a new folder",
+            )
 
 
 def put(rooms: Rooms, batch: Sequence[tuple[Document, list[Chunk]]], done: Ingested) -> None:

@@ -67,14 +67,16 @@ def open(
     """Open an index folder. One process may write at a time; any number may read.
 
     ``settings`` may differ from those it was compiled with in how it searches and answers; another masking
-    policy is refused here, another model when it is first needed. ``as_of`` opens what it was: a seq (see
+    policy is refused here, another model when it is first needed, and of what they and the index say about
+    access (``unlabelled_visible``, ``isolation``) the stricter holds. ``as_of`` opens what it was: a seq (see
     ``status``) or a generation (``"gen-7"``) that is still held, with the router and everything learned of
     that time; NotFoundError E_NOT_HELD says what is.
     """
     _must_exist(Path(path))
     policy = policy_digest(settings.mask) if settings else None
     moment = None if as_of is None else AsOf.parse(as_of)
-    store = Store.open(Path(path), write=write, policy=policy, as_of=moment)
+    open_to_all = settings is None or settings.store.unlabelled_visible
+    store = Store.open(Path(path), write=write, policy=policy, as_of=moment, unlabelled=open_to_all)
     try:
         return Index(Rooms(Path(path), store, settings or store.settings))
     except BaseException:
@@ -105,7 +107,8 @@ def _rooms_for(path: Path, settings: Settings | None) -> Rooms:
     if (path / "ledger.db").exists():
         policy = policy_digest(settings.mask) if settings else None
         with suppress(NotFoundError):  # making it was cut off: it is begun anew
-            store = Store.open(path, write=True, policy=policy)
+            open_to_all = settings is None or settings.store.unlabelled_visible
+            store = Store.open(path, write=True, policy=policy, unlabelled=open_to_all)
             return Rooms(path, store, settings or store.settings)
     chosen = settings or Settings()
     encoder = load_encoder(chosen.models, threads=chosen.compile.threads)

@@ -158,7 +158,7 @@ class Rooms:
     """The store, the encoder (loaded when first needed) and the newest epoch of an open index."""
 
     def __init__(self, path: Path, store: Store, settings: Settings) -> None:
-        self.path, self.store, self.settings = path, store, settings
+        self.path, self.store, self.settings = path, store, _as_strict(settings, store.settings)
         self._epoch: tuple[int, Epoch] | None = None
         self._current: tuple[int, int, Epoch] | None = None
         self._asking: tuple[Tuned, Encoder] | None = None
@@ -234,6 +234,17 @@ class Rooms:
             known = (known[0], snapshot.seq, known[2].renamed(replaced) if replaced else known[2])
         self._current = known
         return known[2]
+
+
+def _as_strict(settings: Settings, made: Settings) -> Settings:
+    """The settings of who opens an index, isolating callers at least as strictly as the index was made to: a
+    settings file that happens to lie where a command is run must not lift that.
+    """
+    if made.store.isolation == settings.store.isolation or made.store.isolation == "shared":
+        return settings
+    return settings.model_copy(
+        update={"store": settings.store.model_copy(update={"isolation": made.store.isolation})}
+    )
 
 
 def _stranger(path: Path, made: str, own: str) -> FingerprintError:

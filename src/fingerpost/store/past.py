@@ -63,9 +63,9 @@ def told(manifests: Sequence[Manifest], head: Head) -> str:
 class Past(State):
     """The state as of one earlier seq. It is found when it is opened and never changes."""
 
-    def __init__(self, root: Path, ledger: Ledger, *, how: Verify, at: AsOf) -> None:
+    def __init__(self, root: Path, ledger: Ledger, *, how: Verify, at: AsOf, unlabelled: bool = True) -> None:
         self._at, self._until = at, 0
-        super().__init__(root, ledger, how=how, write=False)
+        super().__init__(root, ledger, how=how, unlabelled=unlabelled)
 
     def follow(self) -> None:
         """Stay; raise NotFoundError E_NOT_HELD once the files are gone."""

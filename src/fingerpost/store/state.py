@@ -38,13 +38,15 @@ def tail_path(root: Path, number: int) -> Path:
 class State:
     """The derived state of one opened index; all methods hold its lock."""
 
-    def __init__(self, root: Path, ledger: Ledger, *, how: Verify, write: bool) -> None:
+    def __init__(
+        self, root: Path, ledger: Ledger, *, how: Verify, write: bool = False, unlabelled: bool = True
+    ) -> None:
         self.root, self.ledger, self.lock = root, ledger, RLock()
         self._how, self._write = how, write
         meta = ledger.meta()
         self.dim = int(meta["dim"])
         self.context = meta["context"] == "1"
-        self._unlabelled = meta["unlabelled"] == "1"
+        self._unlabelled = unlabelled and meta["unlabelled"] == "1"
         self._stamp: tuple[int, ...] = ()
         self._snapshot: Snapshot | None = None
         self._fresh_version = -1

@@ -59,7 +59,14 @@ class Store:
     """An index folder. Use as a context manager, or ``close`` it."""
 
     def __init__(
-        self, path: Path, *, write: bool, verify: Verify, points: Points, as_of: AsOf | None = None
+        self,
+        path: Path,
+        *,
+        write: bool,
+        verify: Verify,
+        points: Points,
+        as_of: AsOf | None = None,
+        unlabelled: bool = True,
     ) -> None:
         self.path, self._points = path, points
         self._lock = WriterLock(path) if write else None
@@ -74,9 +81,9 @@ class Store:
                 if not (path / MANIFEST).exists() and self._ledger.head() == EMPTY:
                     raise no_index(path)  # making it was cut off between its two files
                 if as_of is None:
-                    self._state = State(path, self._ledger, how=verify, write=write)
+                    self._state = State(path, self._ledger, how=verify, write=write, unlabelled=unlabelled)
                 else:
-                    self._state = Past(path, self._ledger, how=verify, at=as_of)
+                    self._state = Past(path, self._ledger, how=verify, at=as_of, unlabelled=unlabelled)
             except BaseException:
                 self._ledger.close()
                 raise
@@ -139,15 +146,17 @@ class Store:
         verify: Verify = "full",
         points: Points = _NOWHERE,
         as_of: AsOf | None = None,
+        unlabelled: bool = True,
     ) -> Store:
-        """Open an index, or for reading only what it was ``as_of`` an earlier moment.
+        """Open an index, or for reading only what it was ``as_of`` an earlier moment. Documents without
+        labels are seen where both the index and ``unlabelled`` say so.
 
         Raises NotFoundError (E_NOT_HELD for a moment that is not kept), CorruptError, LockedError (another
         writer), FingerprintError (made with another model, ``fingerprint``, or masking policy).
         """
         if write and as_of is not None:
             raise UsageError("E_USAGE", "the past cannot be written to", cure="leave out as_of, or write")
-        store = cls(Path(path), write=write, verify=verify, points=points, as_of=as_of)
+        store = cls(Path(path), write=write, verify=verify, points=points, as_of=as_of, unlabelled=unlabelled)
         for name, given in (("fingerprint", fingerprint), ("policy", policy)):
             if given is not None and given != store._meta[name]:
                 store.close()

@@ -91,12 +91,13 @@ def _id(record: Mapping[str, Any], number: int) -> str:
 
 
 def _labels(record: Mapping[str, Any]) -> tuple[str, ...] | None:
-    value = record.get("labels")
-    if value is None:
+    if "labels" not in record:
         return None
+    value = record["labels"]  # null is no list: it may mean nobody as well as everybody
     if not isinstance(value, list) or not all(isinstance(label, str) and label for label in value):
         raise bad_format(
-            "'labels' is not a list of names", cure='write "labels": ["team-a"], or [] for nobody'
+            "'labels' is not a list of names",
+            cure='write "labels": ["team-a"], or [] for nobody, or leave the key out for everybody',
         )
     if len(value) > 10_000:
         raise InputError("E_TOO_MANY", f"{len(value)} labels (at most 10000)", cure="use groups")

@@ -1,0 +1,81 @@
+"""What an index says about access, and what the settings of who opens it say: the stricter holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import fingerpost
+from fingerpost.config import Settings
+from fingerpost.errors import FingerprintError
+
+PLAIN = {"encoder": "none"}
+
+
+def settings(**store: object) -> Settings:
+    return Settings.model_validate({"models": PLAIN, "store": store})
+
+
+def made(folder: Path, chosen: Settings) -> Path:
+    """One document with a label, and one without."""
+    records = [
+        {"_id": "open", "text": "zebra foal"},
+        {"_id": "shut", "text": "zebra mare", "labels": ["ops"]},
+    ]
+    (folder / "c.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    fingerpost.compile(folder / "c.jsonl", to=folder / "kb", settings=chosen).close()
+    return folder / "kb"
+
+
+def seen(kb: Path, chosen: Settings | None, *principals: str) -> set[str]:
+    with fingerpost.open(kb, settings=chosen) as index:
+        return {span.doc_id for span in index.search("zebra", principals=principals)}
+
+
+def test_documents_without_labels_can_be_hidden_in_an_index_that_is_there(tmp_path: Path) -> None:
+    """The setting used to count when the index was made, and to be passed over in silence ever after."""
+    kb = made(tmp_path, settings())
+    assert seen(kb, None, "ops") == {"open", "shut"}
+    shut = settings(unlabelled_visible=False)
+    assert seen(kb, shut, "ops") == {"shut"}
+    assert seen(kb, shut) == set()
+    with fingerpost.open(kb, settings=shut, as_of=1) as index:
+        assert index.search("zebra", principals=["ops"])[0].doc_id == "shut"
+        assert len(index.search("zebra", principals=["ops"])) == 1
+
+
+@pytest.mark.parametrize("chosen", [None, settings(), settings(unlabelled_visible=True)])
+def test_what_an_index_hides_no_settings_show(chosen: Settings | None, tmp_path: Path) -> None:
+    kb = made(tmp_path, settings(unlabelled_visible=False))
+    assert seen(kb, chosen, "ops") == {"shut"}
+
+
+@pytest.mark.parametrize(
+    ("index", "opener", "strict"),
+    [("strict", "shared", True), ("shared", "strict", True), ("shared", "shared", False)],
+)
+def test_isolation_is_not_lifted_by_who_opens_an_index(
+    index: str, opener: str, strict: bool, tmp_path: Path
+) -> None:
+    kb = made(tmp_path, settings(isolation=index))
+    with fingerpost.open(kb, settings=settings(isolation=opener)) as opened:
+        assert (opened._rooms.settings.store.isolation == "strict") is strict
+        assert (opened.trace("zebra")[1].generation == 0) is strict
+
+
+@pytest.mark.parametrize("other", [{"compile": {"context": False}}, {"store": {"late": False}}])
+def test_two_kinds_of_chunks_are_not_mixed(other: Mapping[str, object], tmp_path: Path) -> None:
+    """Both settings used to be passed over when an index that is there was compiled again, or worse."""
+    kb = made(tmp_path, settings())
+    changed = Settings.model_validate({"models": PLAIN, **other})
+    with pytest.raises(FingerprintError, match="was made with"):
+        fingerpost.compile(tmp_path / "c.jsonl", to=kb, settings=changed)
+    with (
+        fingerpost.open(kb, write=True, settings=changed) as index,
+        pytest.raises(FingerprintError, match="was made with"),
+    ):
+        index.update(tmp_path / "c.jsonl")
+    assert seen(kb, changed) == {"open"}
