@@ -82,7 +82,7 @@ def generated(rooms: Rooms, count: int, *, principals: Sequence[str] = ()) -> Qu
 
 def _documents(rooms: Rooms, principals: Sequence[str]) -> Iterator[Document]:
     snapshot = rooms.store.snapshot()
-    chunks = snapshot.keys(allow=snapshot.allow(None, list(principals)))
+    chunks = snapshot.keys(allow=snapshot.allow(None, principals))
     keys = np.unique(snapshot.doc_keys(chunks)).tolist()
     for start in range(0, len(keys), BATCH):
         yield from snapshot.documents(keys[start : start + BATCH])

@@ -102,7 +102,7 @@ class Index:
     def document(self, doc_id: str, *, principals: Sequence[str] = ()) -> Document:
         """A document with its text. NotFoundError for one that is not there, or not for these principals."""
         snapshot = self._rooms.store.snapshot()
-        return snapshot.document(_normal(doc_id), allow=snapshot.allow(None, list(principals)))
+        return snapshot.document(_normal(doc_id), allow=snapshot.allow(None, principals))
 
     def explain(
         self, query: str, *, doc_id: str | None = None, k: int = 5, principals: Sequence[str] = ()
@@ -130,6 +130,8 @@ class Index:
 
     def delete(self, *doc_ids: str) -> Report:
         """Delete documents; gone from every leg when this returns. NotFoundError when none is there."""
+        if not doc_ids:
+            raise UsageError("E_USAGE", "nothing to delete", cure="name documents by their doc_id")
         count = updating.remove(self._rooms, [_normal(doc_id) for doc_id in doc_ids])
         if not count:
             raise NotFoundError(
@@ -325,4 +327,6 @@ def _check_k(k: int) -> None:
 
 def _normal(doc_id: str) -> str:
     """An id as it is stored: ids are NFC, whatever form a caller's keyboard makes."""
+    if not isinstance(doc_id, str) or any("\ud800" <= char <= "\udfff" for char in doc_id):
+        raise UsageError("E_ID", f"{doc_id!r:.80} is no id", cure="give the doc_id of a search's span")
     return normalize("NFC", doc_id)

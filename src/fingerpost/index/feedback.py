@@ -25,7 +25,7 @@ def click(rooms: Rooms, query: str, doc_id: str, *, principals: Sequence[str]) -
         raise UsageError("E_USAGE", "the query log is off", cure=cure)
     text = queries.parse(query).text
     snapshot = rooms.store.snapshot()
-    snapshot.doc_key(doc_id, allow=snapshot.allow(None, list(principals)))
+    snapshot.doc_key(doc_id, allow=snapshot.allow(None, principals))
     try:
         observing.query_log(rooms).click(text, doc_id)
     except OSError as error:

@@ -26,7 +26,7 @@ def of_leaves(rooms: Rooms, texts: Sequence[str], principals: Sequence[str]) -> 
     encoder, router = rooms.asking(epoch), epoch.router
     if encoder is None or router is None or router.n_leaves < 2 or rooms.settings.store.isolation == "strict":
         return np.zeros((0, 2))
-    allow, rows = snapshot.allow(None, list(principals)), []
+    allow, rows = snapshot.allow(None, principals), []
     for at in np.unique(np.linspace(0, len(texts) - 1, min(ASKED, len(texts))).astype(np.int64)).tolist():
         try:
             query = queries.parse(texts[at])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fingerpost.compiler.pool import Warm
 from fingerpost.config import Settings
-from fingerpost.errors import FingerprintError
+from fingerpost.errors import FingerprintError, UsageError
 from fingerpost.index.lagging import Lagging
 from fingerpost.index.ranking import Judges
 from fingerpost.models.encoder import EncodedQuery, Encoder, load_encoder
@@ -163,6 +163,7 @@ class Rooms:
         self._current: tuple[int, int, Epoch] | None = None
         self._asking: tuple[Tuned, Encoder] | None = None
         self._roots: tuple[int, Mapping[str, str]] | None = None
+        self._closed = False
         self.audit = Audit()
         self.rest = Rest()
         self.lagging = Lagging(path)
@@ -170,11 +171,14 @@ class Rooms:
         """The reading process that stays, once there was an update."""
 
     def keep_reading(self) -> None:
-        """Keep the reading process from now on, until this is closed."""
+        """Keep the reading process from now on, until this is closed. Raises UsageError where it was."""
+        if self._closed:
+            raise UsageError("E_USAGE", f"{self.path} was closed here", cure="open the index again")
         self.reading = self.reading or Warm(self.settings.compile)
 
     def close(self) -> None:
         """Let go of the folder and of the reading process; safe to call twice."""
+        self._closed = True
         if self.reading is not None:
             self.reading.close()
         self.store.close()

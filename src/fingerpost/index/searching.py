@@ -125,9 +125,9 @@ def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
 def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool = False) -> Found:
     """Route, retrieve and rerank the request's own text on a pinned snapshot."""
     query = queries.parse(request.text)
-    allow = snapshot.allow(list(request.filters) or None, list(request.principals))
+    allow = snapshot.allow(request.filters or None, request.principals)
     if rooms.settings.store.isolation == "strict":
-        snapshot = Isolated(snapshot, snapshot.allow(None, list(request.principals)))
+        snapshot = Isolated(snapshot, snapshot.allow(None, request.principals))
     epoch = Epoch() if isinstance(snapshot, Isolated) else rooms.current(snapshot)
     encoder = rooms.asking(epoch)
     recorder = Recorder()

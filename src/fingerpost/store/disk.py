@@ -21,6 +21,7 @@ from fingerpost.errors import (
     LockedError,
     NotFoundError,
     StoreError,
+    UsageError,
 )
 
 BLOCK = 1 << 22
@@ -53,6 +54,8 @@ def _of_system(error: OSError, path: Path) -> Exception:
 
 
 def _of_sqlite(error: sqlite3.Error, path: Path) -> Exception:
+    if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+        return UsageError("E_USAGE", f"{path.parent} was closed here", cure="open the index again")
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return DiskError("E_DISK", f"no space left for {path}", cure="free space, then repeat the write")

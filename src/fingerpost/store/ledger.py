@@ -111,7 +111,8 @@ class Ledger:
         """How many rows this connection has written. A writer, which is alone, knows the ledger as long as
         this stays the same.
         """
-        return self.connection.total_changes
+        with named_errors(self.path):
+            return self.connection.total_changes
 
     def rows(self, sql: str, values: Sequence[Field] = ()) -> list[Row]:
         """All rows of a question, its values bound, never written into the text."""

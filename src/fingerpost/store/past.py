@@ -18,13 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import NotFoundError, UsageError
-from fingerpost.store import filters
+from fingerpost.store import filters, headmark
+from fingerpost.store.disk import no_index
 from fingerpost.store.filters import Filter
-from fingerpost.store.generation import Generation, Manifest, Verify, held
+from fingerpost.store.generation import NAME, Generation, Manifest, held
 from fingerpost.store.ledger import Head, Ledger
 from fingerpost.store.permits import Permits
-from fingerpost.store.state import State
+from fingerpost.store.state import How, State
 from fingerpost.store.view import View
+from fingerpost.store.writes import EMPTY
 
 _WRITTEN = re.compile(r"(gen-)?(\d{1,18})")
 
@@ -60,12 +62,20 @@ def told(manifests: Sequence[Manifest], head: Head) -> str:
     return f"held are {names} and seq {since} to {head.seq}"
 
 
+def opened(root: Path, ledger: Ledger, how: How, at: AsOf | None) -> State:
+    """The newest state of an index, or an earlier one. Raises CorruptError, NotFoundError."""
+    headmark.check(root, ledger.head)
+    if not (root / NAME).exists() and ledger.head() == EMPTY:
+        raise no_index(root)  # making it was cut off between its two files
+    return State(root, ledger, how) if at is None else Past(root, ledger, how, at)
+
+
 class Past(State):
     """The state as of one earlier seq. It is found when it is opened and never changes."""
 
-    def __init__(self, root: Path, ledger: Ledger, *, how: Verify, at: AsOf, unlabelled: bool = True) -> None:
+    def __init__(self, root: Path, ledger: Ledger, how: How, at: AsOf) -> None:
         self._at, self._until = at, 0
-        super().__init__(root, ledger, how=how, unlabelled=unlabelled)
+        super().__init__(root, ledger, how)
 
     def follow(self) -> None:
         """Stay; raise NotFoundError E_NOT_HELD once the files are gone."""

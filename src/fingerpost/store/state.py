@@ -5,6 +5,7 @@ the ledger and MANIFEST.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from threading import RLock
@@ -35,18 +36,27 @@ def tail_path(root: Path, number: int) -> Path:
     return root / f"tail-{number:06d}.db"
 
 
+@dataclass(frozen=True, slots=True)
+class How:
+    """How an index is opened: what is checked, whether it is written to, and whether documents without labels
+    may be seen, where the index says so too.
+    """
+
+    verify: Verify
+    write: bool = False
+    unlabelled: bool = True
+
+
 class State:
     """The derived state of one opened index; all methods hold its lock."""
 
-    def __init__(
-        self, root: Path, ledger: Ledger, *, how: Verify, write: bool = False, unlabelled: bool = True
-    ) -> None:
+    def __init__(self, root: Path, ledger: Ledger, how: How) -> None:
         self.root, self.ledger, self.lock = root, ledger, RLock()
-        self._how, self._write = how, write
+        self._how, self._write = how.verify, how.write
         meta = ledger.meta()
         self.dim = int(meta["dim"])
         self.context = meta["context"] == "1"
-        self._unlabelled = unlabelled and meta["unlabelled"] == "1"
+        self._unlabelled = how.unlabelled and meta["unlabelled"] == "1"
         self._stamp: tuple[int, ...] = ()
         self._snapshot: Snapshot | None = None
         self._fresh_version = -1

@@ -33,25 +33,23 @@ from fingerpost.store import ballast, codec, headmark, pins
 from fingerpost.store.check import Finding, check, check_empty, status
 from fingerpost.store.checkpoint import GENESIS
 from fingerpost.store.desk import Desk
-from fingerpost.store.disk import make_folder, named_errors, no_index
+from fingerpost.store.disk import make_folder, named_errors
 from fingerpost.store.folds import Folds, sweep
 from fingerpost.store.fresh import Encoded
-from fingerpost.store.generation import NAME as MANIFEST
 from fingerpost.store.generation import Manifest, Verify, write_manifest
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.live import Standing, among
 from fingerpost.store.lock import WriterLock
-from fingerpost.store.past import AsOf, Past
+from fingerpost.store.past import AsOf, opened
 from fingerpost.store.points import Points
 from fingerpost.store.publish import Layout
 from fingerpost.store.puts import PutResult, Puts
 from fingerpost.store.schema import shrink
 from fingerpost.store.snapshot import Snapshot
-from fingerpost.store.state import State
+from fingerpost.store.state import How
 from fingerpost.store.writes import EMPTY, Writer, create_ledger
 
-_UNKNOWN = {SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_WRITE}
-"""After these nobody knows what is on the disk."""
+_UNKNOWN = {SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_WRITE}  # what is on the disk, then?
 _NOWHERE = Points()
 
 
@@ -77,13 +75,8 @@ class Store:
                 sweep(path)
             self._ledger = Ledger(path / "ledger.db", write=write)
             try:
-                headmark.check(path, self._ledger.head)
-                if not (path / MANIFEST).exists() and self._ledger.head() == EMPTY:
-                    raise no_index(path)  # making it was cut off between its two files
-                if as_of is None:
-                    self._state = State(path, self._ledger, how=verify, write=write, unlabelled=unlabelled)
-                else:
-                    self._state = Past(path, self._ledger, how=verify, at=as_of, unlabelled=unlabelled)
+                how = How(verify, write=write, unlabelled=unlabelled)
+                self._state = opened(path, self._ledger, how, as_of)
             except BaseException:
                 self._ledger.close()
                 raise
@@ -93,9 +86,8 @@ class Store:
             raise
         self._writer = Writer(self._ledger, points) if write else None
         self._fold_lock = RLock()
-        if write:
-            ballast.take_on(path)
         if self._writer is not None:
+            ballast.take_on(path)
             self._folds = Folds(self._state, self._writer)
         self._meta = self._ledger.meta()
 

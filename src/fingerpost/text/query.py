@@ -35,7 +35,8 @@ def parse(text: str) -> Query:
 
     Text is brought to NFC; bidirectional controls and zero-width characters are removed, other control
     characters become spaces. Raises UsageError: E_EMPTY_QUERY, E_TOO_LONG (over 32,768 characters),
-    E_TOO_MANY_TERMS (over 1,024 distinct terms), E_ENCODING (NUL or half a surrogate pair).
+    E_TOO_MANY_TERMS (over 1,024 distinct terms), E_ENCODING (NUL or half a surrogate pair),
+    E_USAGE (not a string).
 
     >>> parse('title:(keys AND "E4012")').terms
     ('titl', 'key', 'e4012')
@@ -56,6 +57,8 @@ def parse(text: str) -> Query:
 
 
 def _clean(text: str) -> str:
+    if not isinstance(text, str):
+        raise UsageError("E_USAGE", f"the query is {type(text).__name__}, not text", cure="give a string")
     if len(text) > 8 * MAX_CHARS:  # before any work that grows with the text
         raise _too_long(len(text))
     if "\x00" in text or _SURROGATE.search(text):
