@@ -127,6 +127,7 @@ def put(rooms: Rooms, batch: Sequence[tuple[Document, list[Chunk]]], done: Inges
     A document that the store refuses is reported; the others are taken in.
     """
     try:
+        rooms.turns.give_way()
         suggested = (pair for document, chunks in batch for pair in pairs.from_document(document, chunks))
         result = rooms.store.put(batch, suggested, instead_of=tuple(pairs.WEIGHTS))
     except InputError:
@@ -159,11 +160,16 @@ def encode(rooms: Rooms, progress: Progress, ahead: Encoding | None = None) -> i
         return 0
     codec = _codec(rooms, progress)
     left = total
-    with nullcontext(ahead) if ahead and ahead.codec is codec else Encoding(encoder, codec) as work:
+    with (
+        nullcontext(ahead)
+        if ahead and ahead.codec is codec
+        else Encoding(encoder, codec, rooms.turns) as work
+    ):
         while left:
             if len(work.keys) < min(left, BATCH_CHUNKS):  # what is written next is encoded meanwhile
                 work.add(rooms.store.missing_vectors(2 * BATCH_CHUNKS, apart=work.keys))
             coded = work.take(ENCODED_CHUNKS)
+            rooms.turns.give_way()
             rooms.store.put_vectors(*coded)
             taken = len(coded.keys)  # some of them for nothing, where their documents are gone by now
             left = left - taken if 0 < taken < left else rooms.store.desk.n_missing
@@ -181,7 +187,7 @@ def encoding(rooms: Rooms) -> Iterator[Encoding | None]:
     if encoder is None or (codec is None and rooms.settings.store.late):
         yield None
         return
-    with Encoding(encoder, codec) as ahead:
+    with Encoding(encoder, codec, rooms.turns) as ahead:
         yield ahead
 
 
@@ -219,6 +225,7 @@ def _chunked(
         if isinstance(item, Rejection):
             done.rejections.append(item)
             continue
+        rooms.turns.give_way()
         document = prepare(item, rooms.settings)
         yield document, chunk.split(document, count=rooms.encoder, settings=rooms.settings)
 

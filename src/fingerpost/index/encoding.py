@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.index.turns import Turns
 from fingerpost.models.encoder import Encoded, Encoder
 from fingerpost.rerank.codec import Codec
 
@@ -40,14 +41,15 @@ class Coded(NamedTuple):
 
 class Encoding:
     """Passages that are being encoded on the encoder's threads, none of which runs before there is a task's
-    worth of them. Use as a context manager: what was not taken at its end is dropped.
+    worth of them; before each passage they give way to queries. Use as a context manager: what was not taken
+    at its end is dropped.
     """
 
-    def __init__(self, encoder: Encoder, codec: Codec | None) -> None:
+    def __init__(self, encoder: Encoder, codec: Codec | None, turns: Turns | None = None) -> None:
         self.codec = codec
         self.keys: set[int] = set()
         """What was added and not taken yet."""
-        self._encoder = encoder
+        self._encoder, self._turns = encoder, turns or Turns()
         self._waiting: list[tuple[int, str]] = []
         self._running: deque[Future[Future[Coded] | Coded]] = deque()
         self._pool: ThreadPoolExecutor | None = None
@@ -102,11 +104,18 @@ class Encoding:
         return coding
 
     def _encoded(self, passages: Sequence[tuple[int, str]]) -> tuple[list[int], Encoded]:
-        keys, texts = zip(*passages, strict=True)
-        tokens = self.codec is not None
-        return list(keys), self._encoder.encode_passages(texts, tokens=tokens, threads=1)
+        found = [self._passage(text) for _, text in passages]
+        vectors = np.concatenate([one.vectors for one in found])
+        tokens = [part for one in found for part in one.tokens]
+        ids = [part for one in found for part in one.token_ids]
+        return [key for key, _ in passages], Encoded(vectors, tokens, ids)
+
+    def _passage(self, text: str) -> Encoded:
+        self._turns.give_way()
+        return self._encoder.encode_passages([text], tokens=self.codec is not None, threads=1)
 
     def _coded(self, keys: list[int], encoded: Encoded) -> Coded:
+        self._turns.give_way()
         codes = self.codec.encode(encoded.tokens, encoded.token_ids) if self.codec else None
         return Coded(keys, encoded.vectors, codes)
 

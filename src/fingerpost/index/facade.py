@@ -83,7 +83,7 @@ class Index:
     def _trace(self, request: Request, k: int) -> tuple[list[Span], Trace]:
         found = searching.find(self._rooms, request)
         recorder = Recorder()
-        with recorder.stage("spans") as stage:
+        with self._rooms.turns.query(), recorder.stage("spans") as stage:
             spans = spans_of(found, k=k, settings=self._rooms.settings)
             stage.counts["spans"] = float(len(spans))
         return spans, searching.extended(found.trace, recorder)

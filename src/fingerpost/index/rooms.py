@@ -17,6 +17,7 @@ from fingerpost.config import Settings
 from fingerpost.errors import FingerprintError, UsageError
 from fingerpost.index.lagging import Lagging
 from fingerpost.index.ranking import Judges
+from fingerpost.index.turns import Turns
 from fingerpost.models.encoder import EncodedQuery, Encoder, load_encoder
 from fingerpost.rerank.codec import Codec
 from fingerpost.rerank.cross import CrossEncoder
@@ -166,6 +167,7 @@ class Rooms:
         self._closed = False
         self.audit = Audit()
         self.rest = Rest()
+        self.turns = Turns()
         self.lagging = Lagging(path)
         self.reading: Warm | None = None
         """The reading process that stays, once there was an update."""

@@ -110,14 +110,16 @@ def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
 
     Raises UsageError for a query or filter that is not valid.
     """
-    snapshot = rooms.store.snapshot()
-    found = find_once(rooms, request, snapshot, full=full)
+    with rooms.turns.query():
+        snapshot = rooms.store.snapshot()
+        found = find_once(rooms, request, snapshot, full=full)
     if rooms.settings.retrieve.reason == "off":
         return found
 
     def search(text: str, hypothetical: bool) -> Found:
         variant = replace(request, text=text, hypothetical=hypothetical)
-        return find_once(rooms, variant, snapshot, full=full)
+        with rooms.turns.query():
+            return find_once(rooms, variant, snapshot, full=full)
 
     return reasoning.widened(rooms, found, search)
 

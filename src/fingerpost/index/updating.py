@@ -62,6 +62,7 @@ def finish(rooms: Rooms, done: Ingested, progress: Progress, *, look: bool) -> N
 
 def _visible(rooms: Rooms, *, look: bool) -> float:
     if look:
+        rooms.turns.give_way()
         rooms.store.snapshot()
     return monotonic()
 

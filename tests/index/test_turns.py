@@ -1,0 +1,84 @@
+"""Queries go first: writers wait while one is in flight, each step for a moment at most."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+import fingerpost
+from fingerpost.errors import UsageError
+from fingerpost.index import searching, turns
+from fingerpost.index.turns import Turns
+from fingerpost.text import query as queries
+
+FOREVER = 60.0
+
+
+def test_a_step_waits_until_the_last_query_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "MOST_SECONDS", FOREVER)
+    ours, waited = Turns(), []
+    step = Thread(target=lambda: waited.append(ours.give_way()))
+    with ours.query():
+        with ours.query():
+            step.start()
+        step.join(0.05)
+        assert step.is_alive()
+        assert not waited
+    step.join(FOREVER)
+    assert waited == [True]
+
+
+def test_a_step_waits_no_longer_than_it_may() -> None:
+    ours = Turns()
+    with ours.query():
+        assert not ours.give_way()
+    assert ours.give_way()
+
+
+def test_an_update_begins_when_nothing_is_asked(
+    own_kb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "MOST_SECONDS", FOREVER)
+    page = tmp_path / "zebra.md"
+    page.write_text("# Zebra\n\nThe flux capacitor of ticket QX-4711 hums in B flat.\n")
+    with fingerpost.open(own_kb, write=True) as index:
+        rooms = index._rooms
+        before = rooms.store.desk.seq
+        update = Thread(target=lambda: index.update(page))
+        with rooms.turns.query():
+            update.start()
+            update.join(0.5)
+            assert rooms.store.desk.seq == before
+        update.join(FOREVER)
+        assert rooms.store.desk.seq > before
+        assert index.search("QX-4711", k=1)[0].doc_id.endswith("zebra.md")
+
+
+def test_queries_without_a_gap_do_not_stop_an_update(own_kb: Path, tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"{number}.md").write_text(f"# Page {number}\n\nTicket QX-{number:04d} is closed.\n")
+    with fingerpost.open(own_kb, write=True) as index, index._rooms.turns.query():
+        report = index.update(*tmp_path.glob("*.md"))
+        assert report.counts["added"] == 40
+        assert index.status()["missing_vectors"] == 0
+
+
+def test_a_search_is_in_flight_until_it_ends_or_fails(own_kb: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, parse = Event(), queries.parse
+    with fingerpost.open(own_kb) as index:
+        ours = index._rooms.turns
+
+        def looked(text: str) -> queries.Query:
+            if ours.asked == 1:
+                seen.set()
+            return parse(text)
+
+        monkeypatch.setattr(searching.queries, "parse", looked)
+        index.search("closed tickets")
+        assert seen.is_set()
+        assert ours.asked == 0
+        with pytest.raises(UsageError):
+            index.search("")
+        assert ours.asked == 0
