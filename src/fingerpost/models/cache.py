@@ -38,7 +38,7 @@ def folder() -> Path:
 def get(key: str) -> Built | None:
     """The graph kept under ``key``, None where there is none or it is damaged (then it is built again)."""
     path = folder() / f"{key}.onnx"
-    if not path.is_file():
+    if not os.path.isfile(path):  # nor in a folder that may not be looked into
         return None
     try:
         note = parse_json(read(path.with_suffix(".json"), limit=10_000))

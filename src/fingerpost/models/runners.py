@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+# Since 1.32 onnxruntime tells its makers of every session, unless this is set before it is loaded. Nothing is
+# sent anywhere from here: who wants it sent sets the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime
 
 from fingerpost.errors import ModelError
 
