@@ -73,22 +73,22 @@ def questions(places: dict[str, Place]) -> list[tuple[str, Place]]:
 
 
 def failures(
-    settings: Settings, name: str, path: Path, asked: list[tuple[str, Place]]
+    settings: Settings, name: str, path: Path, asked: list[tuple[str, Place]], *, k: int = K
 ) -> dict[str, np.ndarray]:
-    """For each leg, which questions fail: float64 [n], 1 where none of the first 20 chunks is evidence."""
+    """For each leg, which questions fail: float64 [n], 1 where none of the first ``k`` chunks is evidence."""
     missed: dict[str, list[float]] = defaultdict(list)
     with fingerpost.compile(path, to=CACHE / name, settings=settings, announce=print) as index:
         rooms = index._rooms
         for text, place in asked:
-            found = find(rooms, Request(text, k=K))
+            found = find(rooms, Request(text, k=k))
             assert found.asked.encoded is not None
             dense = found.snapshot.dense(found.asked.encoded.vector, k=DEEP)[0]
             lexical = found.snapshot.lexical(found.asked.query, k=DEEP)[0]
             legs = {
-                "dense": dense[:K],
-                "lexical": lexical[:K],
-                "hybrid": np.array(fused(dense, lexical)[:K], np.int64),
-                "search": found.keys[:K],
+                "dense": dense[:k],
+                "lexical": lexical[:k],
+                "hybrid": np.array(fused(dense, lexical)[:k], np.int64),
+                "search": found.keys[:k],
             }
             for leg, keys in legs.items():
                 missed[leg].append(float(not _holds(found.snapshot.chunks(keys), place)))

@@ -83,6 +83,14 @@ class Chat:
         self.close()
 
 
+TOO_LONG = (
+    b'{"error":{"code":400,"message":"request (4993 tokens) exceeds the available context size '
+    b'(4096 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":4993,'
+    b'"n_ctx":4096}}'
+)
+"""What llama.cpp's server answered to a prompt that was too long."""
+
+
 def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, *headers: tuple[str, str]) -> None:
     handler.send_response(status)
     for name, value in (("Content-Length", str(len(body))), *headers):

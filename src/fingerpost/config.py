@@ -247,6 +247,13 @@ class LlmSettings(Section):
     timeout_seconds: Annotated[
         float, Field(gt=0, le=600, description="after this the extractive answer stands in")
     ] = 30.0
+    context_tokens: Annotated[
+        int,
+        Field(ge=2_048, le=4_000_000, description="tokens that prompt and reply may have on that server"),
+    ] = 8_192
+    at_once: Annotated[
+        int, Field(ge=1, le=64, description="requests at the same time; 1 for a server with one slot")
+    ] = 4
 
 
 class ObserveSettings(Section):

@@ -100,6 +100,10 @@ class Chunk:
         return f"{self.context}\n{self.text}" if self.context else self.text
 
 
+WRITTEN = "written:"
+"""How origins of pairs begin that a language model wrote about a text: they go with that text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """A query and a document that answers it; ``origin`` tells gold from clicks from generated ones."""

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 
 import pytest
+from tests import smollm2
 from tests.chat import Chat, Reply, Request, says
 
 from fingerpost.config import LlmSettings
-from fingerpost.ground.prompted import Limits, messages, parse, prompted
+from fingerpost.ground.prompted import SCHEMA, Limits, messages, parse, prompted
 from fingerpost.ground.verify import verify
 from fingerpost.models.llm import Llm
 from fingerpost.records import Answer, Span
@@ -52,6 +53,25 @@ def ask(server: Chat, llm: Llm, said: object, *, seconds: float = 10.0) -> Answe
     )
     assert verify(answer, TEXTS.__getitem__) == ()
     return answer
+
+
+@pytest.mark.parametrize("said", [smollm2.QUOTES_NOTHING, smollm2.CIRCLES])
+def test_what_a_small_model_makes_up_is_dropped(server: Chat, llm: Llm, said: str) -> None:
+    answer = ask(server, llm, said)
+    assert answer.statements == ()
+    assert answer.reason.startswith("the extractive answer; ")
+
+
+def test_of_a_reply_that_was_cut_off_the_whole_statements_stay(server: Chat, llm: Llm) -> None:
+    whole = json.dumps({"statements": [TRUE, TRUE]})
+    answer = ask(server, llm, whole[: len(whole) * 3 // 4])
+    assert answer.text == "Old keys stay valid for 30 days. [1]"
+
+
+def test_the_form_of_the_reply_is_asked_for(server: Chat, llm: Llm) -> None:
+    ask(server, llm, [TRUE])
+    form = server.requests[-1].body["response_format"]
+    assert form["json_schema"]["schema"] == SCHEMA  # type: ignore[index]
 
 
 def test_a_true_statement_is_cited_at_its_quotation(server: Chat, llm: Llm) -> None:

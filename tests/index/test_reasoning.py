@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests import smollm2
 from tests.chat import Chat, Reply, says
 
 import fingerpost
@@ -70,6 +71,7 @@ def test_off_means_that_nobody_is_asked(tiny_kb: Path, model: Chat) -> None:
     [
         (says("", status=500), "E_MODEL"),
         (says("I am a teapot."), "not the JSON"),
+        (says(smollm2.PROSE_FOR_JSON), "not the JSON"),
         (says('{"queries": 7}'), "not the JSON"),
         (says("[" * 50_000), "not the JSON"),
         (says('{"queries": []}'), "wrote nothing"),
@@ -84,6 +86,28 @@ def test_a_failing_or_lying_model_changes_nothing(
     found, stage = reasoned(tiny_kb, settings(model.url))
     assert found == as_asked(tiny_kb)
     assert note in stage.note
+
+
+def test_a_question_that_comes_back_is_not_searched_twice(tiny_kb: Path, model: Chat) -> None:
+    question = "How can I make requests wait longer before giving up?"
+    model.reply = says(smollm2.REPEATED_QUESTION)
+    found, stage = reasoned(tiny_kb, settings(model.url), question)
+    assert found == as_asked(tiny_kb, question)
+    assert stage.counts == {"calls": 1.0, "variants": 0.0}
+    assert "said it again" in stage.note
+
+
+@pytest.mark.parametrize("how", ["rewrite", "decompose", "hypothetical"])
+def test_only_lists_are_asked_for_as_json(tiny_kb: Path, model: Chat, how: str) -> None:
+    reasoned(tiny_kb, settings(model.url, how))
+    body = model.requests[0].body
+    assert ("response_format" in body) == ("JSON" in str(body["messages"])) == (how != "hypothetical")
+
+
+def test_a_hypothetical_passage_may_be_plain_text(tiny_kb: Path, model: Chat) -> None:
+    model.reply = says(smollm2.PASSAGE)
+    _, stage = reasoned(tiny_kb, settings(model.url, "hypothetical"), "How do requests wait longer?")
+    assert stage.counts == {"calls": 1.0, "variants": 1.0}
 
 
 def test_a_late_model_is_not_waited_for_twice(tiny_kb: Path, model: Chat) -> None:

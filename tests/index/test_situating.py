@@ -9,13 +9,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from tests.chat import Chat, says, speaks
+from tests import smollm2
+from tests.chat import TOO_LONG, Chat, Request, completion, says, send, speaks
 
 import fingerpost
-from fingerpost.config import Settings, parse
+from fingerpost.config import LlmSettings, Settings, parse
 from fingerpost.errors import ConfigError, UsageError
 from fingerpost.index import Index
 from fingerpost.index.situating import DRAFT
@@ -187,6 +189,37 @@ def test_a_run_that_is_killed_pays_for_no_sentence_twice(tmp_path: Path, model: 
         assert all(chunk.about for chunk in chunks_of(index, "manual.md"))
     assert len(model.requests) - before == total - len(kept)
     assert not (kb / DRAFT).exists()
+
+
+def test_no_prompt_is_longer_than_the_server_holds(tmp_path: Path, model: Chat) -> None:
+    most = 2_048
+    docs = written(tmp_path, manual() * 12)
+
+    def holds(handler: BaseHTTPRequestHandler, request: Request) -> None:
+        size = sum(len(message["content"].encode()) for message in request.body["messages"])  # type: ignore
+        fits = size // 4 + int(request.body["max_tokens"]) <= most  # type: ignore[call-overload]
+        send(handler, 200 if fits else 400, completion(about(request.prompt)) if fits else TOO_LONG)
+
+    model.reply = holds
+    own = settings(model.url).model_copy(update={"llm": LlmSettings(url=model.url, context_tokens=most)})
+    with fingerpost.compile(docs, to=tmp_path / "kb", settings=own) as index:
+        assert all(chunk.about for chunk in chunks_of(index, "manual.md"))
+        assert not any("no sentence" in note for note in index.report.notes)
+    wide = settings(model.url)
+    with fingerpost.compile(docs, to=tmp_path / "other", settings=wide) as index:
+        assert not any(chunk.about for chunk in chunks_of(index, "manual.md"))
+        assert all(chunk.about for chunk in chunks_of(index, "other.md"))  # a short document is asked about
+        assert any("no sentence (E_TOO_BIG)" in note for note in index.report.notes)
+
+
+def test_a_task_given_back_is_no_sentence(tmp_path: Path, model: Chat) -> None:
+    replies = iter([smollm2.SITUATED] + ["Say in one short sentence what this passage is about."] * 20)
+    model.reply = speaks(lambda _: next(replies))
+    own = settings(model.url).model_copy(update={"llm": LlmSettings(url=model.url, at_once=1)})
+    with fingerpost.compile(written(tmp_path, manual()), to=tmp_path / "kb", settings=own) as index:
+        held = [chunk.about for name in ("manual.md", "other.md") for chunk in chunks_of(index, name)]
+        assert sum(map(bool, held)) == 1
+        assert any("replies were of no use" in note for note in index.report.notes)
 
 
 def test_what_cannot_be_done_is_refused_before_anything_is_sent(tmp_path: Path, model: Chat) -> None:

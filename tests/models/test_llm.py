@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from tests.chat import Chat, Request, completion, says, send
+from tests.chat import TOO_LONG, Chat, Request, completion, says, send
 
 from fingerpost.config import LlmSettings
 from fingerpost.errors import ConfigError, MissingExtraError, ModelError
@@ -48,6 +48,44 @@ def test_a_question_is_answered(server: Chat, monkeypatch: pytest.MonkeyPatch) -
     assert asked.path == "/v1/chat/completions"
     assert asked.headers["Authorization"] == "Bearer s3cret"
     assert asked.body == {"model": "small", "messages": ASK, "max_tokens": 20, "temperature": 0, "seed": 0}
+
+
+SCHEMA = {"type": "object", "properties": {"queries": {"type": "array"}}}
+
+
+def formed(server: Chat) -> str:
+    with load_llm(LlmSettings(url=server.url, model="small")) as model:  # type: ignore[union-attr]
+        return model.complete(ASK, max_tokens=20, timeout=5.0, schema=SCHEMA)
+
+
+def test_a_server_is_told_the_form_of_the_reply(server: Chat) -> None:
+    assert formed(server) == "hello back"
+    (asked,) = server.requests
+    named = {"name": "reply", "schema": SCHEMA, "strict": True}
+    assert asked.body["response_format"] == {"type": "json_schema", "json_schema": named}
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_server_that_knows_no_schemas_is_asked_without(server: Chat, status: int) -> None:
+    def old(handler: BaseHTTPRequestHandler, asked: Request) -> None:
+        if "response_format" in asked.body:
+            send(handler, status, b'{"error": {"message": "response_format: extra fields not permitted"}}')
+        else:
+            send(handler, 200, completion("as text"))
+
+    server.reply = old
+    assert formed(server) == "as text"
+    assert len(server.requests) == 2
+
+
+def test_a_prompt_that_is_too_long_is_called_so(server: Chat) -> None:
+    server.reply = lambda handler, _: send(handler, 400, TOO_LONG)
+    error = refusal(server)
+    assert error.code == "E_TOO_BIG"
+    assert "llm.context_tokens" in error.cure
+    with pytest.raises(ModelError, match="E_TOO_BIG"):
+        formed(server)
+    assert len(server.requests) == 2  # not sent once more without a schema
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

@@ -19,6 +19,10 @@ def learn(
     generate: Annotated[
         int, typer.Option("--generate", help="no pairs yet? weigh the legs by this many made-up questions")
     ] = 0,
+    written: Annotated[
+        bool,
+        typer.Option("--written", help="with --generate: let the language model ([llm]) write as many more"),
+    ] = False,
     at: options.At = options.DEFAULT_AT,
     config: options.Config = None,
     as_json: options.Json = False,
@@ -29,7 +33,7 @@ def learn(
     says by how much they moved. `fingerpost rollback` undoes it.
     """
     import fingerpost
-    from fingerpost.cli import progress
+    from fingerpost.cli import output, progress
     from fingerpost.errors import UsageError
 
     named = (pairs is not None) + log + bool(generate)
@@ -39,5 +43,5 @@ def learn(
         raise UsageError("E_USAGE", message, cure=cure)
     with fingerpost.open(at, write=True, settings=options.settings(config)) as index, progress.bars() as draw:
         given = index.clicks() if log else pairs
-        report = index.learn(given, generate=generate, progress=draw)
+        report = index.learn(given, generate=generate, written=written, progress=draw, announce=output.note)
     reports.finish(report, as_json=as_json)

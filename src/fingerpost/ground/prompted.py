@@ -9,7 +9,6 @@ answer stands in.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Protocol
 from fingerpost.errors import FingerpostError
 from fingerpost.ground.show import visible
 from fingerpost.ground.verify import unsupported
+from fingerpost.models.llm import listed
 from fingerpost.records import Answer, Span, Statement
 from fingerpost.text.spans import sentences
 
@@ -35,14 +35,51 @@ _SYSTEM = (
     'copied exactly"}]}]}. Every statement quotes the evidence word for word. If the evidence does not '
     'answer the question, reply {"statements": []}.'
 )
+_QUOTES = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"evidence": {"type": "integer"}, "quote": {"type": "string"}},
+        "required": ["evidence", "quote"],
+        "additionalProperties": False,
+    },
+    "maxItems": 3,
+}
+SCHEMA: Mapping[str, object] = {
+    "type": "object",
+    "properties": {
+        "statements": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"text": {"type": "string"}, "quotes": _QUOTES},
+                "required": ["text", "quotes"],
+                "additionalProperties": False,
+            },
+            "maxItems": 5,
+        }
+    },
+    "required": ["statements"],
+    "additionalProperties": False,
+}
+"""The form of a reply, for servers that can hold a model to it."""
 _MARKS = re.compile("[⟦⟧]")
 
 
 class Llm(Protocol):
     """A chat model behind the OpenAI wire."""
 
-    def complete(self, messages: Sequence[Mapping[str, str]], *, max_tokens: int, timeout: float) -> str:
-        """The reply's text. Raises FingerpostError on a fault or when ``timeout`` seconds have passed."""
+    def complete(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        max_tokens: int,
+        timeout: float,
+        schema: Mapping[str, object] | None = None,
+    ) -> str:
+        """The reply's text, JSON of the ``schema`` where the server can see to it. Raises FingerpostError on
+        a fault or when ``timeout`` seconds have passed.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +106,9 @@ def prompted(
         return extractive()
     allowed = limits or Limits()
     try:
-        reply = llm.complete(messages(question, spans), max_tokens=allowed.tokens, timeout=allowed.seconds)
+        reply = llm.complete(
+            messages(question, spans), max_tokens=allowed.tokens, timeout=allowed.seconds, schema=SCHEMA
+        )
         claims = parse(reply)
     except (FingerpostError, ValueError, OSError) as error:
         log.warning("the language model's answer was not used: %s", visible(str(error)[:200], one_line=True))
@@ -122,33 +161,21 @@ def parse(reply: str) -> list[Claim]:
     """
     if len(reply) > MAX_REPLY_CHARS:
         raise ValueError(f"a reply of {len(reply):,} characters, more than {MAX_REPLY_CHARS:,}")
-    start, end = reply.find("{"), reply.rfind("}")
-    if '"statements"' in reply and 0 <= start < end:
-        return _from_json(reply[start : end + 1])
+    if '"statements"' in reply:
+        return [_claim(each) for each in listed(reply, "statements")[:MAX_STATEMENTS]]
     claims = [claim for sentence in _marked_sentences(reply) if (claim := _from_marks(sentence))]
     if not claims:
         raise ValueError("a reply that is neither the JSON asked for nor text with citations")
     return claims[:MAX_STATEMENTS]
 
 
-def _from_json(text: str) -> list[Claim]:
-    try:
-        reply = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("a reply nested too deep") from error
-    listed = reply.get("statements")
-    if not isinstance(listed, list):
-        raise ValueError("a reply whose statements are no list")
-    return [_claim(each) for each in listed[:MAX_STATEMENTS]]
-
-
 def _claim(given: object) -> Claim:
     """A malformed statement becomes a claim without quotations, which is then dropped and counted."""
     if not isinstance(given, dict):
         return Claim(str(given)[:200], ())
-    text, listed = given.get("text"), given.get("quotes")
+    text, quotes = given.get("text"), given.get("quotes")
     pairs = []
-    for each in listed if isinstance(listed, list) else []:
+    for each in quotes if isinstance(quotes, list) else []:
         number, quote = (each.get("evidence"), each.get("quote")) if isinstance(each, dict) else (None, None)
         pairs.append((number if type(number) is int else 0, quote if isinstance(quote, str) else ""))
     return Claim(text if isinstance(text, str) else "", tuple(pairs))

@@ -24,6 +24,10 @@ from fingerpost.records import Answer, Span
 
 CONTEXT_WORDS = 1_500
 """Words of evidence that a language model is given: small models lose what is in the middle of more."""
+INSTRUCTIONS = 400
+"""Tokens of a prompt beside evidence and reply."""
+TOKENS_A_WORD = 2
+"""With room for languages that tokenizers cut finer than English (1.4)."""
 
 
 def ask(rooms: Rooms, request: Request) -> Answer:
@@ -78,8 +82,10 @@ def _written(rooms: Rooms, question: str, spans: Sequence[Span], extracted: Answ
     if llm is None:
         return extracted
     limits = Limits(seconds=rooms.settings.llm.timeout_seconds)
+    room = rooms.settings.llm.context_tokens - limits.tokens - INSTRUCTIONS
     with llm:
-        evidence = pack(spans, budget=CONTEXT_WORDS, count=lambda text: len(text.split()))
+        words = min(CONTEXT_WORDS, room // TOKENS_A_WORD)
+        evidence = pack(spans, budget=words, count=lambda text: len(text.split()))
         return prompted(question, evidence, llm=llm, extractive=lambda: extracted, limits=limits)
 
 

@@ -36,6 +36,7 @@ from fingerpost.index import (
     upkeep,
     watching,
 )
+from fingerpost.index.generated import Generating
 from fingerpost.index.rooms import Progress, Rooms, silent
 from fingerpost.index.searching import Request
 from fingerpost.index.situating import Announce, unsaid
@@ -147,16 +148,22 @@ class Index:
         pairs: str | Path | Iterable[Pair] | None = None,
         *,
         generate: int = 0,
+        written: bool = False,
         progress: Progress = silent,
+        announce: Announce = unsaid,
     ) -> Report:
         """Train on pairs of queries and documents; what does not serve held-out queries changes nothing.
-        Without any, ``generate`` questions made from the documents weigh the legs, marked as generated.
+        Without any, ``generate`` questions made from the documents weigh the legs, marked as generated;
+        ``written``, the language model writes as many more, its cost told to ``announce`` before.
         """
         if (pairs is None) == (not generate):
             message = "pairs and generate are not mixed" if generate else "no pairs to learn from"
             raise UsageError("E_USAGE", message, cure="give pairs, or generate=1000")
+        if written and not generate:
+            message, cure = "written questions are made, not given", "say how many: generate=1000"
+            raise UsageError("E_USAGE", message, cure=cure)
         if pairs is None:
-            return generated.learn(self._rooms, generate, progress)
+            return generated.learn(self._rooms, Generating(generate, written, announce), progress)
         return learning.learn(self._rooms, pairs, progress)
 
     def train(self, request: TrainingRequest, *, progress: Progress = silent) -> Report:

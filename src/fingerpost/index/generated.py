@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from fingerpost.compiler import questions
 from fingerpost.compiler.questions import Made
 from fingerpost.errors import FingerpostError, InputError, UsageError
-from fingerpost.index import planning, ranking, searching
+from fingerpost.index import planning, ranking, searching, writing
 from fingerpost.index.ranking import Asked, Judges
 from fingerpost.index.rooms import BALANCE, Progress, Rooms
+from fingerpost.index.situating import Announce, unsaid
 from fingerpost.records import Report
 from fingerpost.rerank import learn as fusion
 from fingerpost.retrieve import weigh
@@ -33,13 +34,57 @@ MOST = 20_000
 """Questions; each is a search and an encoding or more."""
 
 
-def learn(rooms: Rooms, count: int, progress: Progress) -> Report:
-    """Choose the dials of the untrained sum on ``count`` made questions; publish what serves documents that
-    did not choose it.
+@dataclass(frozen=True, slots=True)
+class Generating:
+    """How many questions, and whether the language model writes as many again; ``announce`` is told what
+    that will cost.
+    """
+
+    count: int
+    written: bool = False
+    announce: Announce = unsaid
+
+
+def learn(rooms: Rooms, asked: Generating, progress: Progress) -> Report:
+    """Choose the dials of the untrained sum on made questions; publish what serves documents that did not
+    choose it.
 
     Raises UsageError for an index without an encoder, or one that has learned from real pairs; InputError
-    E_PAIRS where the documents give too few questions. Nothing is changed then.
+    E_PAIRS where the documents give too few questions; ConfigError where none can be written. Nothing is
+    changed then.
     """
+    snapshot = _ready(rooms, asked.count)
+    made = list(drawn(snapshot, asked.count, seed=rooms.settings.compile.seed))
+    said: tuple[str, ...] = ()
+    if asked.written:
+        own, said = writing.write(rooms, asked.count, progress, asked.announce)
+        made += own
+    examples = []
+    for at, (key, one) in enumerate(made):
+        example = replayed(rooms, snapshot, key, one)
+        if example is not None:
+            examples.append(example)
+        progress("replay", at + 1, len(made))
+    if len(examples) < weigh.LEAST:
+        raise InputError(
+            "E_PAIRS",
+            f"the documents give {len(examples)} usable questions, {weigh.LEAST} needed",
+            cure="learn from pairs of your own: --pairs",
+        )
+    progress("weigh", 0, 1)
+    result = weigh.fit(examples, partial(fusion.folds, seed=rooms.settings.compile.seed))
+    progress("weigh", 1, 1)
+    kinds = Counter(one.kind for _, one in made)
+    made_of = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
+    counts = {"generated": float(len(made))} | {f"sum {n}": v for n, v in result.figures.items()}
+    notes = (f"generated questions, easier than real ones: {made_of}", *said, *_said(result))
+    if result.balance is None:
+        return Report(counts, (), (*notes, "nothing was changed"), snapshot.generation)
+    return Report(counts, (), notes, rooms.store.republish({BALANCE: result.balance.to_bytes()}))
+
+
+def _ready(rooms: Rooms, count: int) -> Snapshot:
+    """What the questions are asked of, if this index can be weighed by them."""
     snapshot = rooms.store.snapshot()
     epoch = rooms.epoch(snapshot)
     if rooms.encoder is None:
@@ -54,29 +99,7 @@ def learn(rooms: Rooms, count: int, progress: Progress) -> Report:
             "this index has learned from real pairs, which made-up questions must not overrule",
             cure="`fingerpost rollback` first, if that is what you want",
         )
-    examples: list[Example] = []
-    kinds: Counter[str] = Counter()
-    for key, made in drawn(snapshot, count, seed=rooms.settings.compile.seed):
-        example = replayed(rooms, snapshot, key, made)
-        kinds[made.kind] += 1
-        if example is not None:
-            examples.append(example)
-        progress("replay", sum(kinds.values()), count)
-    if len(examples) < weigh.LEAST:
-        raise InputError(
-            "E_PAIRS",
-            f"the documents give {len(examples)} usable questions, {weigh.LEAST} needed",
-            cure="learn from pairs of your own: --pairs",
-        )
-    progress("weigh", 0, 1)
-    result = weigh.fit(examples, partial(fusion.folds, seed=rooms.settings.compile.seed))
-    progress("weigh", 1, 1)
-    made_of = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
-    counts = {"generated": float(sum(kinds.values()))} | {f"sum {n}": v for n, v in result.figures.items()}
-    notes = (f"generated questions, easier than real ones: {made_of}", *_said(result))
-    if result.balance is None:
-        return Report(counts, (), (*notes, "nothing was changed"), snapshot.generation)
-    return Report(counts, (), notes, rooms.store.republish({BALANCE: result.balance.to_bytes()}))
+    return snapshot
 
 
 def drawn(snapshot: Snapshot, count: int, *, seed: int) -> Iterator[tuple[int, Made]]:

@@ -11,7 +11,6 @@ Replies are text to search with and nothing else.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from fingerpost.config import Settings
 from fingerpost.errors import FingerpostError
 from fingerpost.index.ranking import Ranked, Reading
-from fingerpost.models.llm import load_llm
+from fingerpost.models.llm import listed, load_llm
 from fingerpost.observe.trace import Draft, Recorder
 from fingerpost.records import Candidates
 from fingerpost.rerank import exact, matches
@@ -47,14 +46,16 @@ REST_SECONDS = 30.0
 LEAST_COSINE = 0.2
 """A variant less like the question than this is about something else."""
 SHOWN = 60
+FREE = "hypothetical"
+"""Asked for as text, not as JSON: a passage needs no form, and small models keep none."""
 
 _TASKS: Mapping[str, str] = {
     "rewrite": "Rewrite the question {count} times as a search query, in the words that a document answering "
     "it would use. Keep every name, number, identifier and error code as it is.",
     "decompose": "Split the question into at most {count} simpler questions whose answers together answer "
     "it. Keep every name, number, identifier and error code as it is.",
-    "hypothetical": "Write {count} short passages of documentation or an article that would answer the "
-    "question, as if copied from it.",
+    "hypothetical": "Write a short passage of documentation or of an article that would answer the question, "
+    "as if copied from it. Reply with the passage and nothing else.",
 }
 _FORM = ' Do not answer in any other way. Reply with one JSON object and nothing else: {"queries": ["…"]}'
 
@@ -80,30 +81,39 @@ def widened(rooms: Rooms, found: Found, search: Callable[[str, bool], Found]) ->
 def messages(question: str, settings: Settings) -> list[dict[str, str]]:
     """The prompt for the way of reasoning that the settings name."""
     task = _TASKS[settings.retrieve.reason].format(count=settings.retrieve.reason_queries)
+    form = "" if settings.retrieve.reason == FREE else _FORM
     return [
-        {"role": "system", "content": task + _FORM},
+        {"role": "system", "content": task + form},
         {"role": "user", "content": question[:MAX_QUESTION_CHARS]},
     ]
 
 
-def parse(reply: str, *, most: int) -> list[str]:
+def schema(settings: Settings) -> dict[str, object] | None:
+    """The form of the reply, for servers that can hold a model to it; None where it is free text."""
+    if settings.retrieve.reason == FREE:
+        return None
+    texts = {"type": "array", "items": {"type": "string"}, "maxItems": settings.retrieve.reason_queries}
+    form = {"type": "object", "properties": {"queries": texts}, "required": ["queries"]}
+    return {**form, "additionalProperties": False}
+
+
+def parse(reply: str, *, most: int, free: bool = False) -> list[str]:
     """The texts of a reply, at most ``most``, without repeats, each cut to 2,000 characters.
 
-    Raises ValueError for anything but the JSON asked for, alone or inside other text.
+    Raises ValueError for anything but the JSON asked for, alone or inside other text; a ``free`` reply that
+    is no JSON is one text.
 
     >>> parse('Sure! {"queries": ["rotate signing key", "", "rotate signing key"]}', most=3)
     ['rotate signing key']
+    >>> parse("Signing keys are rotated with `keys rotate`.", most=1, free=True)
+    ['Signing keys are rotated with `keys rotate`.']
     """
     if len(reply) > MAX_REPLY_CHARS:
         raise ValueError(f"a reply of {len(reply):,} characters, more than {MAX_REPLY_CHARS:,}")
-    try:
-        given = json.loads(reply[reply.find("{") : reply.rfind("}") + 1])
-        listed = given["queries"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError("the reply is not the JSON asked for") from error
-    if not isinstance(listed, list):
-        raise ValueError("the reply is not the JSON asked for")
-    texts = [text[:MAX_VARIANT_CHARS].strip() for text in listed if isinstance(text, str)]
+    if free and '"queries"' not in reply:
+        return list(filter(None, [reply[:MAX_VARIANT_CHARS].strip()]))
+    given = listed(reply, "queries")
+    texts = [text[:MAX_VARIANT_CHARS].strip() for text in given if isinstance(text, str)]
     return list(dict.fromkeys(filter(None, texts)))[:most]
 
 
@@ -168,16 +178,19 @@ def _asked(rooms: Rooms, question: str, stage: Draft) -> list[str]:
                 messages(question, settings),
                 max_tokens=limits.reason_tokens,
                 timeout=limits.reason_seconds,
+                schema=schema(settings),
             )
-        texts = parse(reply, most=limits.reason_queries)
+        texts = parse(reply, most=limits.reason_queries, free=limits.reason == FREE)
     except (FingerpostError, ValueError, OSError) as error:
         rooms.rest.until = monotonic() + REST_SECONDS
         reason = error.code if isinstance(error, FingerpostError) else str(error)
         log.warning("searched without reasoning: %s", error)
         stage.note = f"the language model failed ({_short(reason)}): searched as asked"
         return []
-    stage.note = limits.reason if texts else f"{limits.reason}: the model wrote nothing, searched as asked"
-    return [text for text in texts if text != question]
+    new = [text for text in texts if text.casefold() != question.casefold()]
+    nothing = "said it again" if texts else "wrote nothing"
+    stage.note = limits.reason if new else f"{limits.reason}: the model {nothing}, searched as asked"
+    return new
 
 
 def _foreign(found: Found, variant: Found) -> bool:

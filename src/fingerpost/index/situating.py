@@ -9,10 +9,8 @@ fails, goes on where it stopped. What has no sentence is indexed without, and as
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from hashlib import blake2b
@@ -21,20 +19,15 @@ from pathlib import Path
 from fingerpost.compiler import chunk as chunking
 from fingerpost.compiler import situate
 from fingerpost.compiler.situate import Cost
-from fingerpost.errors import ConfigError, FingerpostError, UsageError
+from fingerpost.errors import ConfigError, UsageError
+from fingerpost.index.asking import Asking
 from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.models.llm import Llm, load_llm
 from fingerpost.records import Chunk, Document
 
-log = logging.getLogger(__name__)
-
 Announce = Callable[[str], None]
 Cut = tuple[Document, list[Chunk]]
 DRAFT = "situated.jsonl"
-AT_ONCE = 4
-"""Requests at the same time, once the first of a document has been answered and the server knows its text."""
-FAILURES = 3
-"""Failures in a row after which the model is left alone for the rest of the run."""
 
 
 def unsaid(_: str) -> None:
@@ -57,11 +50,11 @@ class Situating:
     """One run. ``cost`` says what it will take; ``chunks`` gives a document's chunks their sentences."""
 
     def __init__(self, rooms: Rooms, llm: Llm, progress: Progress) -> None:
-        self._rooms, self._llm, self._progress = rooms, llm, progress
+        self._rooms, self._progress = rooms, progress
+        self._asking = Asking(llm, rooms.settings.llm)
         self._draft = Draft(rooms.path / DRAFT)
         self.expected = Cost()
-        self.asked = self.kept = self.failed = 0
-        self._row, self._last = 0, ""
+        self.kept = self._useless = 0
 
     def estimate(self, documents: Iterable[Cut]) -> Cost:
         """What the chunks without a sentence take. Raises UsageError E_TOO_BIG beyond the budget."""
@@ -83,7 +76,9 @@ class Situating:
         self.kept += sum(bool(chunk.about) for chunk in known)
         wanted = [at for at, chunk in enumerate(known) if not chunk.about]
         for at, about in zip(wanted, self._all(document, [known[at] for at in wanted]), strict=True):
-            known[at] = replace(known[at], about=about)
+            known[at] = replace(known[at], about=about or "")
+            self._useless += about == ""
+            self._progress("situate", self._asking.asked, self.expected.chunks)
         return known
 
     def written(self) -> None:
@@ -92,9 +87,12 @@ class Situating:
 
     def notes(self) -> tuple[str, ...]:
         """What was done, and what is missing."""
-        told = [f"situated {self.asked:,} chunks, {self.kept:,} kept their sentence"]
-        if self.failed:
-            why = f"{self.failed:,} chunks have no sentence ({self._last})"
+        asking = self._asking
+        told = [f"situated {asking.asked:,} chunks, {self.kept:,} kept their sentence"]
+        if self._useless:
+            told.append(f"{self._useless:,} replies were of no use: those chunks have no sentence")
+        if asking.failed:
+            why = f"{asking.failed:,} chunks have no sentence ({asking.last})"
             told.append(f"{why}: compile or update again to ask for them")
         return tuple(told)
 
@@ -106,39 +104,25 @@ class Situating:
             for chunk in chunks
         ]
 
-    def _all(self, document: Document, chunks: Sequence[Chunk]) -> Iterator[str]:
+    def _all(self, document: Document, chunks: Sequence[Chunk]) -> Iterator[str | None]:
         """Sentences in the order of the chunks: the first alone, so that the others find it cached."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for part in (chunks[:1], chunks[1:]):
-                for about, fault in pool.map(lambda chunk: self._one(document, chunk), part):
-                    self._count(fault)
-                    yield about
+        for part in (chunks[:1], chunks[1:]):
+            yield from self._asking.side_by_side(lambda chunk: self._one(document, chunk), part)
 
-    def _count(self, fault: str) -> None:
-        if fault:
-            self.failed, self._row, self._last = self.failed + 1, self._row + 1, fault
-            return
-        self.asked, self._row = self.asked + 1, 0
-        self._progress("situate", self.asked, self.expected.chunks)
-
-    def _one(self, document: Document, chunk: Chunk) -> tuple[str, str]:
-        """The sentence, or "" and the code of what went wrong."""
+    def _one(self, document: Document, chunk: Chunk) -> str | None:
+        """The sentence, "" where the reply is of no use, None where there is none."""
         settings, rooms = self._rooms.settings, self._rooms
-        if self._row >= FAILURES:
-            return "", self._last
-        try:
-            reply = self._llm.complete(
-                situate.messages(document, chunk, settings),
-                max_tokens=situate.reply_tokens(settings),
-                timeout=settings.llm.timeout_seconds,
-            )
-        except FingerpostError as error:
-            log.warning("a chunk of %s was not situated: %s", document.doc_id, error)
-            return "", error.code
+        reply = self._asking.reply(
+            situate.messages(document, chunk, settings),
+            max_tokens=situate.reply_tokens(settings),
+            about=f"a chunk of {document.doc_id} was not situated",
+        )
+        if reply is None:
+            return None
         most = chunking.about_pieces(settings.compile)
         about = situate.sentence(reply, document, settings, most=most, count=rooms.encoder)
         self._draft.put(_key(document, chunk), about)
-        return about, ""
+        return about
 
 
 class Draft:

@@ -14,6 +14,7 @@ import ipaddress
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,11 @@ MAX_RESPONSE_BYTES = 2_000_000
 ATTEMPTS = 4
 FIRST_WAIT = 0.25
 LONGEST_WAIT = 8.0
+
+_TOO_LONG = re.compile(rb"context.{0,20}(length|size|window)|too (long|large)", re.IGNORECASE)
+"""How servers say that a prompt is longer than they hold: OpenAI, vLLM, llama.cpp."""
+
+_SEPARATED = re.compile(r"[\s,]*(?=[^\s,\]])")
 
 _log = logging.getLogger(__name__)
 
@@ -56,13 +62,21 @@ class Llm:
         """Close the connections."""
         self._client.close()
 
-    def complete(self, messages: Sequence[Mapping[str, str]], *, max_tokens: int, timeout: float) -> str:
+    def complete(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        max_tokens: int,
+        timeout: float,
+        schema: Mapping[str, object] | None = None,
+    ) -> str:
         """The model's answer to ``messages`` ({"role", "content"} each), within ``timeout`` seconds, retries
-        included.
+        included. With a JSON ``schema`` the server is asked to let the model write nothing else; one that
+        knows no schemas is asked again without, so what comes back may still be anything.
 
         Overload (429) and server errors (5xx) are tried again with growing pauses. Raises ModelError:
-        E_TIMEOUT, or E_MODEL where the server cannot be reached, refuses, answers with more than 2 MB or
-        with something else than a completion.
+        E_TIMEOUT, E_TOO_BIG where the prompt is longer than the server holds, or E_MODEL where it cannot
+        be reached, refuses, answers with more than 2 MB or with something else than a completion.
         """
         body = {
             "model": self._model,
@@ -71,9 +85,16 @@ class Llm:
             "temperature": 0,
             "seed": 0,
         }
+        plain = body
+        if schema is not None:
+            named = {"name": "reply", "schema": schema, "strict": True}
+            body = {**plain, "response_format": {"type": "json_schema", "json_schema": named}}
         deadline = time.monotonic() + timeout
         for attempt in range(ATTEMPTS):
             status, data, wait = self._post(body, deadline)
+            if status in (400, 422) and body is not plain and not _TOO_LONG.search(data):
+                body = plain
+                status, data, wait = self._post(body, deadline)
             if status == 200:
                 return _content(data)
             if status != 429 and status < 500:
@@ -83,11 +104,10 @@ class Llm:
                 break
             _log.info("the language model answered %d; trying again in %.2f s", status, pause)
             time.sleep(pause)
-        raise ModelError(
-            "E_MODEL",
-            f"the language model answered {status}: {data[:200].decode('utf-8', 'replace')!r}",
-            cure=_cure(status),
-        )
+        said = f"the language model answered {status}: {data[:200].decode('utf-8', 'replace')!r}"
+        if status in (400, 413) and _TOO_LONG.search(data):
+            raise ModelError("E_TOO_BIG", said, cure="lower llm.context_tokens to what the server holds")
+        raise ModelError("E_MODEL", said, cure=_cure(status))
 
     def _post(self, body: Mapping[str, Any], deadline: float) -> tuple[int, bytes, float]:
         """Status, body and the server's Retry-After in seconds."""
@@ -119,6 +139,40 @@ def load_llm(settings: LlmSettings) -> Llm | None:
     if importlib.util.find_spec("httpx") is None:
         raise missing_extra("llm", "asking a language model")
     return Llm(settings)
+
+
+def listed(reply: str, name: str) -> list[object]:
+    """The list ``name`` of the JSON object in a reply, alone or inside other text. Of a list that was cut off
+    at the reply's limit, the items that are whole.
+
+    Raises ValueError where there is none.
+
+    >>> listed('Sure! {"queries": ["rotate the signing key", "new sig', "queries")
+    ['rotate the signing key']
+    """
+    start, end = reply.find("{"), reply.rfind("}") + 1
+    try:
+        given = json.loads(reply[start:end])
+        found = given[name] if isinstance(given, dict) else None
+    except (ValueError, KeyError, RecursionError):
+        found = _whole(reply, name)
+    if not isinstance(found, list):
+        raise ValueError("the reply is not the JSON asked for")
+    return found
+
+
+def _whole(reply: str, name: str) -> list[object] | None:
+    begun = re.search(rf'"{re.escape(name)}"\s*:\s*\[', reply)
+    if begun is None:
+        return None
+    found, at, decoder = [], begun.end(), json.JSONDecoder()
+    while rest := _SEPARATED.match(reply, at):
+        try:
+            item, at = decoder.raw_decode(reply, rest.end())
+        except (ValueError, RecursionError):
+            break
+        found.append(item)
+    return found or None
 
 
 def _check_url(url: str) -> None:

@@ -74,4 +74,5 @@ class Puts:
         self.updated += 1
         known = {passage: key for key, passage in self.writer.ledger.passages(old)}
         self.writer.end(batch, old)
+        self.writer.drop_written(old.doc_id)
         return known

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fingerpost.records import Chunk, Document, Pair
+from fingerpost.records import WRITTEN, Chunk, Document, Pair
 from fingerpost.store import checkpoint, codec
 from fingerpost.store.checkpoint import BEGINNING, GENESIS
 from fingerpost.store.digest import CONTENT_BYTES, Field, digest
@@ -187,6 +187,13 @@ class Writer:
         marks = f" AND origin IN ({','.join('?' * len(origins))})" if origins else ""
         rows = [(doc_id, *origins) for doc_id in doc_ids]
         self.connection.executemany(f"DELETE FROM pairs WHERE doc_id = ?{marks}", rows)
+
+    def drop_written(self, doc_id: str) -> None:
+        """Forget what a language model wrote about a text that is replaced; part of the transaction that is
+        open.
+        """
+        sql = "DELETE FROM pairs WHERE doc_id = ? AND substr(origin, 1, ?) = ?"
+        self.connection.execute(sql, (doc_id, len(WRITTEN), WRITTEN))
 
     def add_pairs(self, pairs: Iterable[Pair], *, instead_of: Sequence[str] = ()) -> int:
         """Keep training pairs, a pair already there not twice; pairs of the same documents whose origin is
