@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from threading import Event, Thread
 
+import numpy as np
 import pytest
 
 import fingerpost
 from fingerpost.errors import UsageError
-from fingerpost.index import searching, turns
+from fingerpost.index import building, searching, turns
+from fingerpost.index.rooms import silent
 from fingerpost.index.turns import Turns
 from fingerpost.text import query as queries
 
@@ -63,6 +65,27 @@ def test_queries_without_a_gap_do_not_stop_an_update(own_kb: Path, tmp_path: Pat
         report = index.update(*tmp_path.glob("*.md"))
         assert report.counts["added"] == 40
         assert index.status()["missing_vectors"] == 0
+
+
+def test_a_fold_lets_queries_by_before_each_part_that_it_reads(
+    own_kb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(70):
+        (tmp_path / f"{number}.md").write_text(f"# Page {number}\n\nTicket QX-{number:04d} is closed.\n")
+    monkeypatch.setattr(building, "VECTORS_AT_ONCE", 10)
+    monkeypatch.setattr(building, "CHUNKS_AT_ONCE", 1)
+    with fingerpost.open(own_kb, write=True) as index, index._rooms.turns.query():
+        index.update(*tmp_path.glob("*.md"))
+        before = [span.chunk_id for span in index.search("closed tickets")]
+        chunks = index._rooms.store.snapshot().n_chunks
+        given: list[bool] = []
+        monkeypatch.setattr(Turns, "give_way", lambda _: given.append(False))
+        building.fold(index._rooms, silent)
+        words = 2  # the 70 new chunks' words are found in two parts
+        leaves = index._rooms.store.desk.leaf_offsets
+        described = int(np.minimum(np.diff(leaves), building.DESCRIBED).sum())
+        assert len(given) == -(-chunks // 10) + described + words
+        assert [span.chunk_id for span in index.search("closed tickets")] == before
 
 
 def test_a_search_is_in_flight_until_it_ends_or_fails(own_kb: Path, monkeypatch: pytest.MonkeyPatch) -> None:

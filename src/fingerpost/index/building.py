@@ -46,6 +46,8 @@ FORMS = {"small": SMALL, "fine": FINE}
 """What ``store.token_codes`` names."""
 REGRAPH = 0.1
 """Share of new chunks from which the neighbour graph is made anew: by then that costs no more."""
+VECTORS_AT_ONCE, CHUNKS_AT_ONCE = 4_096, 64
+"""What a fold reads between two queries: some 5 ms."""
 DESCRIBED = 24
 """Chunks a leaf's descriptor is made from."""
 REGROW = 2.0
@@ -198,9 +200,12 @@ def fold(rooms: Rooms, progress: Progress, *, roots: Mapping[str, str] | None = 
     artifacts |= expanding.artifacts(rooms, standing.keys, progress)
     if not rooms.store.dim:
         offsets = np.array([0, len(standing.keys)], dtype=np.int64)
-        return rooms.store.publish(Layout(standing.keys, offsets, standing.seq, artifacts=artifacts))
-    vectors = rooms.store.vectors(standing.keys)
-    progress("address", 0, len(vectors))
+        layout = Layout(standing.keys, offsets, standing.seq, artifacts=artifacts)
+        return rooms.store.publish(layout, between=rooms.turns.give_way)
+    progress("address", 0, len(standing.keys))
+    vectors = np.empty((len(standing.keys), rooms.store.dim), dtype=np.float16)
+    for part in _in_turn(rooms, len(vectors), VECTORS_AT_ONCE):
+        vectors[part] = rooms.store.vectors(standing.keys[part])
     laid = _lay_out(rooms, standing.keys, vectors)
     keys, rows = standing.keys[laid.order], vectors[laid.order]
     router = _router(rooms, rows, laid)
@@ -212,7 +217,7 @@ def fold(rooms: Rooms, progress: Progress, *, roots: Mapping[str, str] | None = 
     artifacts |= _carried(rooms, standing.docs)
     progress("publish", 0, 1)
     layout = Layout(keys, laid.leaf_offsets, standing.seq, graph=near, artifacts=artifacts)
-    generation = rooms.store.publish(layout)
+    generation = rooms.store.publish(layout, between=rooms.turns.give_way)
     rooms.lagging.routed(standing.seq)
     progress("publish", 1, 1)
     return generation
@@ -317,9 +322,17 @@ def _described(rooms: Rooms, keys: NDArray[np.int64], laid: Addresses) -> bytes:
         rows = np.unique(np.linspace(start, end - 1, min(DESCRIBED, int(end - start))).astype(np.int64))
         picked += keys[rows].tolist()
         leaves += [leaf] * len(rows)
-    chunks = rooms.store.desk.chunks(picked)
+    parts = _in_turn(rooms, len(picked), CHUNKS_AT_ONCE)
+    chunks = (found for part in parts for found in rooms.store.desk.chunks(picked[part]))
     rows_of = ((leaf, analyze(found.text), found.title) for leaf, found in zip(leaves, chunks, strict=True))
     return describe.to_json(describe.descriptors(rows_of, addresses=laid.addresses))
+
+
+def _in_turn(rooms: Rooms, count: int, at_once: int) -> Iterator[slice]:
+    """``count`` things in parts, queries before each: reading a part keeps them from the store."""
+    for at in range(0, count, at_once):
+        rooms.turns.give_way()
+        yield slice(at, at + at_once)
 
 
 def _carried(rooms: Rooms, documents: NDArray[np.int64]) -> dict[str, bytes]:

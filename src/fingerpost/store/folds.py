@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ from fingerpost.store.state import State, tail_path
 from fingerpost.store.writes import Writer
 
 log = logging.getLogger(__name__)
-_BATCH = 500
+_BATCH, _FEW = 500, 64
 _OURS = re.compile(r"(?:gen|tail)-(\d{6,})(?:\.db(?:-wal|-shm)?)?")
 
 
@@ -57,8 +58,10 @@ class Folds:
         self._state, self._writer, self._root = state, writer, state.root
         self._reach = writer.points.reach
 
-    def publish(self, layout: Layout) -> int:
-        """Write and publish the next generation. Searches and updates go on meanwhile."""
+    def publish(self, layout: Layout, between: Callable[[], object]) -> int:
+        """Write and publish the next generation. Searches and updates go on meanwhile; ``between`` is called
+        every few chunks whose words are found.
+        """
         state = self._state
         before = state.generation
         with state.lock:
@@ -72,7 +75,12 @@ class Folds:
         number = before.manifest.generation + 1
         self._reach("fold.begun")
         files = write_generation(
-            self._root, number, layout=layout, sources=self._sources(live), before=before, dead=live.dead_keys
+            self._root,
+            number,
+            layout=layout,
+            sources=self._sources(live, between),
+            before=before,
+            dead=live.dead_keys,
         )
         self._reach("fold.sealed")
         manifest = replace(
@@ -208,14 +216,14 @@ class Folds:
         docs = np.load(self._root / folder_name(number) / "docs.npy", allow_pickle=False)
         return len(np.unique(docs))
 
-    def _sources(self, live: Live) -> Sources:
+    def _sources(self, live: Live, between: Callable[[], object]) -> Sources:
         state = self._state
         return Sources(
             docs=lambda keys: state.docs(keys, live),
             ties=state.ties,
             vectors=state.vectors if state.dim else None,
             tokens=self._tokens if self._has_tokens(live) else None,
-            postings=self._postings,
+            postings=partial(self._postings, between),
         )
 
     def _has_tokens(self, live: Live) -> bool:
@@ -226,9 +234,12 @@ class Folds:
         held = self._state.generation
         return held.token_codes(keys, held.rows.of(keys), self._state.tokens)
 
-    def _postings(self, keys: NDArray[np.int64]) -> Iterator[tuple[int, str, str]]:
-        for at in range(0, len(keys), _BATCH):
-            part = keys[at : at + _BATCH].tolist()
+    def _postings(
+        self, between: Callable[[], object], keys: NDArray[np.int64]
+    ) -> Iterator[tuple[int, str, str]]:
+        for at in range(0, len(keys), _FEW):
+            between()
+            part = keys[at : at + _FEW].tolist()
             body, named = self._state.terms(part)
             for key, terms, codes in zip(part, body, named, strict=True):
                 yield key, " ".join(terms), " ".join(codes)

@@ -14,7 +14,7 @@ A write is one ledger transaction, on disk before the call returns, and visible 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from errno import EIO
 from pathlib import Path
@@ -286,10 +286,10 @@ class Store:
         with self._state.lock:
             return self._state.vectors(keys)
 
-    def publish(self, layout: Layout) -> int:
-        """Fold: write the next generation as ``layout`` says and publish it; returns its number."""
+    def publish(self, layout: Layout, *, between: Callable[[], object] = lambda: None) -> int:
+        """Fold: publish the next generation as ``layout`` says; its number. ``between`` lets searches by."""
         with self._writing(exclusive=False):
-            return self._folds.publish(layout)
+            return self._folds.publish(layout, between)
 
     def republish(self, artifacts: Mapping[str, bytes], *, drop: Iterable[str] = ()) -> int:
         """Publish the same slices with new artifacts (same names are replaced, ``drop`` goes)."""
