@@ -1,8 +1,8 @@
 """Run inside a mount namespace of its own: what a store does on a full disk, or on a read-only one.
 
 ``python full_disk.py full FOLDER SEEDS [GUARD]`` fills a small tmpfs for each seed, with a guard taken out or
-not; ``… read-only FOLDER`` is for a read-only mount that holds an index. Ends with status 0 when everything
-was as promised.
+not; ``… opened FOLDER`` opens an index on a full one, ``… read-only FOLDER`` is for a read-only mount that
+holds an index. Ends with status 0 when everything was as promised.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from fingerpost.errors import DiskError
-from fingerpost.store import Layout, Store, ballast, disk
+from fingerpost.store import Layout, Store, ballast, copies, disk
 from fingerpost.text.query import parse
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -67,6 +67,54 @@ def full(folder: Path, seed: int) -> None:
     with Store.open(folder / "kb", write=True) as again:
         assert again.check() == []
         check(again, acknowledged - gone | {"doc0", "doc5000", "doc5001"})
+
+
+def fill(path: Path) -> None:
+    """Leave no byte of the disk."""
+    with path.open("ab", buffering=0) as filler:
+        for size in (100_000, 4_096, 1):
+            try:
+                while filler.write(bytes(size)):
+                    pass
+            except OSError:
+                continue
+
+
+def opened(folder: Path) -> None:
+    """An index is opened where no byte is left: to read, to delete, to read again."""
+    with Store.create(folder / "kb", fingerprint="f", dim=DIM) as store:
+        for number in range(5):
+            put(store, number)
+        fold(store)
+        put(store, 5)
+    everything = {f"doc{number}" for number in range(6)}
+    fill(folder / "filler")
+    with Store.open(folder / "kb") as reader, Store.open(folder / "kb") as other:
+        check(reader, everything)
+        check(other, everything)
+        with Store.open(folder / "kb", write=True) as store:
+            try:
+                put(store, 6)
+                raise AssertionError("the disk was not full")
+            except DiskError:
+                pass
+            assert store.delete(["doc2"]) == 1
+            check(store, everything - {"doc2"})
+        check(reader, everything - {"doc2"})
+    with Store.open(folder / "kb") as reader:
+        check(reader, everything - {"doc2"})
+    fill(folder / "filler")
+    try:
+        copies.take(folder / "kb", folder / "copy")
+        raise AssertionError("the disk was not full")
+    except DiskError:
+        assert sorted(path.name for path in folder.iterdir()) == ["filler", "kb"]
+    (folder / "filler").unlink()
+    with Store.open(folder / "kb", write=True) as store:
+        put(store, 6)
+        fold(store)
+        assert store.check() == []
+        check(store, everything - {"doc2"} | {"doc6"})
 
 
 def check(store: Store, expected: set[str]) -> None:
@@ -127,5 +175,8 @@ if __name__ == "__main__":
     if sys.argv[1] == "full":
         first, past = map(int, sys.argv[3].split("-"))
         on_small_disks(Path(sys.argv[2]), range(first, past), *sys.argv[4:])
+    elif sys.argv[1] == "opened":
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", sys.argv[2]], check=True)
+        opened(Path(sys.argv[2]))
     else:
         read_only(Path(sys.argv[2]))

@@ -45,6 +45,11 @@ def test_full_disks(tmp_path: Path, record_property: Callable[[str, object], Non
     assert not inside("full", str(tmp_path), "0-3")
 
 
+def test_an_index_is_opened_and_deleted_from_where_no_byte_is_left(tmp_path: Path) -> None:
+    """What was open before the disk filled went on; opening it ended in "disk I/O error", a delete too."""
+    assert not inside("opened", str(tmp_path))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", seeds(1, 11))
 def test_two_hundred_full_disks(

@@ -106,7 +106,8 @@ def _copy_files(root: Path, building: Path, manifest: Manifest) -> None:
     with named_errors(building):
         if manifest.generation:
             names = shutil.ignore_patterns(*_LOCKS)
-            shutil.copytree(root / manifest.folder, building / manifest.folder, ignore=names)
+            folder = manifest.folder
+            shutil.copytree(root / folder, building / folder, ignore=names, copy_function=_copy_file)
         _copy_database(root / "ledger.db", building / "ledger.db")
         if tail_path(root, manifest.tail).is_file():
             _copy_database(tail_path(root, manifest.tail), tail_path(building, manifest.tail))
@@ -116,6 +117,12 @@ def _copy_files(root: Path, building: Path, manifest: Manifest) -> None:
         write_manifest(building, alone)
     with closing(Ledger(building / "ledger.db")) as ledger:
         headmark.mark(building, ledger.head())
+
+
+def _copy_file(source: str, target: str) -> None:
+    """Named by itself: what ``copytree`` gathers does not tell a full disk from a file that is gone."""
+    with named_errors(Path(target)):
+        shutil.copy2(source, target)
 
 
 def _copy_database(source: Path, target: Path) -> None:

@@ -14,11 +14,14 @@ from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
+from fingerpost.store import ballast
+
 FORMAT = 2
 """Format 1 had no ``checkpoint``: its log was kept from the beginning. It gets one at its next fold."""
 OLDEST = 1
 PAGE_CHARS = 8_192
 PAGE_BITS = 20
+_NO_ROOM = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL}
 LOG_BYTES = 1 << 20
 """The write-ahead log is cut back to this size once it was written into its database."""
 
@@ -63,10 +66,29 @@ def connect(path: Path, *, write: bool, synchronous: str = "FULL") -> sqlite3.Co
     """A connection in autocommit mode; transactions are begun and ended by name.
 
     A reader may write nothing, but where it can it opens the file so that the last one to leave tidies the
-    write-ahead log away. On a read-only file system there is no log to join: the file is immutable.
+    write-ahead log away. On a read-only file system there is no log to join: the file is immutable. Where the
+    disk has no room for what SQLite keeps beside an open file, a little of the index's reserve makes some.
     """
     uri = f"{path.absolute().as_uri()}?mode={_mode(path, write=write)}"
+    try:
+        return _opened(uri, write=write, synchronous=synchronous)
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _NO_ROOM or not ballast.lend(path.parent):
+            raise
+    return _opened(uri, write=write, synchronous=synchronous)
+
+
+def _opened(uri: str, *, write: bool, synchronous: str) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10.0)
+    try:
+        _set_up(connection, write=write, synchronous=synchronous)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: sqlite3.Connection, *, write: bool, synchronous: str) -> None:
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
@@ -77,7 +99,7 @@ def connect(path: Path, *, write: bool, synchronous: str = "FULL") -> sqlite3.Co
         connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
     else:
         connection.execute("PRAGMA query_only = ON")
-    return connection
+        connection.execute("PRAGMA schema_version").fetchone()  # what it takes to read shows now
 
 
 def shrink(connection: sqlite3.Connection) -> None:
