@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.evaluate.markdown import markdown
 from fingerpost.evaluate.page import Latency
 from fingerpost.evaluate.report import Evaluation, to_json
-from fingerpost.index.rooms import ROUTER
+from fingerpost.index import building
+from fingerpost.index.rooms import ROUTER, silent
 from fingerpost.route.drift import Audit
 from fingerpost.route.router import Calibration, Router
 
@@ -51,6 +54,26 @@ def test_status_tells_a_router_that_rests_from_one_that_routes(small: Path) -> N
         assert "100 audits, recall 0.99" in str(index.status()["router_health"])
         index._rooms.audit = Audit(100, 50.0)
         assert str(index.status()["router_health"]).startswith("full search: audits found recall 0.50")
+
+
+def test_status_tells_when_much_came_after_the_lesson(small: Path, tmp_path: Path) -> None:
+    """Folded or not: advice used to count what waits for a fold, which no lesson changes."""
+    kb = shutil.copytree(small, tmp_path / "kb")
+    new = [{"_id": f"n{at}", "text": f"Zircon lamp number {at}, which came later."} for at in range(20)]
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps(record) + "\n" for record in new))
+    with fingerpost.open(kb, write=True) as index:
+        index.update(tmp_path / "new.jsonl")
+        assert index.status()["advice"] == ""
+        assert index.learn(pairs()).counts["fusion gain"] > 0
+        assert index.status()["advice"] == ""
+        (tmp_path / "new.jsonl").write_text("".join(json.dumps(r | {"title": "Lamp"}) + "\n" for r in new))
+        for _ in range(2):
+            index.update(tmp_path / "new.jsonl")
+            assert (
+                index.status()["advice"]
+                == "25% of the chunks are newer than the lesson: run `fingerpost learn`"
+            )
+            building.fold(index._rooms, silent)
 
 
 def test_an_index_of_nothing_has_no_router(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_few_audits_do_not_judge_and_many_bad_ones_do() -> None:
 
 
 def test_advice_says_what_to_do() -> None:
-    report = advice(fresh=200, chunks=1000, audit=Audit(100, 60.0), target=0.9)
-    assert report.counts["fresh_share"] == 0.2
+    report = advice(newer=200, chunks=1000, audit=Audit(100, 60.0), target=0.9)
+    assert report.counts["newer_share"] == 0.2
     assert len(report.notes) == 2
-    assert not advice(fresh=0, chunks=0, audit=Audit(), target=0.9).notes
+    assert not advice(newer=0, chunks=0, audit=Audit(), target=0.9).notes

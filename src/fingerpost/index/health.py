@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fingerpost.index.rooms import Epoch, Rooms
+import json
+
+from fingerpost.index.rooms import LESSON, Epoch, Rooms
 from fingerpost.route import drift
 
 Facts = dict[str, int | float | str]
@@ -21,9 +23,16 @@ def status(rooms: Rooms) -> Facts:
     chunks = int(found["chunks"])
     found["router_health"] = health(rooms, epoch, chunks)
     audit, target = rooms.audit, rooms.settings.route.recall
-    advised = drift.advice(fresh=int(found["fresh_chunks"]), chunks=chunks, audit=audit, target=target)
+    advised = drift.advice(newer=newer(rooms), chunks=chunks, audit=audit, target=target)
     found["advice"] = "; ".join(advised.notes)
     return found
+
+
+def newer(rooms: Rooms) -> int:
+    """How many chunks came after the lesson that serves; 0 without one."""
+    lesson = rooms.store.desk.artifact(LESSON)
+    newest = None if lesson is None else json.loads(lesson).get("newest")
+    return 0 if newest is None else int((rooms.store.live().keys > newest).sum())
 
 
 def health(rooms: Rooms, epoch: Epoch, chunks: int) -> str:

@@ -86,7 +86,8 @@ def publish(rooms: Rooms, taught: Taught, beside: Mapping[str, bytes] | None = N
 
 def lesson_of(rooms: Rooms, taught: Taught) -> dict[str, bytes]:
     """The artifact by which the next lesson, and a rollback, know this one."""
-    return {LESSON: taught.marks.to_bytes(pairs=rooms.store.desk.last_pair)}
+    newest = int(rooms.store.live().keys.max(initial=0))
+    return {LESSON: taught.marks.to_bytes(pairs=rooms.store.desk.last_pair, newest=newest)}
 
 
 def rollback(rooms: Rooms) -> Report:

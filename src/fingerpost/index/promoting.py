@@ -69,10 +69,11 @@ class Marks:
         names = tuple(self.names[row] for row in rows)
         return Marks(self.at[rows], names, self.untrained[rows], self.learned[rows])
 
-    def to_bytes(self, *, pairs: int) -> bytes:
-        """As the artifact of a lesson whose last pair has the number ``pairs``."""
+    def to_bytes(self, *, pairs: int, newest: int) -> bytes:
+        """As the artifact of a lesson: the number of its last pair, the key of the newest chunk there was."""
         figures = np.round(np.stack([self.untrained, self.learned], axis=1), 4).tolist()
-        return json.dumps({"pairs": pairs, "held_out": dict(zip(self.names, figures, strict=True))}).encode()
+        held_out = dict(zip(self.names, figures, strict=True))
+        return json.dumps({"pairs": pairs, "newest": newest, "held_out": held_out}).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,20 +67,20 @@ def clopper_pearson(hits: float, count: int, *, confidence: float = 0.95) -> tup
     return low, high
 
 
-def advice(*, fresh: int, chunks: int, audit: Audit, target: float) -> Report:
-    """Whether to train again: counts and notes in words.
+def advice(*, newer: int, chunks: int, audit: Audit, target: float) -> Report:
+    """Whether to train again, where ``newer`` chunks came after what was learned: counts and notes in words.
 
-    >>> advice(fresh=300, chunks=1000, audit=Audit(), target=0.9).notes
-    ('30% of the chunks are newer than the router: run `fingerpost learn`',)
+    >>> advice(newer=300, chunks=1000, audit=Audit(), target=0.9).notes
+    ('30% of the chunks are newer than the lesson: run `fingerpost learn`',)
     """
-    share = fresh / chunks if chunks else 0.0
+    share = newer / chunks if chunks else 0.0
     low, high = audit.bounds()
     notes = []
     if share > STALE:
-        notes.append(f"{share:.0%} of the chunks are newer than the router: run `fingerpost learn`")
+        notes.append(f"{share:.0%} of the chunks are newer than the lesson: run `fingerpost learn`")
     if audit.verdict(target):
         notes.append(f"{audit.verdict(target)}: routing is off until `fingerpost learn`")
-    counts = {"fresh_share": share, "audits": audit.queries, "recall": audit.recall, "low": low, "high": high}
+    counts = {"newer_share": share, "audits": audit.queries, "recall": audit.recall, "low": low, "high": high}
     return Report(counts=counts, notes=tuple(notes))
 
 
