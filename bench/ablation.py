@@ -31,10 +31,10 @@ from bench.quality import sampled
 from fingerpost.config import Settings
 from fingerpost.evaluate import measures, significance
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
-from fingerpost.index import ranking, searching
+from fingerpost.index import gathering, listing, ranking, searching
 from fingerpost.index.facade import Index
+from fingerpost.index.found import Request
 from fingerpost.index.rooms import Epoch, Rooms
-from fingerpost.index.searching import Request
 from fingerpost.records import Plan
 from fingerpost.rerank import exact
 from fingerpost.retrieve import fuse
@@ -69,7 +69,7 @@ def legs(*kept: str) -> Off:
 
     def off(stack: ExitStack) -> None:
         plan = Plan(legs=kept, reason="ablation")
-        stack.enter_context(patch.object(searching, "plan_for", lambda *_: plan))
+        stack.enter_context(patch.object(gathering, "plan_for", lambda *_: plan))
         weights(**{leg: 0.0 for leg in ("lexical", "dense") if leg not in kept})(stack)
 
     return off
@@ -147,7 +147,7 @@ def run(index: Index, questions: QuestionSet) -> tuple[NDArray[np.float64], floa
         began = time.process_time()
         found = searching.find(index._rooms, Request(text))
         ms.append(1000 * (time.process_time() - began))
-        best = searching.by_document(found.snapshot, found.keys, found.scores, k=100)
+        best = listing.by_document(found.snapshot, found.keys, found.scores, k=100)
         values.append(measures.score(parsed, dict(best), questions.qrels[query_id]))
     return np.array(values), float(np.median(ms))
 

@@ -27,7 +27,7 @@ from bench.continual import drawn, only
 from fingerpost.config import Settings
 from fingerpost.evaluate.calibration import kept, reliability
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
-from fingerpost.index import searching
+from fingerpost.index import gathering
 from fingerpost.index.rooms import Rooms
 from fingerpost.route import calibrate
 from fingerpost.route import train as heads
@@ -127,8 +127,8 @@ def leaves(rooms: Rooms, asked: QuestionSet) -> Leaves:
     offsets = np.searchsorted(snapshot.leaf_of(keys), np.arange(router.n_leaves + 1))
     parsed = [queries.parse(text) for text in asked.queries.values()]
     vectors = np.stack([encoder.encode_query(query.text).vector for query in parsed])
-    voters = [snapshot.lexical(query, k=searching.VOTERS)[0] for query in parsed]
-    votes = np.stack([searching.votes_of(snapshot, router, found) for found in voters])
+    voters = [snapshot.lexical(query, k=gathering.VOTERS)[0] for query in parsed]
+    votes = np.stack([gathering.votes_of(snapshot, router, found) for found in voters])
     given = heads.examples(
         vectors, rooms.store.vectors(keys), offsets, docs=snapshot.doc_keys(keys), votes=votes
     )

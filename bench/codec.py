@@ -28,7 +28,7 @@ from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.evaluate import measures, significance
 from fingerpost.evaluate.datasets import load_beir
-from fingerpost.index import building, planning, ranking, searching
+from fingerpost.index import building, gathering, listing, planning, ranking
 from fingerpost.index.facade import Index
 from fingerpost.index.ranking import Asked, Judges
 from fingerpost.records import Candidates
@@ -131,8 +131,8 @@ class Bench:
         query = parsing.parse(text)
         asked = Asked(query, encoder.encode_query(query.text))
         epoch = rooms.epoch(self.snapshot)
-        once, plan = searching.route(rooms, self.snapshot, epoch, asked)
-        found = searching.gather(rooms, once, asked, searching.Sight(self.snapshot, plan, None)).candidates
+        once, plan = gathering.route(rooms, self.snapshot, epoch, asked)
+        found = gathering.gather(rooms, once, asked, gathering.Sight(self.snapshot, plan, None)).candidates
         order = np.argsort(-fuse.standardised(found.scores).scores, kind="stable")
         return Question(asked, found, order[: rooms.settings.rerank.depth], grades)
 
@@ -166,7 +166,7 @@ class Bench:
         )
 
     def _value(self, question: Question, keys: NDArray[np.int64], scores: NDArray[np.floating]) -> float:
-        run = searching.by_document(self.snapshot, keys, scores.astype(np.float32), k=100)
+        run = listing.by_document(self.snapshot, keys, scores.astype(np.float32), k=100)
         return float(measures.score(MEASURE, dict(run), question.grades)[0])
 
 

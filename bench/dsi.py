@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 import fingerpost
 from bench.common import CACHE, data_folder, table, write
 from fingerpost.evaluate.datasets import load
-from fingerpost.index import learning, searching, training
+from fingerpost.index import searching, training
+from fingerpost.index.found import Request
 from fingerpost.index.given import read
+from fingerpost.index.lesson import prepare
 from fingerpost.index.rooms import Rooms, silent
-from fingerpost.index.searching import Request
 from fingerpost.records import Pair
 from fingerpost.route.deep import decoder, dsi
 from fingerpost.route.deep.seq2seq import Dials
@@ -54,7 +55,7 @@ class Bench:
         self.rooms, self.snapshot = rooms, rooms.store.snapshot()
         standing = rooms.store.live()
         self.vectors, self.docs = rooms.store.vectors(standing.keys), standing.docs
-        self.lesson = learning.prepare(rooms, self.snapshot, read(given), silent)
+        self.lesson = prepare(rooms, self.snapshot, read(given), silent)
         self.titles = training.titles(rooms, self.snapshot, silent)
         test = load(data_folder() / name, "test")
         names = sorted(test.qrels)

@@ -31,8 +31,8 @@ from typing import Any
 import fingerpost
 from bench.common import CACHE, data_folder, table, write
 from fingerpost.index import building, searching
+from fingerpost.index.found import Request
 from fingerpost.index.rooms import silent
-from fingerpost.index.searching import Request
 
 WORDS_ONLY = fingerpost.Settings.model_validate({"models": {"encoder": "none"}})
 

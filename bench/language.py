@@ -31,8 +31,9 @@ from bench.quality import sampled
 from bench.zeroshot import MEASURES, compared, copied, difference
 from fingerpost.config import Settings
 from fingerpost.evaluate import significance
+from fingerpost.index.found import Request
 from fingerpost.index.promoting import ndcg
-from fingerpost.index.searching import Request, find
+from fingerpost.index.searching import find
 from fingerpost.records import WRITTEN, Pair
 
 WAYS = ("off", "rewrite", "decompose", "hypothetical")

@@ -32,9 +32,9 @@ from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.evaluate import measures, significance
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
-from fingerpost.index import searching
+from fingerpost.index import listing, searching
 from fingerpost.index.facade import Index
-from fingerpost.index.searching import Request
+from fingerpost.index.found import Request
 from fingerpost.models import sources
 from fingerpost.models.late import LateEncoder, load_late
 from fingerpost.rerank.codec import Codec, Pieces, inverse_frequency, weights_of
@@ -226,7 +226,7 @@ def searched(index: Index, questions: QuestionSet, most: int) -> tuple[NDArray[n
         began = time.process_time()
         one = searching.find(index._rooms, Request(questions.queries[query_id]))
         ms.append(1000 * (time.process_time() - began))
-        best = searching.by_document(one.snapshot, one.keys, one.scores, k=100)
+        best = listing.by_document(one.snapshot, one.keys, one.scores, k=100)
         found.append(measures.score(MEASURE, dict(best), questions.qrels[query_id])[0])
     return np.array(found), float(np.median(ms))
 

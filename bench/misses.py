@@ -18,8 +18,8 @@ from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.evaluate.attribute import CAUSES, Miss
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
-from fingerpost.index import Index, searching
-from fingerpost.index.searching import Request
+from fingerpost.index import Index, listing, searching
+from fingerpost.index.found import Request
 
 SETS = ("scifact", "squad4", "cosqa", "spider-tables")
 
@@ -29,7 +29,7 @@ def lost(index: Index, questions: QuestionSet, count: int) -> set[tuple[str, str
     found = set()
     for query_id, text in questions.queries.items():
         ranked = searching.find(index._rooms, Request(text))
-        run = searching.by_document(ranked.snapshot, ranked.keys, ranked.scores, k=count)
+        run = listing.by_document(ranked.snapshot, ranked.keys, ranked.scores, k=count)
         wanted = {doc_id for doc_id, grade in questions.qrels[query_id].items() if grade > 0}
         found |= {(query_id, doc_id) for doc_id in wanted - {doc_id for doc_id, _ in run}}
     return found

@@ -26,7 +26,7 @@ from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.evaluate import measures
 from fingerpost.evaluate.datasets import load_beir
-from fingerpost.index import planning, ranking, searching
+from fingerpost.index import gathering, listing, planning, ranking
 from fingerpost.index.ranking import Asked, Judges, Look
 from fingerpost.index.rooms import Epoch, Rooms
 from fingerpost.route import plan
@@ -87,8 +87,8 @@ def _all(
     parsed = parsing.parse(text)
     assert rooms.encoder is not None
     asked = Asked(parsed, rooms.encoder.encode_query(parsed.text))
-    once, route = searching.route(rooms, snapshot, epoch, asked)
-    found = searching.gather(rooms, once, asked, searching.Sight(snapshot, route, None)).candidates
+    once, route = gathering.route(rooms, snapshot, epoch, asked)
+    found = gathering.gather(rooms, once, asked, gathering.Sight(snapshot, route, None)).candidates
     looks, seconds = [], []
     for effort in (planning.full(rooms.settings.rerank), ranking.SHORT, ranking.NONE):
         began = time.process_time()
@@ -97,13 +97,13 @@ def _all(
     return planning.features(asked, found), looks, seconds, asked
 
 
-def _run(snapshot: Snapshot, asked: Asked, look: Look, epoch: Epoch) -> searching.Run:
+def _run(snapshot: Snapshot, asked: Asked, look: Look, epoch: Epoch) -> listing.Run:
     ranked = ranking.rank(snapshot, asked, look, epoch.judges)
     keys, scores = ranked.candidates.keys[ranked.order], ranked.scores[ranked.order].astype(np.float32)
-    return searching.by_document(snapshot, keys, scores, k=100)
+    return listing.by_document(snapshot, keys, scores, k=100)
 
 
-def _of_set(run: searching.Run, name: str) -> dict[str, float]:
+def _of_set(run: listing.Run, name: str) -> dict[str, float]:
     """A run over passages ``set/document#number`` as one over documents, the set's by their own ids."""
     best: dict[str, float] = {}
     for passage, score in run:

@@ -23,10 +23,10 @@ from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.evaluate import measures, significance
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
-from fingerpost.index import searching
+from fingerpost.index import listing, searching
 from fingerpost.index.crosses import Course
 from fingerpost.index.facade import Index
-from fingerpost.index.searching import Request
+from fingerpost.index.found import Request
 from fingerpost.rerank.cross import CrossEncoder
 from fingerpost.route.deep.cross import Dials
 from fingerpost.route.deep.steps import Step
@@ -61,7 +61,7 @@ def compared(index: Index, encoder: CrossEncoder, questions: QuestionSet, most: 
         again = searching.find(index._rooms, Request(questions.queries[query_id]))
         index._rooms.__dict__["cross_encoder"] = None
         for part, one in zip(rows, (found, again), strict=True):
-            best = searching.by_document(one.snapshot, one.keys, one.scores, k=100)
+            best = listing.by_document(one.snapshot, one.keys, one.scores, k=100)
             rows[part].append(measures.score(parsed, dict(best), questions.qrels[query_id]))
     before, after = (np.array(rows[part]) for part in rows)
     low, high = significance.interval(after - before)

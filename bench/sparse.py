@@ -25,8 +25,9 @@ from fingerpost.evaluate.datasets import QuestionSet, load_beir
 from fingerpost.evaluate.measures import parse
 from fingerpost.evaluate.runner import evaluate
 from fingerpost.evaluate.significance import paired_p
-from fingerpost.index import Index, expanding, searching
-from fingerpost.index.searching import Request, Run
+from fingerpost.index import Index, expanding, listing, searching
+from fingerpost.index.found import Request
+from fingerpost.index.listing import Run
 from fingerpost.models.splade import load_sparse
 from fingerpost.retrieve import fuse
 
@@ -50,10 +51,10 @@ def measured(index: Index, questions: QuestionSet, weight: float) -> tuple[np.nd
 
     def rank(text: str) -> Mapping[str, Run]:
         found = searching.find(rooms, Request(text))
-        run = searching.by_document(found.snapshot, found.keys, found.scores, k=K, names=names)
+        run = listing.by_document(found.snapshot, found.keys, found.scores, k=K, names=names)
         keys, scores = expanding.scores(rooms, found.epoch.sparse, text)
         best = np.lexsort((keys, -scores))[: 3 * K]
-        alone = searching.by_document(found.snapshot, keys[best], scores[best], k=K, names=names)
+        alone = listing.by_document(found.snapshot, keys[best], scores[best], k=K, names=names)
         return {"search": run, "sparse": alone}
 
     values = evaluate(questions, rank, parse("nDCG@10")).values

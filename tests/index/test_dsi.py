@@ -15,10 +15,11 @@ from tests.index.machines import corpus, nickname, pairs, written
 import fingerpost
 from fingerpost.cli.app import run
 from fingerpost.errors import FingerprintError, ModelError
-from fingerpost.index import building, learning, searching, training
+from fingerpost.index import building, gathering, searching, training
+from fingerpost.index.found import Request
 from fingerpost.index.given import read
+from fingerpost.index.lesson import prepare
 from fingerpost.index.rooms import DSI, silent
-from fingerpost.index.searching import Request
 from fingerpost.records import Pair
 from fingerpost.route.deep.seq2seq import Dials
 from fingerpost.route.deep.served import SHORTLIST, Generative
@@ -43,7 +44,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = fingerpost.Settings.model_validate(SHALLOW)
     with fingerpost.compile(corpus(folder), to=folder / "kb", settings=settings) as index:
         rooms, snapshot = index._rooms, index._rooms.store.snapshot()
-        lesson = learning.prepare(rooms, snapshot, read(pairs(count=FEW)), silent)
+        lesson = prepare(rooms, snapshot, read(pairs(count=FEW)), silent)
         outcome = training.spoken(rooms, snapshot, lesson, training.Request(None, "dsi", dials=QUICK), silent)
         assert outcome.verdict.seen[1] > outcome.verdict.seen[0] + 0.5
         rooms.store.republish({DSI: training.generative(rooms, lesson, outcome).to_bytes()})
@@ -70,7 +71,7 @@ def test_what_does_not_pay_is_refused_with_the_figures(
 def proposed(index: fingerpost.Index, query: str) -> list[str]:
     """Ids of the documents that the DSI names."""
     found = searching.find(index._rooms, Request(query))
-    keys, _ = searching.propose(index._rooms, found.snapshot, found.epoch, found.asked, found.allow)
+    keys, _ = gathering.propose(index._rooms, found.snapshot, found.epoch, found.asked, found.allow)
     return [document.doc_id for document in found.snapshot.about(keys.tolist())]
 
 
@@ -129,7 +130,7 @@ def test_an_updated_document_keeps_its_docid_and_a_new_one_has_none(
 def test_who_learns_later_is_given_proposals_of_who_never_saw_the_question(spoken: Path) -> None:
     with fingerpost.open(spoken) as index:
         rooms, snapshot = index._rooms, index._rooms.store.snapshot()
-        lesson = learning.prepare(rooms, snapshot, read(pairs(count=FEW)), silent)
+        lesson = prepare(rooms, snapshot, read(pairs(count=FEW)), silent)
         epoch = rooms.current(snapshot)
         assert epoch.dsi is not None
         for asked, given in zip(lesson.asked, lesson.proposed, strict=True):

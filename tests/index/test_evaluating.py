@@ -27,8 +27,8 @@ from fingerpost.errors import InputError
 from fingerpost.evaluate.attribute import Miss
 from fingerpost.evaluate.datasets import QuestionSet, load_questions
 from fingerpost.ground import answer as grounding
-from fingerpost.index import Index, answering, searching
-from fingerpost.index.searching import Request
+from fingerpost.index import Index, answering, gathering, listing, searching
+from fingerpost.index.found import Request
 from fingerpost.records import Answer, Plan, Span, Statement
 from fingerpost.rerank import late
 from fingerpost.retrieve import fuse
@@ -131,7 +131,7 @@ def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def finds(index: Index, query: str, wanted: Mapping[str, int], principals: tuple[str, ...] = ()) -> bool:
     """Whether a wanted document is among the first K, seen from outside the replay."""
     found = searching.find(index._rooms, Request(query, (), principals))
-    run = searching.by_document(found.snapshot, found.keys, found.scores, k=K)
+    run = listing.by_document(found.snapshot, found.keys, found.scores, k=K)
     return bool({doc_id for doc_id, _ in run} & wanted.keys())
 
 
@@ -245,7 +245,7 @@ def test_a_leaf_hidden(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> Non
     """The router opens some leaves, but never one of the wanted document."""
     good = answered(planted, words=6, starts=(0, 4, 8, 12, 16), times=3.5, retrieve={"depth": 3})
     of_text = {text: next(iter(good.qrels[query_id])) for query_id, text in good.queries.items()}
-    real = searching.plan_for
+    real = gathering.plan_for
     asked: list[str] = []
 
     def find(rooms: object, request: Request, *, full: bool = False) -> object:
@@ -261,7 +261,7 @@ def test_a_leaf_hidden(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> Non
 
     whole = searching.find
     monkeypatch.setattr(searching, "find", find)
-    monkeypatch.setattr(searching, "plan_for", plan)
+    monkeypatch.setattr(gathering, "plan_for", plan)
     with planted.open(route={**ROUTED, "budget": 0.2}, retrieve={"hop": False, "depth": 3}) as index:
         assert blamed(planted, index, good, "routing") > 1
 

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 import fingerpost
 from fingerpost.config import Settings
 from fingerpost.errors import ModelError
-from fingerpost.index import Index, expanding, searching
+from fingerpost.index import Index, expanding, gathering
 from fingerpost.index.ranking import Asked
 from fingerpost.models.splade import SparseEncoder, load_sparse
 from fingerpost.retrieve.sparse import Postings
@@ -118,7 +118,7 @@ def test_a_lesson_replays_what_only_the_model_finds(docs: Path, tmp_path: Path, 
     with fingerpost.compile(docs, to=tmp_path / "kb", settings=settings(model)) as index:
         rooms, snapshot = index._rooms, index._rooms.store.snapshot()
         asked = Asked(queries.parse("car"), None)
-        found = searching.replayed(rooms, snapshot, rooms.epoch(snapshot), asked)
+        found = gathering.replayed(rooms, snapshot, rooms.epoch(snapshot), asked)
         assert {snapshot.doc_key(name) for name in ("a.md", "c.md")} == set(found.docs.tolist())
 
 

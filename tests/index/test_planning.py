@@ -10,7 +10,7 @@ import pytest
 
 import fingerpost
 from fingerpost.config import RerankSettings, Settings
-from fingerpost.index import planning, searching
+from fingerpost.index import gathering, planning
 from fingerpost.index.planning import Replayed
 from fingerpost.index.ranking import NONE, SHORT, Asked, Effort, feature_rows, look_again
 from fingerpost.records import Trace
@@ -106,7 +106,7 @@ def test_a_short_look_taken_from_a_full_one_is_the_same(many: Path, depth: int, 
         for text in ("which valve fits the piston", "rotor of model 7", "gasket", "E_TIMEOUT_504"):
             query = parsing.parse(text)
             asked = Asked(query, rooms.encoder.encode_query(text))
-            found = searching.replayed(rooms, snapshot, epoch, asked)
+            found = gathering.replayed(rooms, snapshot, epoch, asked)
             looks = planning.looks(snapshot, asked, found, epoch.judges, settings)
             for look, effort in zip(looks, (planning.full(settings), SHORT, NONE), strict=True):
                 alone = look_again(snapshot, asked, found, epoch.judges, effort=effort)

@@ -14,8 +14,9 @@ from tests.index.machines import corpus, hits, pairs, written
 import fingerpost
 from fingerpost.cli.app import run
 from fingerpost.errors import FingerprintError, MissingExtraError, UsageError
-from fingerpost.index import building, learning, surety, training
+from fingerpost.index import building, surety, training
 from fingerpost.index.given import read
+from fingerpost.index.lesson import prepare
 from fingerpost.index.rooms import QUERIES, silent
 from fingerpost.records import Pair
 from fingerpost.route.deep.artifact import Tuned
@@ -115,7 +116,7 @@ def test_who_learns_later_is_given_vectors_that_were_not_fitted_to_the_question(
         rooms, snapshot = index._rooms, index._rooms.store.snapshot()
         epoch = rooms.epoch(snapshot)
         new = Pair("a question nobody asked", "m1")
-        lesson = learning.prepare(rooms, snapshot, read([*pairs(count=FEW), new]), silent)
+        lesson = prepare(rooms, snapshot, read([*pairs(count=FEW), new]), silent)
         encoder = rooms.asking(epoch)
         assert encoder is not None
         assert epoch.tuned is not None

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import typer.main
-
 from fingerpost import errors
 from fingerpost.cli import settings_text
 from fingerpost.cli.environment import KNOWN
@@ -16,32 +14,29 @@ from fingerpost.cli.environment import KNOWN
 GENERATED = "<!-- written by `fingerpost docs`; edit the code, not this page -->\n\n"
 
 
-def pages() -> dict[str, str]:
-    """File name → text of every generated page."""
-    written = {"cli.md": cli(), "settings.md": settings_text.page(), "errors.md": error_codes()}
+def pages(program: Any) -> dict[str, str]:
+    """File name → text of every generated page; ``program`` is the group of all verbs, as click has it."""
+    written = {"cli.md": cli(program), "settings.md": settings_text.page(), "errors.md": error_codes()}
     return {name: GENERATED + text for name, text in written.items()}
 
 
-def write(folder: Path) -> list[Path]:
+def write(folder: Path, program: Any) -> list[Path]:
     """Write the pages into a folder and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, text in pages().items():
+    for name, text in pages(program).items():
         (folder / name).write_text(text, encoding="utf-8")
         written.append(folder / name)
     return written
 
 
-def cli() -> str:
+def cli(program: Any) -> str:
     """The page on the command line, from the verbs' own signatures."""
-    from fingerpost.cli.app import app
-
-    group: Any = typer.main.get_command(app)
-    head = f"# Command line\n\n{group.help}\n\n{group.epilog}\n\n"
+    head = f"# Command line\n\n{program.help}\n\n{program.epilog}\n\n"
     head += "Data goes to stdout, everything else to stderr. `--json` writes one JSON object a line.\n"
     variables = "".join(f"| `{name}` | {what} |\n" for name, what in KNOWN.items())
     tail = f"\n## Environment\n\n| variable | meaning |\n|---|---|\n{variables}"
-    return head + "".join(_verb(name, command) for name, command in group.commands.items()) + tail
+    return head + "".join(_verb(name, command) for name, command in program.commands.items()) + tail
 
 
 def _verb(name: str, command: Any) -> str:

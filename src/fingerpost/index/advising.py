@@ -15,11 +15,12 @@ from fingerpost.evaluate import advise as advising
 from fingerpost.evaluate import measures, runner
 from fingerpost.evaluate.advise import Advice, Facts, Group, Stack
 from fingerpost.evaluate.datasets import QuestionSet, load_beir, seen_queries
-from fingerpost.index import searching
+from fingerpost.index import listing, searching
 from fingerpost.index.evaluating import TAUGHT, questions_of
+from fingerpost.index.found import Request
+from fingerpost.index.listing import Run
 from fingerpost.index.ranking import Judges
 from fingerpost.index.rooms import Epoch, Progress, Rooms, Shelf
-from fingerpost.index.searching import Request, Run
 from fingerpost.models.encoder import Encoder
 from fingerpost.text import query as queries
 
@@ -112,7 +113,7 @@ def _stacks(rooms: Rooms, questions: QuestionSet, *, learned: bool) -> dict[str,
     found: dict[str, Callable[[Request], Run]] = {
         "lexical": lambda asked: lexical(rooms, asked),
         "dense": lambda asked: dense(rooms, asked),
-        "hybrid": lambda asked: searching.reciprocal_ranks(
+        "hybrid": lambda asked: listing.reciprocal_ranks(
             [lexical(rooms, asked), dense(rooms, asked)], k=DEPTH
         ),
         "search": lambda asked: search(untrained, asked),
@@ -149,7 +150,7 @@ def lexical(rooms: Rooms, asked: Request) -> Run:
     snapshot = rooms.store.snapshot()
     allow = snapshot.allow(list(asked.filters) or None, list(asked.principals))
     hits = snapshot.lexical(queries.parse(asked.text), k=SPARE * DEPTH, allow=allow)
-    return searching.by_document(snapshot, *hits, k=DEPTH)
+    return listing.by_document(snapshot, *hits, k=DEPTH)
 
 
 def dense(rooms: Rooms, asked: Request) -> Run:
@@ -160,10 +161,10 @@ def dense(rooms: Rooms, asked: Request) -> Run:
         return []
     vector = rooms.encoder.encode_query(queries.parse(asked.text).text).vector
     keys, scores, _ = snapshot.dense(vector, k=SPARE * DEPTH, leaves=None, allow=allow)
-    return searching.by_document(snapshot, keys, scores, k=DEPTH)
+    return listing.by_document(snapshot, keys, scores, k=DEPTH)
 
 
 def search(rooms: Rooms, asked: Request) -> Run:
     """What users get."""
     found = searching.find(rooms, asked)
-    return searching.by_document(found.snapshot, found.keys, found.scores, k=DEPTH)
+    return listing.by_document(found.snapshot, found.keys, found.scores, k=DEPTH)

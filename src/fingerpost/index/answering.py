@@ -15,8 +15,8 @@ from fingerpost.ground.prompted import Limits, prompted
 from fingerpost.ground.support import Meaning
 from fingerpost.ground.verify import verify
 from fingerpost.index import searching
+from fingerpost.index.found import Found, Request
 from fingerpost.index.rooms import Rooms
-from fingerpost.index.searching import Found, Request
 from fingerpost.index.spans import spans_of
 from fingerpost.models.llm import load_llm
 from fingerpost.observe.trace import Recorder

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import InputError, UsageError
-from fingerpost.index import learning, planning, ranking, searching
+from fingerpost.index import gathering, planning, ranking
 from fingerpost.index.given import earlier, read
-from fingerpost.index.learning import Lesson
+from fingerpost.index.lesson import Lesson, prepare
 from fingerpost.index.ranking import Judges
 from fingerpost.index.rooms import Epoch, Progress, Rooms
 from fingerpost.models.base import Base, load_base
@@ -118,7 +118,7 @@ def train(rooms: Rooms, to: Path, course: Course, progress: Progress) -> Report:
     pairs = read(course.pairs)
     if not pairs.pairs and not earlier(rooms):
         raise UsageError("E_USAGE", "no pairs to train on", cure="name a folder or file with --pairs")
-    lesson = learning.prepare(rooms, snapshot, pairs, progress)
+    lesson = prepare(rooms, snapshot, pairs, progress)
     examples, held, notes = material(rooms, snapshot, lesson, progress)
     _write(draft, base, dials, weight=1.0)
     graph = deep.train(
@@ -184,7 +184,7 @@ def look(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int) -> Seen:
     asked, settings = lesson.asked[at], rooms.settings.rerank
     known = rooms.epoch(snapshot)
     epoch = Epoch(known.router, Judges(known.judges.codec))
-    found = searching.replayed(rooms, snapshot, epoch, asked)
+    found = gathering.replayed(rooms, snapshot, epoch, asked)
     seen = ranking.look_again(snapshot, asked, found, epoch.judges, effort=planning.full(settings))
     ranked = ranking.rank(snapshot, asked, seen, epoch.judges)
     order, depth = ranked.order, max(settings.cross_depth, WRONG + 1)

@@ -15,9 +15,9 @@ from fingerpost.evaluate.attribute import Miss, Reading
 from fingerpost.evaluate.datasets import QuestionSet, load, load_judged
 from fingerpost.evaluate.generate import generate
 from fingerpost.evaluate.report import Evaluation
-from fingerpost.index import answering, fidelity, promises, searching, workers
+from fingerpost.index import answering, fidelity, listing, promises, searching, workers
+from fingerpost.index.found import Found, Keys, Request
 from fingerpost.index.rooms import Progress, Rooms
-from fingerpost.index.searching import Found, Keys, Request
 from fingerpost.records import Document
 from fingerpost.retrieve import fuse
 
@@ -102,8 +102,8 @@ def evaluate(
     depth = max([DEPTH, *(measure.cutoff or 0 for measure in parsed)])
     names: dict[int, str] = {}
 
-    def rank(text: str) -> Mapping[str, searching.Run]:
-        return searching.rankings(rooms, Request(text, (), principals), k=depth, names=names)
+    def rank(text: str) -> Mapping[str, listing.Run]:
+        return listing.rankings(rooms, Request(text, (), principals), k=depth, names=names)
 
     def drawn(done: int, total: int) -> None:
         progress("evaluate", done, total)
@@ -263,7 +263,7 @@ class Replay:
 
     @cached_property
     def _full(self) -> Mapping[str, Keys]:
-        return searching.exhaustive(self.found)
+        return self.found.exhaustive()
 
     @cached_property
     def _grounded(self) -> tuple[frozenset[str], frozenset[str]]:

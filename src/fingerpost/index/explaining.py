@@ -6,10 +6,10 @@ import numpy as np
 
 from fingerpost.errors import NotFoundError
 from fingerpost.evaluate import attribute
-from fingerpost.index import searching
+from fingerpost.index import gathering, searching
 from fingerpost.index.evaluating import Replay
+from fingerpost.index.found import Found, Request
 from fingerpost.index.rooms import Rooms
-from fingerpost.index.searching import Found, Request
 from fingerpost.records import Explanation, Stage
 
 SHOWN_LEAVES = 8
@@ -37,7 +37,7 @@ def route(rooms: Rooms, request: Request) -> Explanation:
     router, encoded = found.epoch.router, found.asked.encoded
     if router is None or encoded is None:
         return Explanation("route", request.text, found.plan.reason)
-    counted = searching.leaf_votes(found.snapshot, router, found.asked.query, found.allow)
+    counted = gathering.leaf_votes(found.snapshot, router, found.asked.query, found.allow)
     scores = router.score(encoded.vector, counted)
     chances = router.chances(scores)
     best = np.argsort(-scores, kind="stable")[:SHOWN_LEAVES]
@@ -122,7 +122,7 @@ def _document(found: Found, doc_id: str) -> Explanation:
         )
     legs = []
     count = found.snapshot.n_chunks
-    for name, ranking in searching.exhaustive(found).items():
+    for name, ranking in found.exhaustive().items():
         ranks = np.flatnonzero(np.isin(ranking, chunks))
         legs.append(Explanation(name, f"rank {ranks[0] + 1:,} of {count:,}" if len(ranks) else "not matched"))
     return Explanation(

@@ -29,6 +29,7 @@ from fingerpost.index import (
     health,
     learning,
     observing,
+    reverting,
     searching,
     timing,
     training,
@@ -36,9 +37,9 @@ from fingerpost.index import (
     upkeep,
     watching,
 )
+from fingerpost.index.found import Request
 from fingerpost.index.generated import Generating
 from fingerpost.index.rooms import Progress, Rooms, silent
-from fingerpost.index.searching import Request
 from fingerpost.index.situating import Announce, unsaid
 from fingerpost.index.spans import spans_of
 from fingerpost.index.training import Request as TrainingRequest
@@ -294,7 +295,7 @@ class Index:
 
     def rollback(self) -> Report:
         """Publish the generation before this one again, and forget the pairs of a lesson that this undoes."""
-        return learning.rollback(self._rooms)
+        return reverting.rollback(self._rooms)
 
     def status(self) -> dict[str, int | float | str]:
         """Counts, versions and the router's health."""

@@ -13,8 +13,8 @@ from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.evaluate.fidelity import Fidelity
 from fingerpost.ground import byheart
 from fingerpost.index import answering, searching
+from fingerpost.index.found import Found, Request
 from fingerpost.index.rooms import Progress, Rooms
-from fingerpost.index.searching import Found, Request
 from fingerpost.models.llm import load_llm
 from fingerpost.records import Answer, Span
 

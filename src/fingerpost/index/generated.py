@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fingerpost.compiler import questions
 from fingerpost.compiler.questions import Made
 from fingerpost.errors import FingerpostError, InputError, UsageError
-from fingerpost.index import planning, ranking, searching, writing
+from fingerpost.index import gathering, planning, ranking, writing
 from fingerpost.index.ranking import Asked, Judges
 from fingerpost.index.rooms import BALANCE, Progress, Rooms
 from fingerpost.index.situating import Announce, unsaid
@@ -143,7 +143,7 @@ def replayed(rooms: Rooms, snapshot: Snapshot, key: int, made: Made) -> Example 
     asked = Asked(query, encoder.encode_query(query.text))
     view = Withheld(snapshot, _rewritten(rooms, snapshot, key, made))
     # the sparse leg knows the document with the words that are withheld
-    candidates = searching.replayed(rooms, view, replace(epoch, sparse=None), asked)
+    candidates = gathering.replayed(rooms, view, replace(epoch, sparse=None), asked)
     right: NDArray[np.bool_] = candidates.docs == key
     if not right.any():
         return None

@@ -7,54 +7,30 @@ in the report are for queries and documents that the judging parts were not trai
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from fingerpost.errors import NotFoundError, UsageError
-from fingerpost.index import planning, promoting, ranking, searching, steering
-from fingerpost.index.given import GIVEN, Given, earlier, read, usable_of
+from fingerpost.index import gathering, planning, promoting, ranking, steering
+from fingerpost.index.given import Given, read
+from fingerpost.index.lesson import Lesson, prepare
 from fingerpost.index.planning import Replayed
 from fingerpost.index.promoting import Comparison, Marks
-from fingerpost.index.ranking import Asked, Judges
-from fingerpost.index.rooms import CONFIDENCE, FOREST, LESSON, MEMORY, PLAN, ROUTER, Epoch, Progress, Rooms
-from fingerpost.models.encoder import EncodedQuery
+from fingerpost.index.ranking import Judges
+from fingerpost.index.rooms import CONFIDENCE, FOREST, LESSON, MEMORY, PLAN, ROUTER, Progress, Rooms
 from fingerpost.records import Pair, Report
 from fingerpost.rerank import learn as fusion
 from fingerpost.rerank.learn import FitResult, Group
 from fingerpost.route import calibrate, gate, plan
-from fingerpost.route import pairs as training
 from fingerpost.route.confidence import Confidence
 from fingerpost.route.memory import Memory
-from fingerpost.route.pairs import Pairs
-from fingerpost.route.wording import Wording
-from fingerpost.store.generation import held
-from fingerpost.store.past import AsOf
 from fingerpost.store.snapshot import Snapshot
-from fingerpost.store.store import Store
-from fingerpost.text import query as queries
 
 FUSION_QUERIES = 4_000
 """Queries that train the fusion; more changed no figure beyond its error."""
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """The pairs in all their forms: distinct queries, encoded, which documents answer them, which the DSI
-    proposes that never saw them (none without one), and which queries an earlier lesson was given.
-    """
-
-    asked: tuple[Asked, ...]
-    pairs: Pairs
-    answers: tuple[frozenset[int], ...]
-    doc_ids: tuple[str, ...]
-    notes: tuple[str, ...]
-    proposed: tuple[searching.Proposed, ...]
-    earlier: tuple[bool, ...]
 
 
 def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress) -> Report:
@@ -88,36 +64,6 @@ def lesson_of(rooms: Rooms, taught: Taught) -> dict[str, bytes]:
     """The artifact by which the next lesson, and a rollback, know this one."""
     newest = int(rooms.store.live().keys.max(initial=0))
     return {LESSON: taught.marks.to_bytes(pairs=rooms.store.desk.last_pair, newest=newest)}
-
-
-def rollback(rooms: Rooms) -> Report:
-    """Publish the generation before this one again. The pairs of a lesson that is undone are forgotten, or
-    the next lesson would teach them again.
-
-    Raises NotFoundError where no generation is kept to go back to, or only a lesson that was taken back: a
-    second rollback does not undo the first.
-    """
-    known = _known_pairs(rooms.store)
-    kept = held(rooms.path)[1:]
-    if kept:
-        moment = AsOf.parse(f"gen-{kept[0].generation}")
-        with Store.open(rooms.path, verify="sizes", as_of=moment) as store:
-            if _known_pairs(store) > known:
-                raise NotFoundError(
-                    "E_NOT_FOUND",
-                    f"only generation {kept[0].generation} is kept, of the lesson that was taken back",
-                    cure="nothing to roll back to; `fingerpost learn` with its pairs teaches it again",
-                )
-    number = rooms.store.rollback()
-    before = _known_pairs(rooms.store)
-    gone = rooms.store.forget_pairs(before, GIVEN) if before < known else 0
-    return Report({}, (), ("rolled back", *([f"{gone:,} pairs forgotten"] if gone else [])), number)
-
-
-def _known_pairs(store: Store) -> int:
-    """The number of the last pair that the published lesson knew; 0 without one."""
-    lesson = store.desk.artifact(LESSON)
-    return 0 if lesson is None else int(json.loads(lesson)["pairs"])
 
 
 def _refused(rooms: Rooms, given: Given, taught: Taught, beside: Comparison) -> str:
@@ -163,44 +109,6 @@ def teach(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) 
     return Taught(artifacts, found.result, found.marks, (*found.notes, *said), found.consistent)
 
 
-def prepare(rooms: Rooms, snapshot: Snapshot, given: Given, progress: Progress) -> Lesson:
-    """Encode the queries, of the earlier pairs too, and find the documents. Raises InputError E_PAIRS where
-    too little is left, UsageError without an encoder.
-    """
-    if rooms.encoder is None:
-        raise UsageError(
-            "E_USAGE", "an index without an encoder has no router to train", cure="compile with one"
-        )
-    before = earlier(rooms)
-    usable, gone = usable_of(snapshot, before, given)
-    texts = list(dict.fromkeys(text for text, _ in usable))
-    place = {text: at for at, text in enumerate(texts)}
-    asked, proposed, epoch = [], [], rooms.current(snapshot)
-    heard = {pair.query for pair in before}
-    for at, text in enumerate(texts):
-        parsed = queries.parse(text)
-        asked.append(Asked(parsed, _unseen(rooms, epoch, parsed.text)))
-        known = None if epoch.dsi is None else epoch.dsi.held_out(parsed.text)
-        proposed.append(searching.propose(rooms, snapshot, epoch, asked[-1]) if known is None else known)
-        progress("encode queries", at + 1, len(texts))
-    answers: list[set[int]] = [set() for _ in texts]
-    for (text, _), key in usable.items():
-        answers[place[text]].add(key)
-    vectors = np.stack([one.encoded.vector for one in asked if one.encoded is not None])
-    arrays = training.pairs(vectors, [place[text] for text, _ in usable], list(usable.values()))
-    arrays = replace(arrays, wording=_wording(snapshot, asked))
-    first = {place[text]: doc_id for text, doc_id in reversed(usable)}
-    return Lesson(
-        tuple(asked),
-        arrays,
-        tuple(map(frozenset, answers)),
-        tuple(first[at] for at in range(len(texts))),
-        (*given.notes, *([f"{gone:,} pairs left out: unknown documents"] if gone else [])),
-        tuple(proposed),
-        tuple(text in heard for text in texts),
-    )
-
-
 @dataclass(frozen=True)
 class Trained:
     """The memory, the fusion that was taught with memories that never saw its queries, the plan, and what
@@ -214,13 +122,6 @@ class Trained:
     marks: Marks
     notes: tuple[str, ...]
     consistent: bool
-
-
-def _wording(snapshot: Snapshot, asked: Sequence[Asked]) -> Wording:
-    """The words of the questions, weighed as BM25 weighs them."""
-    terms = sorted({term for one in asked for term in one.query.terms})
-    idf = dict(zip(terms, snapshot.idf(terms).tolist(), strict=True))
-    return Wording.of([one.query.terms for one in asked], idf)
 
 
 def train(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) -> Trained:
@@ -256,7 +157,7 @@ def _replay(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: M
     """One training query with a memory that never saw it."""
     asked, epoch = lesson.asked[at], rooms.epoch(snapshot)
     proposed, standing = lesson.proposed[at], epoch.judges
-    candidates = searching.replayed(rooms, snapshot, epoch, asked, memory=memory, proposed=proposed)
+    candidates = gathering.replayed(rooms, snapshot, epoch, asked, memory=memory, proposed=proposed)
     judges = Judges(standing.codec, balance=standing.balance)
     looks = planning.looks(snapshot, asked, candidates, judges, rooms.settings.rerank)
     told = ranking.memory_columns(snapshot, asked, candidates, memory)
@@ -264,16 +165,6 @@ def _replay(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: M
     grades = np.isin(candidates.docs, list(lesson.answers[at])).astype(np.int32)
     features = planning.features(asked, candidates)
     return Replayed(Group(rows, grades, lesson.doc_ids[at]), (short, none), features, candidates.docs)
-
-
-def _unseen(rooms: Rooms, epoch: Epoch, text: str) -> EncodedQuery | None:
-    """A query's vectors as they would be had the query encoder never been trained on it."""
-    encoder = rooms.asking(epoch)
-    if encoder is None:
-        return None
-    encoded = encoder.encode_query(text)
-    held_out = None if epoch.tuned is None else epoch.tuned.held_out(text)
-    return encoded if held_out is None else replace(encoded, vector=held_out)
 
 
 def _said(verdict: gate.Verdict, result: FitResult) -> tuple[str, ...]:

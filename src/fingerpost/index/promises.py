@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import FingerpostError
-from fingerpost.index import searching
+from fingerpost.index import gathering
 from fingerpost.index.rooms import Rooms
 from fingerpost.text import query as queries
 
@@ -33,7 +33,7 @@ def of_leaves(rooms: Rooms, texts: Sequence[str], principals: Sequence[str]) -> 
         except FingerpostError:
             continue
         vector = encoder.encode_query(query.text).vector
-        scores = router.score(vector, searching.leaf_votes(snapshot, router, query, allow))
+        scores = router.score(vector, gathering.leaf_votes(snapshot, router, query, allow))
         near = snapshot.leaf_of(snapshot.dense(vector, k=NEAREST, allow=allow)[0])
         best = int(scores.argmax())
         if (near >= 0).any():

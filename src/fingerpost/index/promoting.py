@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.index import planning, ranking, searching
+from fingerpost.index import gathering, planning, ranking
+from fingerpost.index.lesson import Lesson
 from fingerpost.index.planning import Replayed
 from fingerpost.index.ranking import Asked
 from fingerpost.index.rooms import LESSON, Rooms
@@ -26,9 +26,6 @@ from fingerpost.rerank.learn import CUTOFF, FitResult, matters
 from fingerpost.route.deep.artifact import names_of
 from fingerpost.route.pairs import groups
 from fingerpost.store.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from fingerpost.index.learning import Lesson
 
 LEAST = 30
 """Questions below which a row says nothing."""
@@ -173,9 +170,9 @@ def _served(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int) -> float:
     asked, proposed = lesson.asked[at], lesson.proposed[at]
     epoch = rooms.current(snapshot).for_query(asked.encoded)
     if epoch.stranger and asked.encoded is not None:
-        asked, proposed = Asked(asked.query, asked.encoded.plain()), searching.NOBODY
+        asked, proposed = Asked(asked.query, asked.encoded.plain()), gathering.NOBODY
     memory = epoch.judges.memory
-    candidates = searching.replayed(rooms, snapshot, epoch, asked, memory=memory, proposed=proposed)
+    candidates = gathering.replayed(rooms, snapshot, epoch, asked, memory=memory, proposed=proposed)
     effort = planning.full(rooms.settings.rerank)
     look = ranking.look_again(snapshot, asked, candidates, epoch.judges, effort=effort)
     scores = look.total.scores

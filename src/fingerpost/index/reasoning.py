@@ -31,8 +31,8 @@ from fingerpost.retrieve import fuse
 from fingerpost.text import query as queries
 
 if TYPE_CHECKING:
+    from fingerpost.index.found import Found
     from fingerpost.index.rooms import Rooms
-    from fingerpost.index.searching import Found
 
 TiesOf = Callable[[NDArray[np.int64]], NDArray[np.uint64]]
 

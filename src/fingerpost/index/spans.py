@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from fingerpost.config import Settings
-from fingerpost.index.searching import Found, Keys
+from fingerpost.index.found import Found, Keys
 from fingerpost.records import Span, Value
 from fingerpost.rerank import spans as selecting
 

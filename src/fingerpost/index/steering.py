@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from fingerpost.index import searching
+from fingerpost.index import gathering
+from fingerpost.index.lesson import Lesson
 from fingerpost.index.rooms import Rooms
 from fingerpost.route import calibrate
 from fingerpost.route import train as heads
 from fingerpost.route.router import Router
 from fingerpost.store.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from fingerpost.index.learning import Lesson
 
 HELD_OUT = 0.2
 """Share of the queries that calibrate the router and train nothing in it."""
@@ -61,5 +57,5 @@ def _examples(rooms: Rooms, snapshot: Snapshot, router: Router, lesson: Lesson) 
     keys = keys[snapshot.leaf_of(keys) >= 0]
     vectors, docs = rooms.store.vectors(keys), snapshot.doc_keys(keys)
     offsets = np.searchsorted(snapshot.leaf_of(keys), np.arange(router.n_leaves + 1))
-    votes = np.stack([searching.leaf_votes(snapshot, router, asked.query) for asked in lesson.asked])
+    votes = np.stack([gathering.leaf_votes(snapshot, router, asked.query) for asked in lesson.asked])
     return heads.examples(lesson.pairs.queries, vectors, offsets, docs=docs, votes=votes)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.index import learning, planning, ranking, searching
-from fingerpost.index.learning import Lesson
+from fingerpost.index import gathering, learning, planning, ranking
+from fingerpost.index.lesson import Lesson
 from fingerpost.index.ranking import Judges
 from fingerpost.index.rooms import Rooms
 from fingerpost.rerank import learn as fusion
@@ -76,7 +76,7 @@ def _values(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int) -> Values
     """nDCG@10 of one question for each cosine, after a full second look."""
     asked, epoch = lesson.asked[at], rooms.epoch(snapshot)
     proposed, standing = lesson.proposed[at], epoch.judges
-    candidates = searching.replayed(rooms, snapshot, epoch, asked, proposed=proposed)
+    candidates = gathering.replayed(rooms, snapshot, epoch, asked, proposed=proposed)
     judges, effort = Judges(standing.codec, balance=standing.balance), planning.full(rooms.settings.rerank)
     look = ranking.look_again(snapshot, asked, candidates, judges, effort=effort)
     legs, dials = ranking.legs_of(look.candidates, look.read), standing.balance

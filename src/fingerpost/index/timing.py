@@ -8,9 +8,10 @@ from time import perf_counter
 import numpy as np
 
 from fingerpost.evaluate.page import Latency
-from fingerpost.index import advising, searching
+from fingerpost.index import advising, listing
+from fingerpost.index.found import Request
+from fingerpost.index.listing import Run
 from fingerpost.index.rooms import Rooms
-from fingerpost.index.searching import Request, Run
 from fingerpost.records import Trace
 
 
@@ -49,7 +50,7 @@ def _ways(rooms: Rooms) -> dict[str, Callable[[Rooms, Request], Run]]:
 
 def _hybrid(rooms: Rooms, asked: Request) -> Run:
     both = [advising.lexical(rooms, asked), advising.dense(rooms, asked)]
-    return searching.reciprocal_ranks(both, k=advising.DEPTH)
+    return listing.reciprocal_ranks(both, k=advising.DEPTH)
 
 
 def _ms(way: Callable[[Rooms, Request], Run], rooms: Rooms, request: Request) -> float:

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
-from fingerpost.index import learning, searching, surety
+from fingerpost.index import gathering, learning, surety
 from fingerpost.index.given import earlier, key_of, read
-from fingerpost.index.learning import Lesson, Taught
+from fingerpost.index.learning import Taught
+from fingerpost.index.lesson import Lesson, prepare
 from fingerpost.index.rooms import CONFIDENCE, DSI, FOREST, MEMORY, PLAN, QUERIES, Progress, Rooms
 from fingerpost.models.base import load_base
 from fingerpost.models.encoder import EncodedQuery
@@ -85,7 +86,7 @@ def train(rooms: Rooms, request: Request, progress: Progress) -> Report:
     if not pairs.pairs and not earlier(rooms):
         raise UsageError("E_USAGE", "no pairs to train on", cure="name a folder or file with --pairs")
     snapshot = rooms.store.snapshot()
-    lesson = learning.prepare(rooms, snapshot, pairs, progress)
+    lesson = prepare(rooms, snapshot, pairs, progress)
     do = {"query": _queries, "both": _both, "dsi": _dsi}[request.kind]
     report = do(rooms, snapshot, lesson, request, progress)
     rooms.store.add_pairs(pairs.pairs)
@@ -130,7 +131,7 @@ def _dsi(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, request: Request, pro
     proposed = tuple((keys[keys != GONE], chances[keys != GONE]) for keys, chances in lists)
     without, within = (
         learning.teach(rooms, snapshot, replace(lesson, proposed=each), progress)
-        for each in ((searching.NOBODY,) * len(lesson.asked), proposed)
+        for each in ((gathering.NOBODY,) * len(lesson.asked), proposed)
     )
     judged = judge(without.result.values, within.result.values)
     notes = (*lesson.notes, *outcome.notes, *_table("DSI alone", outcome.verdict, judged))

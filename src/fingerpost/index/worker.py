@@ -9,9 +9,9 @@ from typing import IO
 
 from fingerpost.config import Settings
 from fingerpost.evaluate import measures, runner
-from fingerpost.index import searching
+from fingerpost.index import listing
+from fingerpost.index.found import Request
 from fingerpost.index.rooms import Rooms
-from fingerpost.index.searching import Request
 from fingerpost.store.store import Store
 
 
@@ -28,7 +28,7 @@ def serve(told: IO[bytes], answers: IO[bytes]) -> None:
             found = []
             for text, grades in json.loads(line):
                 request = Request(text, (), start["principals"])
-                rankings = searching.rankings(rooms, request, k=start["depth"], names=names)
+                rankings = listing.rankings(rooms, request, k=start["depth"], names=names)
                 one = runner.measure(rankings, grades, parsed)
                 found.append({"values": one.values, "promised": one.promised, "right": one.right})
             answers.write(json.dumps(found).encode() + b"\n")
