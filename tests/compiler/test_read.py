@@ -133,6 +133,15 @@ def test_bad_lines_are_named_and_the_others_read(tmp_path: Path) -> None:
     assert rejections[0].source.endswith("t.jsonl line 2")
 
 
+def test_a_file_whose_name_can_be_no_id_is_to_be_renamed(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "new\nline.md").write_text("A page.")
+    (item,) = read.sources([tmp_path / "docs"], SETTINGS)
+    assert isinstance(item, Rejection)
+    assert item.source == str(tmp_path / "docs" / "new\nline.md")
+    assert item.cure.startswith("rename the file")
+
+
 def test_an_id_that_comes_twice_is_counted(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"id": "a", "text": "old"}\n{"id": "a", "text": "new"}\n')
     sources = read.sources([tmp_path / "t.jsonl"], SETTINGS)

@@ -38,6 +38,9 @@ from fingerpost.cli import (
 )
 
 INTERRUPTED = 130
+RESUMED = frozenset({"compile", "update", "demo", "train", "train-reranker"})
+GOES_ON = "stopped; what was done is kept, and the same command goes on from there"
+BEGINS_ANEW = "stopped; nothing is half done, and the same command begins anew"
 
 app = typer.Typer(
     name="fingerpost",
@@ -89,7 +92,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         return errors.tell(error)
     if status == INTERRUPTED:
-        output.note("stopped; what was done is kept, and the same command goes on from there")
+        output.note(GOES_ON if arguments[:1] and arguments[0] in RESUMED else BEGINS_ANEW)
     return status if isinstance(status, int) else 0
 
 

@@ -127,7 +127,10 @@ class Sources(Iterator["Document | Rejection"]):
         try:
             doc_id = ids.valid(f"{found.doc_id}{own}" if not own or own.startswith("#") else own)
         except InputError as error:
-            return Rejection(f"{found.path} {own[:80]!a}", error.code, error.message, error.cure)
+            if own:
+                return Rejection(f"{found.path} {own[:80]!a}", error.code, error.message, error.cure)
+            cure = "rename the file: its path is the document's id, 1 to 512 bytes of printable UTF-8"
+            return Rejection(str(found.path), error.code, error.message, cure)
         self._count(doc_id, found)
         place: dict[str, Value] = {"source": found.source, "path": found.doc_id, "modified": modified}
         flags = item.flags
