@@ -63,11 +63,12 @@ def articles() -> tuple[Path, dict[str, Place]]:
     return path, places
 
 
-def questions(places: dict[str, Place]) -> list[tuple[str, Place]]:
-    """Test questions whose paragraph is in an article."""
+def questions(places: dict[str, Place], splits: tuple[str, ...] = ("test",)) -> list[tuple[str, Place]]:
+    """Questions whose paragraph is in an article, of the test split where nothing else is asked for."""
     folder = data_folder() / "squad4"
     texts = {record["_id"]: record["text"] for record in map(json.loads, (folder / "queries.jsonl").open())}
-    lines = [line.split("\t") for line in (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]]
+    files = [folder / "qrels" / f"{split}.tsv" for split in splits]
+    lines = [line.split("\t") for file in files for line in file.read_text().splitlines()[1:]]
     found = [(texts[query], places[doc]) for query, doc, _ in lines if doc in places]
     order = np.random.default_rng(0).permutation(len(found))[:QUESTIONS]
     return [found[at] for at in order]

@@ -54,7 +54,7 @@ def settings(options: argparse.Namespace, **sections: Mapping[str, object]) -> S
 
 
 def part_of_articles(count: int) -> tuple[Path, list[tuple[str, context.Place]]]:
-    """A seeded draw of the long documents as JSON Lines, and all test questions about them."""
+    """A seeded draw of the long documents as JSON Lines, and all questions about them: nothing is trained."""
     path, places = context.articles()
     records = [line for line in path.read_text().splitlines() if line]
     drawn = np.random.default_rng(0).permutation(len(records))[:count]
@@ -62,7 +62,9 @@ def part_of_articles(count: int) -> tuple[Path, list[tuple[str, context.Place]]]
     titles = {json.loads(record)["_id"] for record in chosen}
     part = path.with_name(f"articles-{count}.jsonl")
     part.write_text("\n".join(chosen) + "\n")
-    return part, context.questions({doc: place for doc, place in places.items() if place[0] in titles})
+    return part, context.questions(
+        {doc: place for doc, place in places.items() if place[0] in titles}, ("train", "test")
+    )
 
 
 def sentences(options: argparse.Namespace) -> dict[str, Any]:

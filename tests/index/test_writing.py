@@ -121,6 +121,19 @@ def test_questions_go_with_their_document_and_with_its_text(kb: Path, model: Cha
         assert "p9" in {pair.doc_id for pair in written(index)}
 
 
+def test_nothing_is_kept_of_a_document_that_went_meanwhile(kb: Path, model: Chat) -> None:
+    with fingerpost.open(kb, write=True, settings=settings(model.url)) as index:
+
+        def slow(prompt: str) -> str:
+            if "model 7 " in prompt:
+                index.delete("p7")
+            return asks(prompt)
+
+        model.reply = speaks(slow)
+        index.learn(generate=120, written=True)
+        assert {pair.doc_id for pair in written(index)} == {f"p{at}" for at in range(PAGES) if at != 7}
+
+
 @pytest.mark.parametrize("reply", [smollm2.ABOUT_THE_TEXT, smollm2.ENDLESS, smollm2.FOREIGN])
 def test_a_silly_model_changes_nothing(kb: Path, model: Chat, reply: str) -> None:
     model.reply = says(reply)

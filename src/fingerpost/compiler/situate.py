@@ -39,6 +39,8 @@ _TASK = (
 PARROTED = 5
 """Words in a row of the task that a reply may not hold: a small model gives back what it was told."""
 _MARKS = re.compile("[⟦⟧]")
+_OWN_MARKS = re.compile("⟦(?:document |passage |end )?[0-9a-f]{8,12}⟧")
+"""The prompt's, which small models give back."""
 _WORD = re.compile(r"\w+")
 _WRAPPED = re.compile(r'^["“”\'`*]+|["“”\'`*]+$')
 
@@ -143,9 +145,15 @@ def sentence(
 
 
 def heard(reply: str, settings: Settings) -> str:
-    """A reply as one line of plain text, masked as documents are, without quotation marks around it."""
+    """A reply as one line of plain text, masked as documents are, without quotation marks around it and
+    without the marks of the prompt.
+
+    >>> heard('⟦end ad795fabf49a⟧\\n\\n"It is about pumps."', Settings())
+    'It is about pumps.'
+    """
     rules = settings.mask.rules if settings.mask.enabled else ()
-    text = " ".join(_MARKS.sub("", normalize(reply[:MAX_REPLY_CHARS]).text).split())
+    text = _OWN_MARKS.sub("", normalize(reply[:MAX_REPLY_CHARS]).text)
+    text = " ".join(_MARKS.sub("", text).split())
     text = _WRAPPED.sub("", text).strip()
     return apply(text, mask.edits(text, rules))
 

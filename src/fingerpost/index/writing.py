@@ -53,7 +53,8 @@ def write(
         def ask(chunk: Chunk) -> list[str]:
             found = _asked(rooms, asking, chunk)
             kept = [Pair(text, chunk.doc_id, chunk.chunk_id, 1.0, origin) for text in found]
-            rooms.store.add_pairs(kept, instead_of=stale)
+            if kept and chunk in rooms.store.desk.chunks_of(chunk.doc_id):  # it may have gone meanwhile
+                rooms.store.add_pairs(kept, instead_of=stale)
             return found
 
         for at, (chunk, found) in enumerate(zip(missing, asking.side_by_side(ask, missing), strict=True)):
