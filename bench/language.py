@@ -80,7 +80,10 @@ def sentences(options: argparse.Namespace) -> dict[str, Any]:
         chosen = settings(options, compile={"chunk_tokens": 128, "threads": 1, **keys})
         name = f"language-{options.articles}-{kind}"
         failed[kind] = context.failures(chosen, name, path, asked, k=options.k)
+    given, of = _situated(f"language-{options.articles}-situated", asked)
+    print(f"{int(given.sum())} of {len(asked)} questions are about chunks that got a sentence")
     rows = {}
+    failed = {kind: {leg: missed[given] for leg, missed in legs.items()} for kind, legs in failed.items()}
     for kind, legs in failed.items():
         for leg, missed in legs.items():
             low, high = significance.interval(missed[:, None])[:, 0]
@@ -88,7 +91,21 @@ def sentences(options: argparse.Namespace) -> dict[str, Any]:
             rows[f"{kind} {leg}"] = [*means, difference(missed, failed["context"][leg])]
     told = [[*name.split(), row[0], row[1:3], row[3]] for name, row in rows.items()]
     print(table(["chunks", "leg", f"failure@{options.k}", "95 %", "to context"], told))
-    return {"articles": options.articles, "questions": len(asked), f"failure@{options.k}": rows}
+    about = {"articles": options.articles, "chunks": of, "questions": int(given.sum())}
+    return {**about, f"failure@{options.k}": rows}
+
+
+def _situated(name: str, asked: list[tuple[str, context.Place]]) -> tuple[NDArray[np.bool_], list[int]]:
+    """Which questions are about chunks that have a sentence; how many chunks have one, of how many."""
+    held: list[context.Place] = []
+    count = 0
+    with fingerpost.open(CACHE / name) as index:
+        for doc_id in {place[0] for _, place in asked}:
+            chunks = index._rooms.store.desk.chunks_of(doc_id)
+            count += len(chunks)
+            held += [(doc_id, chunk.start, chunk.end) for chunk in chunks if chunk.about]
+    known = [any(doc == d and start < e and s < end for d, s, e in held) for _, (doc, start, end) in asked]
+    return np.array(known), [len(held), count]
 
 
 def questions(options: argparse.Namespace) -> dict[str, Any]:
@@ -129,7 +146,7 @@ def reasoning(options: argparse.Namespace) -> dict[str, Any]:
     asked = fingerpost_questions(folder)
     values: dict[str, Values] = {}
     rows: dict[str, dict[str, Any]] = {}
-    for way in WAYS:
+    for way in (WAYS[0], *options.ways):
         limits = {"reason": way, "reason_seconds": 600.0, "reason_tokens": options.reason_tokens}
         with fingerpost.open(
             CACHE / "quality" / options.set, settings=settings(options, retrieve=limits)
@@ -195,6 +212,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=context.K)
     parser.add_argument("--generate", type=int, default=600)
     parser.add_argument("--most", type=int, default=500)
+    parser.add_argument("--ways", nargs="+", choices=WAYS[1:], default=WAYS[1:])
     parser.add_argument("--reason-tokens", type=int, default=128)
     options = parser.parse_args()
     result = {"model": options.model, **PARTS[options.part](options)}
