@@ -17,13 +17,14 @@ from fingerpost.records import Trace
 from fingerpost.rerank.features import NAMES
 from fingerpost.rerank.forest import START, Forest
 from fingerpost.rerank.learn import FitResult, Group
+from fingerpost.rerank.line import Line
 from fingerpost.route import plan
 from fingerpost.text import query as parsing
 
 
 def asis(replayed: list[Replayed]) -> FitResult:
     """A ranking that is the untrained sum: enough to judge a plan by."""
-    forest = Forest.from_trees([], NAMES, start=1.0)
+    forest = Forest.from_trees([], NAMES, line=Line.of(NAMES, START, 1.0))
     return FitResult(forest, "", scores=[forest.predict(one.full.rows) for one in replayed])
 
 

@@ -7,12 +7,14 @@ import time
 import lightgbm
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
 from fingerpost.errors import CorruptError, UsageError
 from fingerpost.rerank import learn
 from fingerpost.rerank.features import NAMES
 from fingerpost.rerank.forest import Forest
 from fingerpost.rerank.learn import Group, fit
+from fingerpost.rerank.line import Line
 
 WIDTH = len(NAMES)
 SUM, NEAR = NAMES.index("sum_z"), NAMES.index("near")
@@ -100,14 +102,14 @@ def test_rows_that_do_not_fit_are_refused():
 def test_predictions_are_lightgbm_s():
     train = groups(150, signal=2.0)
     parameters = learn._PARAMETERS | {"seed": 0, "num_threads": 1}
-    bag = [learn._boost(train, learn._seeded(parameters, number), 60) for number in (1, 2)]
-    ours = learn._export([(booster, 60) for booster in bag])
+    start = learn._start(train)
+    bag = [learn._boost(train, learn._seeded(parameters, number), start, 60) for number in (1, 2)]
+    ours = learn._export(bag)
     rows = np.concatenate([group.rows for group in groups(20, signal=2.0, seed=5)])
     rows[0], rows[1], rows[2] = np.nan, 0.0, 1e30
-    start = learn.START_WEIGHT * np.nan_to_num(rows[:, SUM].astype(np.float64))
-    each = [booster.predict(rows, raw_score=True) for booster in bag]
+    each = [one.booster.predict(rows, raw_score=True) for one in bag]
     assert not np.allclose(each[0], each[1])
-    assert np.allclose(ours.predict(rows), np.mean(each, axis=0) + start, atol=1e-12)
+    assert np.allclose(ours.predict(rows), np.mean(each, axis=0) + bag[0].line.scores(rows), atol=1e-9)
 
 
 def test_a_feature_without_gaps_in_training_takes_a_gap_for_zero():
@@ -116,7 +118,7 @@ def test_a_feature_without_gaps_in_training_takes_a_gap_for_zero():
     data = lightgbm.Dataset(rows, label=rows[:, 1] > 0.3)
     booster = lightgbm.train({"verbosity": -1, "objective": "binary", "num_threads": 1}, data, 5)
     trees = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
-    ours = Forest.from_trees(trees, ("sum_z", "near"), start=0.0)
+    ours = Forest.from_trees(trees, ("sum_z", "near"), line=Line.of(("sum_z", "near"), "sum_z", 0.0))
     holes = np.array([[np.nan, np.nan], [0.1, np.nan], [np.nan, 0.5]], np.float32)
     assert np.allclose(ours.predict(holes), booster.predict(holes, raw_score=True), atol=1e-12)
 
@@ -145,6 +147,17 @@ def test_it_survives_storage(forest):
     assert back.names == NAMES
 
 
+def test_a_forest_of_before_starts_from_so_many_times_the_untrained_sum(forest):
+    arrays = load(forest.to_bytes())
+    for name in ("line_weights", "line_worst"):
+        del arrays[name]
+    old = Forest.from_bytes(save(arrays | {"numbers": np.array([2.0, forest.depth])}))
+    rows = groups(1, signal=3.0, seed=6)[0].rows
+    trees = forest.predict(rows) - forest.line.scores(rows)
+    assert np.allclose(old.predict(rows), trees + 2 * np.nan_to_num(rows[:, SUM]), atol=1e-9)
+    assert Forest.from_bytes(old.to_bytes()).line.weights.tolist() == old.line.weights.tolist()
+
+
 def test_the_same_pairs_give_the_same_bytes(forest):
     again = fit(groups(200, signal=3.0)).forest
     assert again is not None
@@ -166,6 +179,10 @@ def test_a_forest_that_points_outside_or_back_is_refused(forest):
         getattr(broken, change)[0, 0] = 10_000
         with pytest.raises(CorruptError):
             Forest.from_bytes(broken.to_bytes())
+    arrays = load(forest.to_bytes())
+    for change in ({"line_weights": arrays["line_weights"][1:]}, {"numbers": arrays["numbers"][:0]}):
+        with pytest.raises(CorruptError):
+            Forest.from_bytes(save(arrays | change))
     broken = Forest.from_bytes(forest.to_bytes())
     broken.children[0, 1] = 0
     with pytest.raises(CorruptError, match="back"):
@@ -185,8 +202,8 @@ def test_no_rows_no_scores(forest):
 
 def test_two_hundred_candidates_take_two_milliseconds_or_so():
     train = groups(150, signal=2.0)
-    booster = learn._boost(train, learn._PARAMETERS | {"seed": 0, "num_threads": 1}, 200)
-    forest = learn._export([(booster, 200)])
+    parameters = learn._PARAMETERS | {"seed": 0, "num_threads": 1}
+    forest = learn._export([learn._boost(train, parameters, learn._start(train), 200)])
     rows = np.concatenate([group.rows for group in train])[:200]
     times = []
     for _ in range(15):

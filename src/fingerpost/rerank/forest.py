@@ -1,13 +1,14 @@
 """The learned fusion: LambdaMART trees over the features, kept as plain arrays.
 
-The trees add to the untrained sum (the feature ``sum_z``, times ``start``), so a forest that has learned
+The trees add to a straight line (``line``) that is held near the untrained sum, so a forest that has learned
 little changes little. Training is LightGBM's (``learn``); what is served is numpy, all trees walked at once.
 Source: LambdaMART, Burges 2010, MSR-TR-2010-82.
 
     >>> leaf = {"leaf_value": 2.0, "leaf_count": 1}
     >>> root = {"split_feature": 1, "threshold": 0.5, "default_left": True, "missing_type": "NaN",
     ...         "left_child": leaf | {"leaf_value": -1.0}, "right_child": leaf}
-    >>> forest = Forest.from_trees([root], ("sum_z", "near"), start=1.0)
+    >>> names = ("sum_z", "near")
+    >>> forest = Forest.from_trees([root], names, line=Line.of(names, "sum_z", 1.0))
     >>> forest.predict(np.array([[0.1, 0.2], [0.1, 0.8], [0.1, np.nan]], np.float32)).round(3).tolist()
     [-0.9, 2.1, -0.9]
     >>> [parts] = forest.explain(np.array([[0.1, 0.8]], np.float32))
@@ -28,6 +29,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from fingerpost.errors import CorruptError, UsageError
+from fingerpost.rerank.line import Line
 
 Table = NDArray[np.float32]
 Tree = Mapping[str, Any]
@@ -51,7 +53,7 @@ class Forest:
     """
 
     names: tuple[str, ...]
-    start: float
+    line: Line
     depth: int
     children: NDArray[np.int32]
     feature: NDArray[np.int32]
@@ -61,7 +63,7 @@ class Forest:
     expected: NDArray[np.float64]
 
     def predict(self, rows: Table) -> NDArray[np.float64]:
-        """Scores of rows [n, F]: the untrained sum and one leaf a tree.
+        """Scores of rows [n, F]: the line's and one leaf a tree.
 
         Raises UsageError (E_RANGE) where the rows have another number of features.
         """
@@ -84,7 +86,7 @@ class Forest:
             go_on = np.flatnonzero(~np.take(ends, at, mode="clip"))  # most paths are short
             at, under_way, row = at[go_on], under_way[go_on], row[go_on]
         total: NDArray[np.float64] = self.value.ravel()[leaf].reshape(trees, count).sum(axis=0)
-        return total + self.start * np.nan_to_num(rows[:, self.names.index(START)].astype(np.float64))
+        return total + self.line.scores(rows)
 
     def explain(self, rows: Table) -> list[dict[str, float]]:
         """What each feature added to the scores of rows [n, F], largest first; with ``bias`` they sum to the
@@ -94,7 +96,7 @@ class Forest:
         """
         _check_width(rows.shape[1], self.names)
         count, width = rows.shape
-        start, first = self.names.index(START), float(self.expected[:, 0].sum())
+        first = float(self.expected[:, 0].sum())
         trees, each = np.arange(len(self.feature)), np.arange(count)[:, None]
         node = np.zeros((count, len(trees)), np.int32)
         added = np.zeros(count * width)
@@ -107,8 +109,7 @@ class Forest:
             gain = self.expected[trees, then] - self.expected[trees, node]
             added += np.bincount((feature + each * width).ravel(), gain.ravel(), count * width)
             node = then
-        table = added.reshape(count, width)
-        table[:, start] += self.start * np.nan_to_num(rows[:, start].astype(np.float64))
+        table = added.reshape(count, width) + self.line.parts(rows)
         return [{"bias": first} | self._named(row) for row in table]
 
     def _named(self, added: NDArray[np.float64]) -> dict[str, float]:
@@ -119,8 +120,9 @@ class Forest:
         """The forest as a safetensors file."""
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in (*_PLANES, "children")}
         names = np.frombuffer(json.dumps(self.names).encode(), np.uint8)
-        numbers = np.array([self.start, self.depth], np.float64)
-        return bytes(save(arrays | {"names": names, "numbers": numbers}))
+        line = {"line_weights": self.line.weights, "line_worst": self.line.worst}
+        depth = np.array([self.depth], np.float64)
+        return bytes(save(arrays | line | {"names": names, "numbers": depth}))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Forest:
@@ -128,8 +130,9 @@ class Forest:
         try:
             arrays = load(data)
             names = tuple(json.loads(arrays.pop("names").tobytes()))
-            start, depth = arrays.pop("numbers").tolist()
-            forest = cls(names=names, start=start, depth=int(depth), **arrays)
+            *start, depth = arrays.pop("numbers").tolist()
+            line = _line(arrays, names, start)
+            forest = cls(names=names, line=line, depth=int(depth), **arrays)
             _check_shape(forest)
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
             raise CorruptError(
@@ -141,7 +144,7 @@ class Forest:
 
     @classmethod
     def from_trees(
-        cls, roots: Sequence[Tree], names: Sequence[str], *, start: float, share: float = 1.0
+        cls, roots: Sequence[Tree], names: Sequence[str], *, line: Line, share: float = 1.0
     ) -> Forest:
         """The forest of LightGBM's ``dump_model()``: its trees' ``tree_structure``, numeric splits only. Each
         tree adds its ``share``: 1 / m makes the mean of m models from all their trees.
@@ -157,7 +160,7 @@ class Forest:
                     plane[tree, node] = getattr(content, name)
         planes |= {name: planes[name] * share for name in ("value", "expected")}
         depth = max((_depth(root) for root in roots), default=0)
-        return cls(names=tuple(names), start=start, depth=depth, children=children, **planes)
+        return cls(names=tuple(names), line=line, depth=depth, children=children, **planes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +210,18 @@ def _check_width(width: int, names: Sequence[str]) -> None:
         )
 
 
+def _line(arrays: dict[str, NDArray[Any]], names: Sequence[str], start: Sequence[float]) -> Line:
+    """The line of a stored forest; those of before started from so many times the untrained sum."""
+    if start:
+        return Line.of(names, START, *start)
+    return Line(arrays.pop("line_weights"), arrays.pop("line_worst"))
+
+
 def _check_shape(forest: Forest) -> None:
     shape = forest.feature.shape
     nodes = np.arange(shape[1])[None, :, None]
     alike = all(getattr(forest, name).shape == shape for name in _PLANES)
+    alike &= forest.line.weights.shape == forest.line.worst.shape == (len(forest.names),)
     if not alike or forest.children.shape != (*shape, 2) or START not in forest.names:
         raise ValueError("its arrays do not fit together")
     if not 0 <= forest.depth <= shape[1] or forest.feature.min(initial=0) < 0:

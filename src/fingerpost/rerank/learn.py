@@ -1,4 +1,4 @@
-"""Training of the learned fusion, and the gate it must pass.
+"""Training of the learned fusion – a line, and trees on it – and the gate it must pass.
 
 Queries are dealt to folds by the document they belong to, so that every figure is for documents the trees
 have not seen. The forest is kept only if it beats the untrained sum on those held-out queries by more than
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
+from fingerpost.rerank import line
 from fingerpost.rerank.features import NAMES, RISING, Table
 from fingerpost.rerank.forest import START, Forest
+from fingerpost.rerank.line import Line
 
 if TYPE_CHECKING:
     import lightgbm
-
-    Stopped = tuple[lightgbm.Booster, int]
 
 LEAST_QUERIES = 100  # with fewer, held-out figures are noise (cosqa: 1 standard error = 0.02 at 500)
 LEAST_GAIN = 0.005
@@ -93,11 +93,11 @@ def fit(groups: Sequence[Group], *, seed: int = 0, threads: int = 1) -> FitResul
     if len(usable) < LEAST_QUERIES:
         few = f"{len(usable)} usable queries, fewer than {LEAST_QUERIES}"
         return FitResult(None, few, values=values)
-    fold = folds([group.document for group in usable], seed=seed)
+    fold, start = folds([group.document for group in usable], seed=seed), _start(usable)
     parameters = dict(_PARAMETERS) | {"seed": seed, "num_threads": 1}
     with ThreadPoolExecutor(threads) as pool:
-        bags = _held_out(usable, fold, parameters, pool)
-        rounds = [stopped for bag in bags for _, stopped in bag]
+        bags = _held_out(usable, fold, parameters, start, pool)
+        rounds = [boosted.rounds for bag in bags for boosted in bag]
         forests = [_export(bag) for bag in bags]
         judges = {group.document: forests[at] for group, at in zip(usable, fold.tolist(), strict=True)}
         judged = {at: judges[groups[at].document].predict(groups[at].rows) for at in kept}
@@ -108,7 +108,7 @@ def fit(groups: Sequence[Group], *, seed: int = 0, threads: int = 1) -> FitResul
             return FitResult(None, reason, figures, values=values)
         enough = max(1, int(np.median(rounds)))
         drawn = [_seeded(parameters, number) for number in range(1, BAG + 1)]
-        final = list(pool.map(lambda each: (_boost(usable, each, enough), enough), drawn))
+        final = list(pool.map(lambda each: _boost(usable, each, start, enough), drawn))
     values[kept], forest = after, _export(final)
     for at in set(range(len(groups))) - set(kept):
         judged[at] = judges.get(groups[at].document, forest).predict(groups[at].rows)
@@ -159,9 +159,29 @@ def _check(group: Group) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Boosted:
+    """A booster, the line it starts from, and how many of its rounds count."""
+
+    booster: lightgbm.Booster
+    line: Line
+    rounds: int
+
+
+def _start(groups: Sequence[Group]) -> Line:
+    """The untrained sum: where a line starts, and what it is held near."""
+    return replace(
+        Line.of(NAMES, START, START_WEIGHT), worst=line.worst([group.rows for group in groups], NAMES)
+    )
+
+
 def _held_out(
-    groups: Sequence[Group], fold: NDArray[np.int64], parameters: Mapping[str, object], pool: Executor
-) -> list[list[Stopped]]:
+    groups: Sequence[Group],
+    fold: NDArray[np.int64],
+    parameters: Mapping[str, object],
+    start: Line,
+    pool: Executor,
+) -> list[list[_Boosted]]:
     """For each fold the boosters that were not taught it, and after how many rounds each was stopped.
 
     A booster is taught all folds but two, and judges both: each as it was when it did best on the other.
@@ -170,16 +190,16 @@ def _held_out(
         [group for group, at in zip(groups, fold, strict=True) if at == number] for number in range(FOLDS)
     ]
 
-    def boosted(pair: tuple[int, int]) -> tuple[lightgbm.Booster, _Stop]:
+    def boosted(pair: tuple[int, int]) -> tuple[_Boosted, _Stop]:
         taught = [group for number, part in enumerate(parts) if number not in pair for group in part]
         drawn, stop = _seeded(parameters, pair[0] ^ pair[1]), _Stop()  # another number for each of a bag
-        return _boost(taught, drawn, ROUNDS, held=[parts[number] for number in pair], stop=stop), stop
+        return _boost(taught, drawn, start, ROUNDS, held=[parts[number] for number in pair], stop=stop), stop
 
     pairs = list(combinations(range(FOLDS), 2))
-    bags: list[list[Stopped]] = [[] for _ in parts]
-    for (one, two), (booster, stop) in zip(pairs, pool.map(boosted, pairs), strict=True):
-        bags[one].append((booster, stop.rounds[1]))
-        bags[two].append((booster, stop.rounds[0]))
+    bags: list[list[_Boosted]] = [[] for _ in parts]
+    for (one, two), (whole, stop) in zip(pairs, pool.map(boosted, pairs), strict=True):
+        bags[one].append(replace(whole, rounds=stop.rounds[1]))
+        bags[two].append(replace(whole, rounds=stop.rounds[0]))
     return bags
 
 
@@ -219,26 +239,31 @@ class _Stop:
 def _boost(
     taught: Sequence[Group],
     parameters: Mapping[str, object],
+    start: Line,
     rounds: int,
     *,
     held: Sequence[Sequence[Group]] = (),
     stop: _Stop | None = None,
-) -> lightgbm.Booster:
-    """Boost ``rounds`` trees, or until ``stop`` has seen enough of the ``held`` groups."""
+) -> _Boosted:
+    """Fit a line from ``start`` and boost ``rounds`` trees on it, or until ``stop`` has seen enough of the
+    ``held`` groups.
+    """
     import lightgbm  # a second of work, and only training needs it
 
-    rising = [int(name in RISING) for name in NAMES]
-    data = _dataset(taught, None)
-    return lightgbm.train(
-        dict(parameters) | {"monotone_constraints": rising},
+    rising = [name in RISING for name in NAMES]
+    own = line.fit([group.rows for group in taught], [group.grades for group in taught], start, rising)
+    data = _dataset(taught, own, None)
+    booster = lightgbm.train(
+        dict(parameters) | {"monotone_constraints": list(map(int, rising))},
         data,
         rounds,
-        valid_sets=[_dataset(groups, data) for groups in held] or None,
+        valid_sets=[_dataset(groups, own, data) for groups in held] or None,
         callbacks=[stop] if stop else None,
     )
+    return _Boosted(booster, own, rounds)
 
 
-def _dataset(groups: Sequence[Group], reference: lightgbm.Dataset | None) -> lightgbm.Dataset:
+def _dataset(groups: Sequence[Group], own: Line, reference: lightgbm.Dataset | None) -> lightgbm.Dataset:
     import lightgbm
 
     rows = np.concatenate([group.rows for group in groups])
@@ -246,17 +271,17 @@ def _dataset(groups: Sequence[Group], reference: lightgbm.Dataset | None) -> lig
         rows,
         label=np.concatenate([group.grades for group in groups]),
         group=[len(group.grades) for group in groups],
-        init_score=START_WEIGHT * np.nan_to_num(rows[:, NAMES.index(START)].astype(np.float64)),
+        init_score=own.scores(rows),
         reference=reference,
         feature_name=list(NAMES),
     )
 
 
-def _export(bag: Sequence[Stopped]) -> Forest:
-    """The mean of some boosters, each after so many rounds."""
-    models = [booster.dump_model(num_iteration=rounds) for booster, rounds in bag]
+def _export(bag: Sequence[_Boosted]) -> Forest:
+    """The mean of some boosters and their lines, each after so many rounds."""
+    models = [one.booster.dump_model(num_iteration=one.rounds) for one in bag if one.rounds]
     trees = [tree["tree_structure"] for model in models for tree in model["tree_info"]]
-    return Forest.from_trees(trees, NAMES, start=START_WEIGHT, share=1 / len(bag))
+    return Forest.from_trees(trees, NAMES, line=Line.mean([one.line for one in bag]), share=1 / len(bag))
 
 
 def _figures(
