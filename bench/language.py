@@ -216,7 +216,9 @@ def main() -> None:
     parser.add_argument("--reason-tokens", type=int, default=128)
     options = parser.parse_args()
     result = {"model": options.model, **PARTS[options.part](options)}
-    write("language", result, part=options.part + (f"-{options.set}" if options.part != "context" else ""))
+    write(
+        "language", result, part=f"{options.part}-{options.k if options.part == 'context' else options.set}"
+    )
 
 
 if __name__ == "__main__":
