@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from fingerpost.index.rooms import LESSON, Epoch, Rooms
+from fingerpost.index.rooms import LESSON, Epoch, Rooms, mapping, parsed
 from fingerpost.route import drift
 
 Facts = dict[str, int | float | str]
@@ -31,7 +29,7 @@ def status(rooms: Rooms) -> Facts:
 def newer(rooms: Rooms) -> int:
     """How many chunks came after the lesson that serves; 0 without one."""
     lesson = rooms.store.desk.artifact(LESSON)
-    newest = None if lesson is None else json.loads(lesson).get("newest")
+    newest = None if lesson is None else parsed(LESSON, lesson, mapping).get("newest")
     return 0 if newest is None else int((rooms.store.live().keys > newest).sum())
 
 

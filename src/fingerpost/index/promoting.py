@@ -19,7 +19,7 @@ from fingerpost.index import gathering, planning, ranking
 from fingerpost.index.lesson import Lesson
 from fingerpost.index.planning import Replayed
 from fingerpost.index.ranking import Asked
-from fingerpost.index.rooms import LESSON, Rooms
+from fingerpost.index.rooms import LESSON, Rooms, mapping, parsed
 from fingerpost.rerank.features import NAMES
 from fingerpost.rerank.forest import START
 from fingerpost.rerank.learn import CUTOFF, FitResult, matters
@@ -188,7 +188,7 @@ def _earlier(kept: bytes | None, marks: Marks) -> Row | None:
     """The questions that both lessons judged held out. What the untrained sum lost since the first time, to
     documents that came meanwhile, is taken off what the serving lesson had then.
     """
-    then = {} if kept is None else json.loads(kept).get("held_out", {})
+    then = {} if kept is None else parsed(LESSON, kept, mapping).get("held_out", {})
     both = [row for row, name in enumerate(marks.names) if name in then]
     if not both:
         return None

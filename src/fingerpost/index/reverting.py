@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 from fingerpost.errors import NotFoundError
 from fingerpost.index.given import GIVEN
-from fingerpost.index.rooms import LESSON, Rooms
+from fingerpost.index.rooms import LESSON, Rooms, mapping, parsed
 from fingerpost.records import Report
 from fingerpost.store.generation import held
 from fingerpost.store.past import AsOf
@@ -40,4 +38,4 @@ def rollback(rooms: Rooms) -> Report:
 def _known_pairs(store: Store) -> int:
     """The number of the last pair that the published lesson knew; 0 without one."""
     lesson = store.desk.artifact(LESSON)
-    return 0 if lesson is None else int(json.loads(lesson)["pairs"])
+    return 0 if lesson is None else parsed(LESSON, lesson, lambda body: int(mapping(body)["pairs"]))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from fingerpost.route.deep.served import Generative
 from fingerpost.route.drift import Audit
 from fingerpost.route.memory import Memory
 from fingerpost.route.router import Router
+from fingerpost.store.disk import corrupt
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.store import Store
 
@@ -127,7 +128,7 @@ class Epoch:
 
         def read(name: str, parse: Callable[[bytes], T]) -> T | None:
             body = snapshot.artifact(name)
-            return None if body is None else parse(body)
+            return None if body is None else parsed(name, body, parse)
 
         forest, tuned = read(FOREST, Forest.from_bytes), read(QUERIES, Tuned.from_bytes)
         balance = read(BALANCE, Balance.from_bytes) or BALANCED
@@ -219,7 +220,7 @@ class Rooms:
         desk = self.store.desk
         if self._roots is None or self._roots[0] != desk.generation:
             kept = desk.artifact(SOURCES)
-            self._roots = (desk.generation, json.loads(kept) if kept else {})
+            self._roots = (desk.generation, {} if kept is None else parsed(SOURCES, kept, mapping))
         return self._roots[1]
 
     def epoch(self, snapshot: Shelf) -> Epoch:
@@ -240,6 +241,24 @@ class Rooms:
             known = (known[0], snapshot.seq, known[2].renamed(replaced) if replaced else known[2])
         self._current = known
         return known[2]
+
+
+def parsed(name: str, body: bytes, parse: Callable[[bytes], T]) -> T:
+    """An artifact as what it is. One with the right digest is not always: whoever can write to the folder can
+    write the digest too. Raises CorruptError, or what ``parse`` names itself.
+    """
+    try:
+        return parse(body)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise corrupt(name, f"it cannot be read ({type(error).__name__})") from error
+
+
+def mapping(body: bytes) -> dict[str, Any]:
+    """A JSON object. Raises ValueError for anything else."""
+    found = json.loads(body)
+    if not isinstance(found, dict):
+        raise TypeError("no object")
+    return found
 
 
 def _as_strict(settings: Settings, made: Settings) -> Settings:
