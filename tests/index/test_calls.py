@@ -59,3 +59,12 @@ def test_a_closed_index_says_so(write: bool, own_kb: Path, tmp_path: Path) -> No
     for call in calls:
         with pytest.raises(UsageError, match="was closed"):
             call()
+
+
+def test_a_file_where_the_index_should_be_is_named_and_left_alone(tmp_path: Path) -> None:
+    """It ended in FileExistsError."""
+    (tmp_path / "page.md").write_text("A page.")
+    for place in (tmp_path / "page.md", tmp_path / "page.md" / "kb"):
+        with pytest.raises(UsageError, match=r"page\.md is no folder"):
+            fingerpost.compile(tmp_path / "page.md", to=place)
+    assert (tmp_path / "page.md").read_text() == "A page."

@@ -90,7 +90,12 @@ def no_index(folder: Path) -> FingerpostError:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a private folder and what is missing above it; their names are durable when this returns."""
+    """Make a private folder and what is missing above it; their names are durable when this returns. Raises
+    UsageError where a file is in the way.
+    """
+    blocked = next((each for each in (folder, *folder.parents) if each.exists() and not each.is_dir()), None)
+    if blocked is not None:
+        raise UsageError("E_PATH", f"{blocked} is no folder", cure="name a new folder for the index")
     missing = [each for each in folder.parents if not each.exists()]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for each in (folder, *missing):
