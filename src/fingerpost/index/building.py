@@ -316,15 +316,14 @@ def _neighbours(
 
 
 def _described(rooms: Rooms, keys: NDArray[np.int64], laid: Addresses) -> bytes:
-    """What each leaf is about, from chunks spread evenly over it."""
-    leaves, picked = [], []
-    for leaf, (start, end) in enumerate(zip(laid.leaf_offsets[:-1], laid.leaf_offsets[1:], strict=True)):
-        rows = np.unique(np.linspace(start, end - 1, min(DESCRIBED, int(end - start))).astype(np.int64))
-        picked += keys[rows].tolist()
-        leaves += [leaf] * len(rows)
+    """What each leaf is about, from some of its chunks."""
+    leaves, rows = describe.drawn(keys, laid.leaf_offsets, DESCRIBED)
+    picked = keys[rows].tolist()
     parts = _in_turn(rooms, len(picked), CHUNKS_AT_ONCE)
     chunks = (found for part in parts for found in rooms.store.desk.chunks(picked[part]))
-    rows_of = ((leaf, analyze(found.text), found.title) for leaf, found in zip(leaves, chunks, strict=True))
+    rows_of = (
+        (leaf, analyze(found.text), found.title) for leaf, found in zip(leaves.tolist(), chunks, strict=True)
+    )
     return describe.to_json(describe.descriptors(rows_of, addresses=laid.addresses))
 
 

@@ -8,9 +8,38 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import nsmallest
 from math import log
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fingerpost.records import Address
 
 TERMS = 5
+
+
+def drawn(
+    keys: NDArray[np.int64], leaf_offsets: NDArray[np.integer], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The chunks that speak for each leaf, ``count`` of it at most: leaves [n], ascending, and rows [n]. They
+    are those whose keys have the smallest hashes: what comes or goes takes the place of one now and then, and
+    the others stay.
+
+    >>> leaves, rows = drawn(np.arange(10), np.array([0, 7, 10]), 5)
+    >>> leaves.tolist(), np.bincount(leaves).tolist(), len(set(rows.tolist()))
+    ([0, 0, 0, 0, 0, 1, 1, 1], [5, 3], 8)
+    """
+    sizes = np.diff(leaf_offsets)
+    leaf = np.repeat(np.arange(len(sizes)), sizes)
+    order = np.lexsort((_mixed(keys), leaf))
+    place = np.arange(len(keys)) - np.repeat(leaf_offsets[:-1], sizes)
+    return leaf[place < count], order[place < count]
+
+
+def _mixed(keys: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """A hash of each key: SplitMix64 (Steele, Lea, Flood 2014, doi:10.1145/2714064.2660195)."""
+    found = keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        found = (found ^ (found >> np.uint64(shift))) * np.uint64(factor)
+    return np.asarray(found ^ (found >> np.uint64(31)))
 
 
 def descriptors(
