@@ -133,6 +133,19 @@ def test_bad_lines_are_named_and_the_others_read(tmp_path: Path) -> None:
     assert rejections[0].source.endswith("t.jsonl line 2")
 
 
+def test_parts_of_documents_that_are_not_kept_are_told(tmp_path: Path) -> None:
+    """Only a flag of the document knew of them."""
+    (tmp_path / "a.jsonl").write_text(
+        '{"id": "a", "text": "x", "n": {"deep": 1}, "m": [[1]]}\n{"id": "b", "text": "x", "n": {"deep": 1}}\n'
+    )
+    (tmp_path / "b.txt").write_bytes(b"word " * 2_000 + b"\xff" + b" word" * 2_000)
+    sources = read.sources([tmp_path / "a.jsonl", tmp_path / "b.txt"], SETTINGS)
+    assert [type(item) for item in sources] == [Document] * 3
+    told = ("3 × metadata left out: nested, or too long (first: 'a')", "1 × a damaged byte became U+FFFD")
+    assert sources.notes[0] == told[0]
+    assert sources.notes[1].startswith(told[1])
+
+
 def test_a_file_whose_name_can_be_no_id_is_to_be_renamed(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "new\nline.md").write_text("A page.")

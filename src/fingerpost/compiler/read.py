@@ -27,6 +27,11 @@ from fingerpost.records import Document, Rejection, Value
 
 BLOCK_BYTES = 1 << 20
 RECORD_FILES = frozenset((".jsonl", ".ndjson"))
+LOST = {
+    "metadata_dropped": "metadata left out: nested, or too long",
+    "replaced_bytes": "a damaged byte became U+FFFD",
+}
+"""What flags of documents count that was not taken in, in words."""
 READ_FROM = "read_from:"
 """Begins the flag of a document that names a ``source`` or ``path`` of its own: the true ones follow."""
 
@@ -39,7 +44,8 @@ class _Origin(NamedTuple):
 class Sources(Iterator["Document | Rejection"]):
     """An iterator over documents and rejections.
 
-    ``notes`` says, once exhausted, what was passed over on purpose and how often an id came twice;
+    ``notes`` says, once exhausted, what was passed over on purpose, how often an id came twice, and what of
+    documents could not be kept;
     ``roots`` is what to keep and hand in again, so that single files keep the ids their folders gave them.
     """
 
@@ -51,6 +57,7 @@ class Sources(Iterator["Document | Rejection"]):
         self._seen: set[int] = set()
         self._twice = 0
         self._twin = ""
+        self._flagged: dict[str, tuple[int, str]] = {}
         self._origins: list[_Origin] = []
         self._items: Generator[Document | Rejection, None, None] = self._read()
 
@@ -66,7 +73,8 @@ class Sources(Iterator["Document | Rejection"]):
         """Counted remarks, in words."""
         said = f"{self._twice:,} × an id came twice (first: {self._twin}): the last one counts"
         twice = (said,) if self._twice else ()
-        return (*self._walk.notes(), *twice)
+        lost = (f"{n:,} × {LOST[flag]} (first: {name})" for flag, (n, name) in self._flagged.items())
+        return (*self._walk.notes(), *twice, *lost)
 
     def _read(self) -> Generator[Document | Rejection, None, None]:
         with self._warm.lend() if self._warm else Pool(self._settings) as pool:
@@ -132,6 +140,7 @@ class Sources(Iterator["Document | Rejection"]):
             cure = "rename the file: its path is the document's id, 1 to 512 bytes of printable UTF-8"
             return Rejection(str(found.path), error.code, error.message, cure)
         self._count(doc_id, found)
+        self._note(doc_id, item.flags)
         place: dict[str, Value] = {"source": found.source, "path": found.doc_id, "modified": modified}
         flags = item.flags
         if item.metadata.keys() & {"source", "path"}:  # the document's own say so hides where it came from
@@ -144,6 +153,13 @@ class Sources(Iterator["Document | Rejection"]):
             self._twice += 1
             self._twin = self._twin or f"{doc_id!r} in {found.path}"
         self._seen.add(key)
+
+    def _note(self, doc_id: str, flags: Iterable[str]) -> None:
+        for flag in flags:
+            name, colon, count = flag.partition(":")
+            if colon and name in LOST:
+                before, first = self._flagged.get(name, (0, repr(doc_id)))
+                self._flagged[name] = before + int(count), first
 
 
 def sources(
