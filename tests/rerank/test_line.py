@@ -70,6 +70,8 @@ def test_a_gap_counts_as_the_worst_and_adds_nothing():
     assert worst[1] < -1 < 1 < worst[2]  # of a rank the largest
     found = Line(np.array([1.0, 2.0, -3.0]), worst)
     assert found.parts(np.full((1, 3), np.nan, np.float32)).tolist() == [[0, 0, 0]]
+    rows = queries(1, seed=3)[0][0]
+    assert np.allclose(found.scores(rows), found.parts(rows).sum(axis=1), atol=1e-12)
     assert found.scores(worst[None].astype(np.float32)) == pytest.approx(0, abs=1e-6)
     empty = np.full((4, 3), np.nan, np.float32)
     assert line.worst([empty, np.zeros((0, 3), np.float32)], NAMES).tolist() == [0, 0, 0]

@@ -56,7 +56,7 @@ class Line:
 
     def scores(self, rows: Table) -> F64:
         """The scores of rows [n, F]."""
-        return np.asarray(self.parts(rows).sum(axis=1), np.float64)
+        return np.asarray(_above(rows, self.worst) @ self.weights, np.float64)
 
 
 def worst(tables: Sequence[Table], names: Sequence[str]) -> F64:
@@ -95,7 +95,8 @@ def fit(
 
 def _above(rows: Table, least: F64) -> F64:
     """How far values are from the worst; nothing where they are missing."""
-    return np.nan_to_num(rows.astype(np.float64) - least, posinf=0.0, neginf=0.0)
+    above = np.subtract(rows, least, dtype=np.float64)
+    return np.where(np.isfinite(above), above, 0.0)
 
 
 @dataclass(frozen=True)
