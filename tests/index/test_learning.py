@@ -210,6 +210,20 @@ def test_a_lesson_that_is_undone_is_not_taught_again(tmp_path: Path) -> None:
         assert _given(index) == pairs()
 
 
+def test_a_lesson_is_undone_though_the_newest_pairs_of_before_were_deleted(tmp_path: Path) -> None:
+    """Numbers of pairs were given again, so that those of a lesson looked older than the one before."""
+    with fingerpost.compile(corpus(tmp_path), to=tmp_path / "kb") as index:
+        index.learn(pairs())
+        index.delete(*(f"m{at}" for at in range(50, TOPICS)))
+        left = _given(index)
+        new = [Pair(f"tell me of the {pair.query}", pair.doc_id) for pair in left[::5]]
+        assert index.learn(new).notes[-1] != "nothing was changed"
+        assert _given(index) == [*left, *new]
+        assert f"{len(new)} pairs forgotten" in index.rollback().notes
+        assert _given(index) == left
+        assert index.status()["fusion"] == "learned"
+
+
 def _given(index: fingerpost.Index) -> list[Pair]:
     return [pair for pair in index._rooms.store.pairs() if pair.origin == "gold"]
 

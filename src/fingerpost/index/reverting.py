@@ -18,24 +18,24 @@ def rollback(rooms: Rooms) -> Report:
     Raises NotFoundError where no generation is kept to go back to, or only a lesson that was taken back: a
     second rollback does not undo the first.
     """
-    known = _known_pairs(rooms.store)
+    known = known_pairs(rooms.store)
     kept = held(rooms.path)[1:]
     if kept:
         moment = AsOf.parse(f"gen-{kept[0].generation}")
         with Store.open(rooms.path, verify="sizes", as_of=moment) as store:
-            if _known_pairs(store) > known:
+            if known_pairs(store) > known:
                 raise NotFoundError(
                     "E_NOT_FOUND",
                     f"only generation {kept[0].generation} is kept, of the lesson that was taken back",
                     cure="nothing to roll back to; `fingerpost learn` with its pairs teaches it again",
                 )
     number = rooms.store.rollback()
-    before = _known_pairs(rooms.store)
+    before = known_pairs(rooms.store)
     gone = rooms.store.forget_pairs(before, GIVEN) if before < known else 0
     return Report({}, (), ("rolled back", *([f"{gone:,} pairs forgotten"] if gone else [])), number)
 
 
-def _known_pairs(store: Store) -> int:
+def known_pairs(store: Store) -> int:
     """The number of the last pair that the published lesson knew; 0 without one."""
     lesson = store.desk.artifact(LESSON)
     return 0 if lesson is None else parsed(LESSON, lesson, lambda body: int(mapping(body)["pairs"]))

@@ -261,10 +261,10 @@ class Store:
             self._acknowledge()
         return changed
 
-    def add_pairs(self, pairs: Iterable[Pair], *, instead_of: Sequence[str] = ()) -> int:
-        """Keep training pairs. Pairs of the same documents with an origin in ``instead_of`` go."""
+    def add_pairs(self, pairs: Iterable[Pair], *, instead_of: Sequence[str] = (), after: int = 0) -> int:
+        """Keep training pairs, numbered beyond ``after``. Those of their documents of ``instead_of`` go."""
         with self._writing() as writer:
-            return writer.add_pairs(pairs, instead_of=instead_of)
+            return writer.add_pairs(pairs, instead_of=instead_of, after=after)
 
     def forget_pairs(self, after: int, origins: Sequence[str]) -> int:
         """Forget training pairs of these origins that came after pair number ``after``; returns how many."""

@@ -195,18 +195,19 @@ class Writer:
         sql = "DELETE FROM pairs WHERE doc_id = ? AND substr(origin, 1, ?) = ?"
         self.connection.execute(sql, (doc_id, len(WRITTEN), WRITTEN))
 
-    def add_pairs(self, pairs: Iterable[Pair], *, instead_of: Sequence[str] = ()) -> int:
+    def add_pairs(self, pairs: Iterable[Pair], *, instead_of: Sequence[str] = (), after: int = 0) -> int:
         """Keep training pairs, a pair already there not twice; pairs of the same documents whose origin is
-        in ``instead_of`` go. Returns how many are new.
+        in ``instead_of`` go. Their numbers are beyond ``after``, also where the newest pairs were deleted
+        since. Returns how many are new.
         """
         with self.atomic():
-            return self.keep_pairs(list(pairs), instead_of=instead_of)
+            return self.keep_pairs(list(pairs), instead_of=instead_of, after=after)
 
-    def keep_pairs(self, pairs: Sequence[Pair], *, instead_of: Sequence[str]) -> int:
+    def keep_pairs(self, pairs: Sequence[Pair], *, instead_of: Sequence[str], after: int = 0) -> int:
         """The same as part of the transaction that is open."""
         if instead_of:
             self.drop_pairs({pair.doc_id for pair in pairs}, origins=instead_of)
-        before = last = self.ledger.last_pair()
+        before = last = max(self.ledger.last_pair(), after)
         for pair in pairs:
             last += self._insert_pair(pair, last + 1)
         return last - before
