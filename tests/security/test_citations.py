@@ -39,7 +39,14 @@ class Liar:
         self.texts = {f"d{at}": self._text() for at in range(4)}
         self.spans = [self._span(doc_id) for doc_id in self.texts]
 
-    def complete(self, messages: Sequence[Mapping[str, str]], *, max_tokens: int, timeout: float) -> str:
+    def complete(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        max_tokens: int,
+        timeout: float,
+        schema: Mapping[str, object] | None = None,
+    ) -> str:
         said = [self._statement() for _ in range(self.rng.randint(1, 4))]
         return json.dumps({"statements": said})
 
