@@ -29,7 +29,10 @@ def stopped(*arguments: object, at: str) -> str:
             assert line, said
             said += line
         process.send_signal(signal.SIGINT)
-        _, rest = process.communicate(timeout=120)
+        try:
+            _, rest = process.communicate(timeout=120)
+        finally:
+            process.kill()  # one that hangs would be waited for without end
     assert process.returncode == 130, rest
     return (said + rest).splitlines()[-1]
 

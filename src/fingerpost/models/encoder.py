@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +27,7 @@ from fingerpost.models.base import Prefixes, opened
 from fingerpost.models.build import Network, digest, network
 from fingerpost.models.late import LateEncoder, Tokens, load_late
 from fingerpost.models.runners import BuiltRunner, Runner
+from fingerpost.models.spread import side_by_side
 from fingerpost.models.tokenizer import WordPieces
 
 Vectors = NDArray[np.float32]
@@ -36,6 +35,7 @@ Progress = Callable[[int, int], None]
 """Called with (texts done, texts in all)."""
 
 _SLICE = 64
+"""Texts after which progress is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +115,15 @@ class Encoder:
         encoded = Encoded(np.zeros((len(texts), self.dim), np.float32), [], [])
         work = partial(self._passage, tokens=tokens)
         threads = threads or self.threads
-        alone = threads == 1 or len(texts) == 1  # starting a thread takes as long as a short text
-        with nullcontext() if alone else ThreadPoolExecutor(threads) as pool:
-            spread = map if pool is None else pool.map
-            for start in range(0, len(texts), _SLICE):
-                for at, (vector, states, ids) in enumerate(
-                    spread(work, texts[start : start + _SLICE]), start
-                ):
-                    encoded.vectors[at] = vector
-                    if states is not None:
-                        encoded.tokens.append(states)
-                        encoded.token_ids.append(ids)
-                if progress:
-                    progress(min(start + _SLICE, len(texts)), len(texts))
+        for start in range(0, len(texts), _SLICE):
+            found = side_by_side(work, texts[start : start + _SLICE], threads)
+            for at, (vector, states, ids) in enumerate(found, start):
+                encoded.vectors[at] = vector
+                if states is not None:
+                    encoded.tokens.append(states)
+                    encoded.token_ids.append(ids)
+            if progress:
+                progress(min(start + _SLICE, len(texts)), len(texts))
         return encoded
 
     def encode_query(self, text: str) -> EncodedQuery:

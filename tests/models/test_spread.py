@@ -1,0 +1,60 @@
+"""Side by side: the same as one after the other, and an end after an error or Ctrl-C."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from fingerpost.models.spread import side_by_side
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("many", [0, 1, 50])
+def test_the_order_is_that_of_the_items(threads: int, many: int) -> None:
+    assert side_by_side(lambda at: at * at, range(many), threads) == [at * at for at in range(many)]
+
+
+def test_several_threads_work() -> None:
+    both = threading.Barrier(2, timeout=60)
+    side_by_side(lambda _: both.wait(), [1, 2], threads=2)  # one alone would wait in vain
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_error_ends_it(threads: int) -> None:
+    done: list[int] = []
+
+    def work(at: int) -> None:
+        if at == 5:
+            raise ValueError("five")
+        time.sleep(0.001)
+        done.append(at)
+
+    with pytest.raises(ValueError, match="five"):
+        side_by_side(work, range(10_000), threads)
+    assert len(done) < 100
+
+
+def test_ctrl_c_ends_it_wherever_it_comes() -> None:
+    """Forty interruptions at odd moments of work that is mostly taking the next item."""
+    code = """
+import random, signal, threading, time, _thread
+from fingerpost.models.spread import side_by_side
+signal.signal(signal.SIGINT, signal.default_int_handler)
+random.seed(0)
+for _ in range(40):
+    threading.Timer(random.uniform(0.001, 0.02), _thread.interrupt_main).start()
+    try:
+        while True:
+            side_by_side(abs, range(64), 3)
+    except KeyboardInterrupt:
+        pass
+print("ended")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.strip() == "ended", done.stderr
