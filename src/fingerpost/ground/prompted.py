@@ -14,12 +14,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Protocol
 
 from fingerpost.errors import FingerpostError
 from fingerpost.ground.show import visible
 from fingerpost.ground.verify import unsupported
-from fingerpost.models.llm import listed
+from fingerpost.models.llm import Llm, listed
 from fingerpost.records import Answer, Span, Statement
 from fingerpost.text.spans import sentences
 
@@ -64,22 +63,6 @@ SCHEMA: Mapping[str, object] = {
 }
 """The form of a reply, for servers that can hold a model to it."""
 _MARKS = re.compile("[⟦⟧]")
-
-
-class Llm(Protocol):
-    """A chat model behind the OpenAI wire."""
-
-    def complete(
-        self,
-        messages: Sequence[Mapping[str, str]],
-        *,
-        max_tokens: int,
-        timeout: float,
-        schema: Mapping[str, object] | None = None,
-    ) -> str:
-        """The reply's text, JSON of the ``schema`` where the server can see to it. Raises FingerpostError on
-        a fault or when ``timeout`` seconds have passed.
-        """
 
 
 @dataclass(frozen=True, slots=True)

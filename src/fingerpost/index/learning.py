@@ -20,7 +20,7 @@ from fingerpost.index.lesson import Lesson, prepare
 from fingerpost.index.planning import Replayed
 from fingerpost.index.promoting import Comparison, Marks
 from fingerpost.index.ranking import Judges
-from fingerpost.index.reverting import known_pairs
+from fingerpost.index.reverting import keep_pairs, known_pairs
 from fingerpost.index.rooms import CONFIDENCE, FOREST, LESSON, MEMORY, PLAN, ROUTER, Progress, Rooms
 from fingerpost.records import Pair, Report
 from fingerpost.rerank import learn as fusion
@@ -51,7 +51,7 @@ def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress)
     if not taught.artifacts or beside.refused:
         notes = (*notes, _refused(rooms, given, taught, beside), "nothing was changed")
         return Report(counts, (), notes, snapshot.generation)
-    rooms.store.add_pairs(given.pairs, after=known_pairs(rooms.store))
+    keep_pairs(rooms, given)
     return Report(counts, (), notes, publish(rooms, taught))
 
 
@@ -75,7 +75,7 @@ def _refused(rooms: Rooms, given: Given, taught: Taught, beside: Comparison) -> 
     enough = len(taught.result.values) >= fusion.LEAST_QUERIES  # though few of them may be of any use
     if beside.refused or (enough and not taught.consistent):
         return "the pairs are not kept"
-    rooms.store.add_pairs(given.pairs, after=known_pairs(rooms.store))
+    keep_pairs(rooms, given)
     return "the pairs are kept for the next lesson"
 
 

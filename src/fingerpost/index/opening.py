@@ -73,15 +73,8 @@ def open(
     that time; NotFoundError E_NOT_HELD says what is.
     """
     _must_exist(Path(path))
-    policy = policy_digest(settings.mask) if settings else None
     moment = None if as_of is None else AsOf.parse(as_of)
-    open_to_all = settings is None or settings.store.unlabelled_visible
-    store = Store.open(Path(path), write=write, policy=policy, as_of=moment, unlabelled=open_to_all)
-    try:
-        return Index(Rooms(Path(path), store, settings or store.settings))
-    except BaseException:
-        store.close()
-        raise
+    return Index(_opened(Path(path), settings, write=write, as_of=moment))
 
 
 def restore(snapshot: str | Path, *, to: str | Path, replace: bool = False) -> Report:
@@ -103,13 +96,22 @@ def _must_exist(path: Path) -> None:
         raise no_index(path)
 
 
+def _opened(path: Path, settings: Settings | None, *, write: bool, as_of: AsOf | None = None) -> Rooms:
+    """An index that is there, under the settings of who opens it, or its own."""
+    policy = policy_digest(settings.mask) if settings else None
+    open_to_all = settings is None or settings.store.unlabelled_visible
+    store = Store.open(path, write=write, policy=policy, as_of=as_of, unlabelled=open_to_all)
+    try:
+        return Rooms(path, store, settings or store.settings)
+    except BaseException:
+        store.close()
+        raise
+
+
 def _rooms_for(path: Path, settings: Settings | None) -> Rooms:
     if (path / "ledger.db").exists():
-        policy = policy_digest(settings.mask) if settings else None
         with suppress(NotFoundError):  # making it was cut off: it is begun anew
-            open_to_all = settings is None or settings.store.unlabelled_visible
-            store = Store.open(path, write=True, policy=policy, unlabelled=open_to_all)
-            return Rooms(path, store, settings or store.settings)
+            return _opened(path, settings, write=True)
     chosen = settings or Settings()
     encoder = load_encoder(chosen.models, threads=chosen.compile.threads)
     store = Store.create(

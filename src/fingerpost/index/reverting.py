@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fingerpost.errors import NotFoundError
-from fingerpost.index.given import GIVEN
+from fingerpost.index.given import GIVEN, Given
 from fingerpost.index.rooms import LESSON, Rooms, mapping, parsed
 from fingerpost.records import Report
 from fingerpost.store.generation import held
@@ -33,6 +33,13 @@ def rollback(rooms: Rooms) -> Report:
     before = known_pairs(rooms.store)
     gone = rooms.store.forget_pairs(before, GIVEN) if before < known else 0
     return Report({}, (), ("rolled back", *([f"{gone:,} pairs forgotten"] if gone else [])), number)
+
+
+def keep_pairs(rooms: Rooms, given: Given) -> None:
+    """Keep pairs for lessons to come, as newer than all that the published lesson knew: by that a rollback
+    tells which to forget.
+    """
+    rooms.store.add_pairs(given.pairs, after=known_pairs(rooms.store))
 
 
 def known_pairs(store: Store) -> int:

@@ -254,7 +254,7 @@ def parsed(name: str, body: bytes, parse: Callable[[bytes], T]) -> T:
 
 
 def mapping(body: bytes) -> dict[str, Any]:
-    """A JSON object. Raises ValueError for anything else."""
+    """A JSON object. Raises ValueError for what is no JSON, TypeError for anything else."""
     found = json.loads(body)
     if not isinstance(found, dict):
         raise TypeError("no object")

@@ -21,7 +21,7 @@ from fingerpost.index import gathering, learning, surety
 from fingerpost.index.given import earlier, key_of, read
 from fingerpost.index.learning import Taught
 from fingerpost.index.lesson import Lesson, prepare
-from fingerpost.index.reverting import known_pairs
+from fingerpost.index.reverting import keep_pairs
 from fingerpost.index.rooms import CONFIDENCE, DSI, FOREST, MEMORY, PLAN, QUERIES, Progress, Rooms
 from fingerpost.models.base import load_base
 from fingerpost.models.encoder import EncodedQuery
@@ -90,7 +90,7 @@ def train(rooms: Rooms, request: Request, progress: Progress) -> Report:
     lesson = prepare(rooms, snapshot, pairs, progress)
     do = {"query": _queries, "both": _both, "dsi": _dsi}[request.kind]
     report = do(rooms, snapshot, lesson, request, progress)
-    rooms.store.add_pairs(pairs.pairs, after=known_pairs(rooms.store))
+    keep_pairs(rooms, pairs)
     shutil.rmtree(rooms.path / FOLDER, ignore_errors=True)
     return report
 
