@@ -36,9 +36,14 @@ def pairs(kinds: tuple[str, ...] = TAUGHT, count: int = 60) -> list[Pair]:
 
 
 def half_named(count: int = 60) -> list[Pair]:
-    """Questions that six machines could answer, each with the one that was meant."""
+    """Questions that six machines could answer, each with the one that was meant, two for each machine."""
     kinds = ("one more {}", "another {}", "what of a {}", "who has a {}", "which is a {}", "any {}")
-    return [Pair(kinds[at // 10].format(NICKNAMES[at % 10]), f"m{at}") for at in range(count)]
+    more = ("some {}", "how old is a {}", "every {}", "two of a {}", "where are {} made", "{} or none")
+    return [
+        Pair(each[at // 10].format(NICKNAMES[at % 10]), f"m{at}")
+        for each in (kinds, more)
+        for at in range(count)
+    ]
 
 
 def hits(index: fingerpost.Index, count: int = 60) -> float:

@@ -38,9 +38,7 @@ def test_taught_documents_are_found_by_words_they_do_not_hold(taught: Path) -> N
 
 def test_a_lesson_says_how_far_to_believe_the_first_result(tmp_path: Path) -> None:
     taught = tmp_path / "doubtful"
-    # One draw of halves in fifteen cannot tell confidence from the mean with so few questions.
-    drawn = Settings.model_validate({"compile": {"seed": 1}})
-    with fingerpost.compile(corpus(tmp_path), to=taught, settings=drawn) as index:
+    with fingerpost.compile(corpus(tmp_path), to=taught) as index:
         index.learn([*pairs(), *half_named()])
         asked = [f"where is the {nickname(at)}" for at in range(TOPICS)]
         asked += [f"where is some {NICKNAMES[at % 10]}" for at in range(TOPICS)]
