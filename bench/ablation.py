@@ -31,10 +31,11 @@ from bench.quality import sampled
 from fingerpost.config import Settings
 from fingerpost.evaluate import measures, significance
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
-from fingerpost.index import gathering, listing, ranking, searching
+from fingerpost.index.epoch import Epoch
 from fingerpost.index.facade import Index
-from fingerpost.index.found import Request
-from fingerpost.index.rooms import Epoch, Rooms
+from fingerpost.index.rooms import Rooms
+from fingerpost.index.search import gathering, listing, ranking, searching
+from fingerpost.index.search.found import Request
 from fingerpost.records import Plan
 from fingerpost.rerank import exact
 from fingerpost.retrieve import fuse

@@ -27,8 +27,8 @@ from bench.continual import drawn, only
 from fingerpost.config import Settings
 from fingerpost.evaluate.calibration import kept, reliability
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
-from fingerpost.index import gathering
 from fingerpost.index.rooms import Rooms
+from fingerpost.index.search import gathering
 from fingerpost.route import calibrate
 from fingerpost.route import train as heads
 from fingerpost.text import query as queries

@@ -28,9 +28,11 @@ from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.evaluate import measures, significance
 from fingerpost.evaluate.datasets import load_beir
-from fingerpost.index import building, gathering, listing, planning, ranking
+from fingerpost.index.build import building
+from fingerpost.index.epoch import Judges
 from fingerpost.index.facade import Index
-from fingerpost.index.ranking import Asked, Judges
+from fingerpost.index.search import gathering, listing, planning, ranking
+from fingerpost.index.search.ranking import Asked
 from fingerpost.records import Candidates
 from fingerpost.rerank import late
 from fingerpost.rerank.codec import ALL_KEPT, FINE, SMALL, Codec, Form, Pieces, inverse_frequency, weights_of

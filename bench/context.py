@@ -22,8 +22,8 @@ import fingerpost
 from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings, load, parse
 from fingerpost.evaluate.significance import interval
-from fingerpost.index.found import Request
-from fingerpost.index.searching import find
+from fingerpost.index.search.found import Request
+from fingerpost.index.search.searching import find
 from fingerpost.records import Chunk
 
 QUESTIONS = 1_000

@@ -37,7 +37,7 @@ from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.evaluate import significance
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
-from fingerpost.index.rooms import FOREST, LESSON, MEMORY, PLAN
+from fingerpost.index.epoch import FOREST, LESSON, MEMORY, PLAN
 from fingerpost.records import Pair
 
 SETS = ("spider-tables", "scifact", "cosqa", "squad4")

@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 import fingerpost
 from bench.common import CACHE, data_folder, table, write
 from fingerpost.evaluate.datasets import load
-from fingerpost.index import searching, training
-from fingerpost.index.found import Request
-from fingerpost.index.given import read
-from fingerpost.index.lesson import prepare
+from fingerpost.index.learn import training
+from fingerpost.index.learn.given import read
+from fingerpost.index.learn.lesson import prepare
 from fingerpost.index.rooms import Rooms, silent
+from fingerpost.index.search import searching
+from fingerpost.index.search.found import Request
 from fingerpost.records import Pair
 from fingerpost.route.deep import decoder, dsi
 from fingerpost.route.deep.seq2seq import Dials

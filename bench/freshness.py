@@ -31,7 +31,7 @@ import fingerpost
 from bench.common import CACHE, table, write
 from fingerpost.compiler import chunk
 from fingerpost.evaluate.freshness import Change, freshness
-from fingerpost.index import building
+from fingerpost.index.build import building
 from fingerpost.index.rooms import silent
 from fingerpost.records import Document
 from fingerpost.text.query import parse

@@ -30,9 +30,10 @@ from typing import Any
 
 import fingerpost
 from bench.common import CACHE, data_folder, table, write
-from fingerpost.index import building, searching
-from fingerpost.index.found import Request
+from fingerpost.index.build import building
 from fingerpost.index.rooms import silent
+from fingerpost.index.search import searching
+from fingerpost.index.search.found import Request
 
 WORDS_ONLY = fingerpost.Settings.model_validate({"models": {"encoder": "none"}})
 

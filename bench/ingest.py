@@ -33,7 +33,7 @@ import fingerpost
 from bench.common import CACHE, data_folder, table, write
 from bench.freshness import text_of
 from fingerpost.config import Settings
-from fingerpost.index import building
+from fingerpost.index.build import building
 from fingerpost.index.rooms import Rooms, silent
 from fingerpost.models.encoder import Encoder
 

@@ -31,9 +31,9 @@ from bench.quality import sampled
 from bench.zeroshot import MEASURES, compared, copied, difference
 from fingerpost.config import Settings
 from fingerpost.evaluate import significance
-from fingerpost.index.found import Request
-from fingerpost.index.promoting import ndcg
-from fingerpost.index.searching import find
+from fingerpost.index.learn.promoting import ndcg
+from fingerpost.index.search.found import Request
+from fingerpost.index.search.searching import find
 from fingerpost.records import WRITTEN, Pair
 
 WAYS = ("off", "rewrite", "decompose", "hypothetical")

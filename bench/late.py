@@ -32,9 +32,9 @@ from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.evaluate import measures, significance
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
-from fingerpost.index import listing, searching
 from fingerpost.index.facade import Index
-from fingerpost.index.found import Request
+from fingerpost.index.search import listing, searching
+from fingerpost.index.search.found import Request
 from fingerpost.models import sources
 from fingerpost.models.late import LateEncoder, load_late
 from fingerpost.rerank.codec import Codec, Pieces, inverse_frequency, weights_of

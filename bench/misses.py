@@ -18,8 +18,9 @@ from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.evaluate.attribute import CAUSES, Miss
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
-from fingerpost.index import Index, listing, searching
-from fingerpost.index.found import Request
+from fingerpost.index import Index
+from fingerpost.index.search import listing, searching
+from fingerpost.index.search.found import Request
 
 SETS = ("scifact", "squad4", "cosqa", "spider-tables")
 

@@ -25,7 +25,8 @@ from bench.common import CACHE, table, write
 from bench.history import apply, events
 from fingerpost.compiler import questions
 from fingerpost.evaluate.significance import interval
-from fingerpost.index import building, generated
+from fingerpost.index.build import building
+from fingerpost.index.learn import generated
 from fingerpost.index.rooms import Rooms, silent
 from fingerpost.retrieve import fuse
 from fingerpost.store.snapshot import Snapshot

@@ -30,7 +30,7 @@ from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.evaluate.datasets import load_beir
 from fingerpost.index import observing
-from fingerpost.index.found import Request
+from fingerpost.index.search.found import Request
 
 WAYS: Mapping[str, Mapping[str, bool]] = {
     "off": {},

@@ -33,8 +33,8 @@ from fingerpost.config import Settings
 from fingerpost.evaluate import measures, significance
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
 from fingerpost.index.facade import Index
-from fingerpost.index.found import Request
-from fingerpost.index.listing import rankings
+from fingerpost.index.search.found import Request
+from fingerpost.index.search.listing import rankings
 
 SETS = ("scifact", "squad4", "spider-tables", "cosqa")
 PEERS = ("exact + bm25s", "LanceDB", "txtai", "Haystack")

@@ -26,9 +26,10 @@ from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.evaluate import measures
 from fingerpost.evaluate.datasets import load_beir
-from fingerpost.index import gathering, listing, planning, ranking
-from fingerpost.index.ranking import Asked, Judges, Look
-from fingerpost.index.rooms import Epoch, Rooms
+from fingerpost.index.epoch import Epoch, Judges
+from fingerpost.index.rooms import Rooms
+from fingerpost.index.search import gathering, listing, planning, ranking
+from fingerpost.index.search.ranking import Asked, Look
 from fingerpost.route import plan
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as parsing

@@ -23,10 +23,10 @@ from bench.common import CACHE, data_folder, table, write
 from fingerpost.config import Settings
 from fingerpost.evaluate import measures, significance
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
-from fingerpost.index import listing, searching
-from fingerpost.index.crosses import Course
 from fingerpost.index.facade import Index
-from fingerpost.index.found import Request
+from fingerpost.index.learn.crosses import Course
+from fingerpost.index.search import listing, searching
+from fingerpost.index.search.found import Request
 from fingerpost.rerank.cross import CrossEncoder
 from fingerpost.route.deep.cross import Dials
 from fingerpost.route.deep.steps import Step

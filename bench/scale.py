@@ -26,7 +26,7 @@ from bench import grown
 from bench.common import CACHE, table, write
 from bench.speed import percentiles, resident
 from fingerpost.config import Settings
-from fingerpost.index import building
+from fingerpost.index.build import building
 from fingerpost.index.rooms import Rooms, silent
 from fingerpost.records import Chunk, Document
 from fingerpost.store.store import Store

@@ -25,9 +25,11 @@ from fingerpost.evaluate.datasets import QuestionSet, load_beir
 from fingerpost.evaluate.measures import parse
 from fingerpost.evaluate.runner import evaluate
 from fingerpost.evaluate.significance import paired_p
-from fingerpost.index import Index, expanding, listing, searching
-from fingerpost.index.found import Request
-from fingerpost.index.listing import Run
+from fingerpost.index import Index
+from fingerpost.index.build import expanding
+from fingerpost.index.search import listing, searching
+from fingerpost.index.search.found import Request
+from fingerpost.index.search.listing import Run
 from fingerpost.models.splade import load_sparse
 from fingerpost.retrieve import fuse
 

@@ -17,8 +17,9 @@ from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.evaluate.markdown import markdown
 from fingerpost.evaluate.page import Latency
 from fingerpost.evaluate.report import Evaluation, to_json
-from fingerpost.index import building
-from fingerpost.index.rooms import ROUTER, silent
+from fingerpost.index.build import building
+from fingerpost.index.epoch import ROUTER
+from fingerpost.index.rooms import silent
 from fingerpost.route.drift import Audit
 from fingerpost.route.router import Calibration, Router
 

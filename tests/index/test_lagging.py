@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import fingerpost
 from fingerpost.cli.app import run
 from fingerpost.evaluate.freshness import STEPS
-from fingerpost.index import building
+from fingerpost.index.build import building
 from fingerpost.index.lagging import MOST_WAITING, NAME, Lagging, Write
 from fingerpost.index.rooms import silent
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fingerpost
-from fingerpost.index.rooms import ROUTER
+from fingerpost.index.epoch import ROUTER
 from fingerpost.records import Plan, Trace
 from fingerpost.route.router import Calibration, Router
 from fingerpost.text.query import parse

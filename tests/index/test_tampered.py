@@ -13,7 +13,7 @@ from safetensors.numpy import save
 import fingerpost
 from fingerpost import Index
 from fingerpost.errors import CorruptError
-from fingerpost.index.rooms import ADDRESSES, CODEC, LESSON, SOURCES
+from fingerpost.index.epoch import ADDRESSES, CODEC, LESSON, SOURCES
 
 BODIES = [b"", b"garbage", b"null", b"[1]", b"\xff\xfe", b"[" * 100_000]
 

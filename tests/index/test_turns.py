@@ -10,8 +10,10 @@ import pytest
 
 import fingerpost
 from fingerpost.errors import UsageError
-from fingerpost.index import building, searching, turns
+from fingerpost.index import turns
+from fingerpost.index.build import building
 from fingerpost.index.rooms import silent
+from fingerpost.index.search import searching
 from fingerpost.index.turns import Turns
 from fingerpost.text import query as queries
 

@@ -38,7 +38,7 @@ def train(
     import fingerpost
     from fingerpost.cli import progress
     from fingerpost.errors import GateError
-    from fingerpost.index.training import Request
+    from fingerpost.index.learn.training import Request
 
     with fingerpost.open(at, write=True, settings=options.settings(config)) as index, progress.bars() as draw:
         report = index.train(Request(pairs, kind, progress.watch(draw), to=to), progress=draw)

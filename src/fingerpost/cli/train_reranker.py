@@ -37,7 +37,7 @@ def train_reranker(
     import fingerpost
     from fingerpost.cli import progress
     from fingerpost.errors import GateError
-    from fingerpost.index.crosses import Course
+    from fingerpost.index.learn.crosses import Course
     from fingerpost.route.deep.cross import Dials
 
     folder = to or at.with_name(f"{at.absolute().name}-reranker")

@@ -18,37 +18,23 @@ from fingerpost.evaluate.freshness import Freshness
 from fingerpost.evaluate.page import Latency
 from fingerpost.evaluate.report import Evaluation
 from fingerpost.evaluate.runner import Keep
-from fingerpost.index import (
-    advising,
-    answering,
-    evaluating,
-    explaining,
-    feedback,
-    fidelity,
-    generated,
-    health,
-    learning,
-    observing,
-    reverting,
-    searching,
-    timing,
-    training,
-    updating,
-    upkeep,
-    watching,
-)
-from fingerpost.index.found import Request
-from fingerpost.index.generated import Generating
+from fingerpost.index import feedback, health, observing, upkeep
+from fingerpost.index.build import updating, watching
+from fingerpost.index.build.situating import Announce, unsaid
+from fingerpost.index.learn import generated, learning, reverting, training
+from fingerpost.index.learn.generated import Generating
+from fingerpost.index.learn.training import Request as TrainingRequest
+from fingerpost.index.measure import advising, evaluating, explaining, fidelity, timing
 from fingerpost.index.rooms import Progress, Rooms, silent
-from fingerpost.index.situating import Announce, unsaid
-from fingerpost.index.spans import spans_of
-from fingerpost.index.training import Request as TrainingRequest
+from fingerpost.index.search import answering, searching
+from fingerpost.index.search.found import Request
+from fingerpost.index.search.spans import spans_of
 from fingerpost.observe.trace import Recorder
 from fingerpost.records import Answer, Document, Explanation, Pair, Report, Span, Trace
 from fingerpost.store.check import Finding
 
 if TYPE_CHECKING:
-    from fingerpost.index.crosses import Course
+    from fingerpost.index.learn.crosses import Course
 
 MOST = 1_000
 MEASURES = ("nDCG@10", "R@100", "Hits@1", "MRR@10", "AP", "failure@20")
@@ -175,7 +161,7 @@ class Index:
         """Make a cross-encoder at ``to``, docs/deep-training.md; the index stays as it is. ``counts["kept"]``
         is 0 where held-out questions did not become better: then no folder is made.
         """
-        from fingerpost.index import crosses  # what exports networks costs 0.2 s to import
+        from fingerpost.index.learn import crosses  # what exports networks costs 0.2 s to import
 
         return crosses.train(self._rooms, Path(to), course, progress)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fingerpost.index.rooms import LESSON, Epoch, Rooms, mapping, parsed
+from fingerpost.index.epoch import LESSON, Epoch, mapping, parsed
+from fingerpost.index.rooms import Rooms
 from fingerpost.route import drift
 
 Facts = dict[str, int | float | str]

@@ -8,10 +8,12 @@ from pathlib import Path
 from fingerpost.compiler import policy_digest
 from fingerpost.config import Settings
 from fingerpost.errors import NotFoundError, UsageError
-from fingerpost.index import building, expanding, updating, upkeep
+from fingerpost.index import upkeep
+from fingerpost.index.build import building, expanding, updating
+from fingerpost.index.build.situating import Announce, unsaid
+from fingerpost.index.epoch import SOURCES
 from fingerpost.index.facade import Index
-from fingerpost.index.rooms import NO_MODEL, SOURCES, Progress, Rooms, silent
-from fingerpost.index.situating import Announce, unsaid
+from fingerpost.index.rooms import NO_MODEL, Progress, Rooms, silent
 from fingerpost.models.encoder import load_encoder
 from fingerpost.records import Report
 from fingerpost.store.check import Finding

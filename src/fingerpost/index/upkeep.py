@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fingerpost.errors import CorruptError
-from fingerpost.index import building
-from fingerpost.index.rooms import CODEC, LEARNED, ROUTER, SOURCES, Progress, Rooms
+from fingerpost.index.build import building
+from fingerpost.index.epoch import CODEC, LEARNED, ROUTER, SOURCES
+from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.records import Report
 from fingerpost.route.router import Router
 from fingerpost.store import copies

@@ -12,7 +12,7 @@ from tests.index.machines import corpus, pairs
 import fingerpost
 from fingerpost.config import ModelSettings
 from fingerpost.errors import FingerprintError, UsageError
-from fingerpost.index import training
+from fingerpost.index.learn import training
 from fingerpost.models.base import load_base
 from fingerpost.models.encoder import load_encoder
 from fingerpost.records import Pair

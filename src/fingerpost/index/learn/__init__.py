@@ -1,0 +1,1 @@
+"""Learning: pairs become a lesson, which held-out questions accept or refuse."""

@@ -1,0 +1,91 @@
+"""What a lesson is made of: the pairs, their queries encoded as if never trained on, the documents found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fingerpost.errors import UsageError
+from fingerpost.index.epoch import Epoch
+from fingerpost.index.learn.given import Given, earlier, usable_of
+from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.search import gathering
+from fingerpost.index.search.ranking import Asked
+from fingerpost.models.encoder import EncodedQuery
+from fingerpost.route import pairs as training
+from fingerpost.route.pairs import Pairs
+from fingerpost.route.wording import Wording
+from fingerpost.store.snapshot import Snapshot
+from fingerpost.text import query as queries
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The pairs in all their forms: distinct queries, encoded, which documents answer them, which the DSI
+    proposes that never saw them (none without one), and which queries an earlier lesson was given.
+    """
+
+    asked: tuple[Asked, ...]
+    pairs: Pairs
+    answers: tuple[frozenset[int], ...]
+    doc_ids: tuple[str, ...]
+    notes: tuple[str, ...]
+    proposed: tuple[gathering.Proposed, ...]
+    earlier: tuple[bool, ...]
+
+
+def prepare(rooms: Rooms, snapshot: Snapshot, given: Given, progress: Progress) -> Lesson:
+    """Encode the queries, of the earlier pairs too, and find the documents. Raises InputError E_PAIRS where
+    too little is left, UsageError without an encoder.
+    """
+    if rooms.encoder is None:
+        raise UsageError(
+            "E_USAGE", "an index without an encoder has no router to train", cure="compile with one"
+        )
+    before = earlier(rooms)
+    usable, gone = usable_of(snapshot, before, given)
+    texts = list(dict.fromkeys(text for text, _ in usable))
+    place = {text: at for at, text in enumerate(texts)}
+    asked, proposed, epoch = [], [], rooms.current(snapshot)
+    heard = {pair.query for pair in before}
+    for at, text in enumerate(texts):
+        parsed = queries.parse(text)
+        asked.append(Asked(parsed, _unseen(rooms, epoch, parsed.text)))
+        known = None if epoch.dsi is None else epoch.dsi.held_out(parsed.text)
+        proposed.append(gathering.propose(rooms, snapshot, epoch, asked[-1]) if known is None else known)
+        progress("encode queries", at + 1, len(texts))
+    answers: list[set[int]] = [set() for _ in texts]
+    for (text, _), key in usable.items():
+        answers[place[text]].add(key)
+    vectors = np.stack([one.encoded.vector for one in asked if one.encoded is not None])
+    arrays = training.pairs(vectors, [place[text] for text, _ in usable], list(usable.values()))
+    arrays = replace(arrays, wording=_wording(snapshot, asked))
+    first = {place[text]: doc_id for text, doc_id in reversed(usable)}
+    return Lesson(
+        tuple(asked),
+        arrays,
+        tuple(map(frozenset, answers)),
+        tuple(first[at] for at in range(len(texts))),
+        (*given.notes, *([f"{gone:,} pairs left out: unknown documents"] if gone else [])),
+        tuple(proposed),
+        tuple(text in heard for text in texts),
+    )
+
+
+def _wording(snapshot: Snapshot, asked: Sequence[Asked]) -> Wording:
+    """The words of the questions, weighed as BM25 weighs them."""
+    terms = sorted({term for one in asked for term in one.query.terms})
+    idf = dict(zip(terms, snapshot.idf(terms).tolist(), strict=True))
+    return Wording.of([one.query.terms for one in asked], idf)
+
+
+def _unseen(rooms: Rooms, epoch: Epoch, text: str) -> EncodedQuery | None:
+    """A query's vectors as they would be had the query encoder never been trained on it."""
+    encoder = rooms.asking(epoch)
+    if encoder is None:
+        return None
+    encoded = encoder.encode_query(text)
+    held_out = None if epoch.tuned is None else epoch.tuned.held_out(text)
+    return encoded if held_out is None else replace(encoded, vector=held_out)

@@ -1,0 +1,49 @@
+"""Going back to the generation before, and taking back what its lesson was taught by."""
+
+from __future__ import annotations
+
+from fingerpost.errors import NotFoundError
+from fingerpost.index.epoch import LESSON, mapping, parsed
+from fingerpost.index.learn.given import GIVEN, Given
+from fingerpost.index.rooms import Rooms
+from fingerpost.records import Report
+from fingerpost.store.generation import held
+from fingerpost.store.past import AsOf
+from fingerpost.store.store import Store
+
+
+def rollback(rooms: Rooms) -> Report:
+    """Publish the generation before this one again. The pairs of a lesson that is undone are forgotten, or
+    the next lesson would teach them again.
+
+    Raises NotFoundError where no generation is kept to go back to, or only a lesson that was taken back: a
+    second rollback does not undo the first.
+    """
+    known = known_pairs(rooms.store)
+    kept = held(rooms.path)[1:]
+    if kept:
+        moment = AsOf.parse(f"gen-{kept[0].generation}")
+        with Store.open(rooms.path, verify="sizes", as_of=moment) as store:
+            if known_pairs(store) > known:
+                raise NotFoundError(
+                    "E_NOT_FOUND",
+                    f"only generation {kept[0].generation} is kept, of the lesson that was taken back",
+                    cure="nothing to roll back to; `fingerpost learn` with its pairs teaches it again",
+                )
+    number = rooms.store.rollback()
+    before = known_pairs(rooms.store)
+    gone = rooms.store.forget_pairs(before, GIVEN) if before < known else 0
+    return Report({}, (), ("rolled back", *([f"{gone:,} pairs forgotten"] if gone else [])), number)
+
+
+def keep_pairs(rooms: Rooms, given: Given) -> None:
+    """Keep pairs for lessons to come, as newer than all that the published lesson knew: by that a rollback
+    tells which to forget.
+    """
+    rooms.store.add_pairs(given.pairs, after=known_pairs(rooms.store))
+
+
+def known_pairs(store: Store) -> int:
+    """The number of the last pair that the published lesson knew; 0 without one."""
+    lesson = store.desk.artifact(LESSON)
+    return 0 if lesson is None else parsed(LESSON, lesson, lambda body: int(mapping(body)["pairs"]))

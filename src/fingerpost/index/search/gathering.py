@@ -1,0 +1,178 @@
+"""From a question to its candidates: where to look, and what each leg brings from there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+
+from fingerpost.index.build import expanding
+from fingerpost.index.epoch import Epoch
+from fingerpost.index.rooms import Rooms
+from fingerpost.index.search.found import Keys, Scores
+from fingerpost.index.search.ranking import Asked
+from fingerpost.models.encoder import EncodedQuery
+from fingerpost.records import Candidates, Plan
+from fingerpost.retrieve import legs
+from fingerpost.retrieve.sparse import Postings
+from fingerpost.route.deep.served import SHORTLIST
+from fingerpost.route.memory import Memory
+from fingerpost.route.router import Router
+from fingerpost.store.isolated import Isolated
+from fingerpost.store.permits import Allow
+from fingerpost.store.snapshot import Snapshot
+from fingerpost.text.query import Query
+
+VOTERS = 100
+"""BM25's best chunks that vote for their leaves."""
+Proposed = tuple[Keys, Scores]
+NOBODY: Proposed = (legs.NO_KEYS, legs.NO_SCORES)
+REMEMBERED = 20
+"""Documents that the memory's rows bring, beside what the mapped query finds."""
+LOOKS = 5
+"""How often as many documents as wanted are asked of the DSI, where the asker may not see all of them."""
+
+
+class OneLook:
+    """A snapshot that asks BM25 only once: its votes steer the router before the legs want its hits."""
+
+    def __init__(self, snapshot: Snapshot, query: Query, *, k: int, allow: Allow | None) -> None:
+        self._hits = snapshot.lexical(query, k=k, allow=allow)
+        self.dense, self.neighbours, self.vectors = snapshot.dense, snapshot.neighbours, snapshot.vectors
+        self.doc_keys, self.permitted, self.ties = snapshot.doc_keys, snapshot.permitted, snapshot.ties
+
+    def lexical(self, query: Query, *, k: int, allow: Allow | None = None) -> tuple[Keys, Scores]:
+        """BM25's best k chunks, from the one look."""
+        return self._hits[0][:k], self._hits[1][:k]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Where candidates may come from. ``proposed`` are documents that the DSI names, by key, with their
+    log-probabilities.
+    """
+
+    snapshot: Snapshot
+    plan: Plan
+    allow: Allow | None
+    memory: Memory | None = None
+    proposed: Proposed = NOBODY
+    sparse: Postings | None = None
+
+
+def gather(rooms: Rooms, look: OneLook, asked: Asked, sight: Sight) -> legs.Gathered:
+    """The candidates of all legs."""
+    vector = asked.encoded.vector if asked.encoded else None
+    plan, remembered = sight.plan, (legs.NO_KEYS, legs.NO_SCORES)
+    learned = len(sight.proposed[0]) or (sight.memory is not None and sight.memory.trained)
+    if vector is not None and learned:
+        remembered = remember(sight, vector, depth=rooms.settings.retrieve.depth)
+        plan = Plan(legs=(*plan.legs, "memory"), full=plan.full, leaves=plan.leaves)
+    sparse = expanding.scores(rooms, sight.sparse, asked.query.text)
+    asked_legs: legs.Request[Query, Allow] = legs.Request(
+        asked.query, vector, plan, sight.allow, remembered, sparse
+    )
+    return with_chances(legs.gather(look, asked_legs, rooms.settings.retrieve), sight.proposed)
+
+
+def with_chances(gathered: legs.Gathered, proposed: Proposed) -> legs.Gathered:
+    """The candidates with the log-probability of the documents that the DSI proposed, NaN for the others."""
+    keys, chances = proposed
+    if not len(keys):
+        return gathered
+    found, order = gathered.candidates, np.argsort(keys)
+    at = np.minimum(np.searchsorted(keys[order], found.docs), len(keys) - 1)
+    named = keys[order][at] == found.docs
+    column = np.where(named, chances[order][at], np.nan).astype(np.float32)
+    return replace(gathered, candidates=replace(found, scores={**found.scores, "router": column}))
+
+
+def remember(sight: Sight, vector: Scores, *, depth: int) -> tuple[Keys, Scores]:
+    """What was learned brings: chunks that the memory's mapped query finds, those of documents it was taught,
+    and those of documents that the DSI proposes.
+    """
+    snapshot, memory = sight.snapshot, sight.memory
+    moved, near, documents = vector, legs.NO_KEYS, sight.proposed[0]
+    if memory is not None and memory.trained:
+        moved = memory.map(vector)
+        leaves = None if sight.plan.full else np.asarray(sight.plan.leaves, np.int32)
+        near, _, _ = snapshot.dense(moved, k=depth, leaves=leaves, allow=sight.allow)
+        documents = np.union1d(documents, memory.shortlist(vector, REMEMBERED)[0])
+    taught = snapshot.chunk_keys(documents)
+    keys = legs.in_order(snapshot, np.union1d(near, taught[snapshot.permitted(taught, sight.allow)]))
+    return keys, (snapshot.vectors(keys) @ moved).astype(np.float32)
+
+
+def propose(
+    rooms: Rooms, snapshot: Snapshot, epoch: Epoch, asked: Asked, allow: Allow | None = None
+) -> Proposed:
+    """The documents that the epoch's DSI names for a query, as far as the asker may see them."""
+    if epoch.dsi is None or asked.encoded is None or rooms.encoder is None:
+        return NOBODY
+    said = asked.encoded.plain()
+    ranked = epoch.dsi.checked(rooms.encoder.fingerprint).ranked(said.vector, said.tokens)
+    found: list[tuple[int, float]] = []
+    for _ in range(LOOKS):
+        named = list(islice(ranked, SHORTLIST))
+        chunks = snapshot.chunk_keys(np.array([key for key, _ in named], np.int64))
+        seen = set(snapshot.doc_keys(chunks[snapshot.permitted(chunks, allow)]).tolist())
+        found += [(key, chance) for key, chance in named if key in seen]
+        if len(found) >= SHORTLIST or len(named) < SHORTLIST:
+            break
+    keys, chances = zip(*found[:SHORTLIST], strict=True) if found else ((), ())
+    return np.array(keys, np.int64), np.array(chances, np.float32)
+
+
+def route(
+    rooms: Rooms, snapshot: Snapshot, epoch: Epoch, asked: Asked, allow: Allow | None = None
+) -> tuple[OneLook, Plan]:
+    """BM25's one look at everything, and the plan that it helps to make."""
+    once = OneLook(snapshot, asked.query, k=rooms.settings.retrieve.depth, allow=allow)
+    voters = once.lexical(asked.query, k=VOTERS)[0]
+    return once, plan_for(rooms, snapshot, epoch, asked.encoded, voters)
+
+
+def replayed(
+    rooms: Rooms,
+    snapshot: Snapshot,
+    epoch: Epoch,
+    asked: Asked,
+    *,
+    memory: Memory | None = None,
+    proposed: Proposed = NOBODY,
+) -> Candidates:
+    """What the plan's legs bring to a question of a lesson, with this memory and these proposals."""
+    once, plan = route(rooms, snapshot, epoch, asked)
+    sight = Sight(snapshot, plan, None, memory, proposed, epoch.sparse)
+    return gather(rooms, once, asked, sight).candidates
+
+
+def plan_for(
+    rooms: Rooms, snapshot: Snapshot, epoch: Epoch, encoded: EncodedQuery | None, voters: Keys
+) -> Plan:
+    """Where to look: the router's plan, or everything and the reason why."""
+    if encoded is None:
+        return Plan(legs=("lexical",), reason="lexical only: the index has no encoder")
+    if isinstance(snapshot, Isolated):
+        return Plan(legs=("lexical", "dense"), reason="full search: strict isolation")
+    if epoch.router is None:
+        return Plan(
+            legs=("lexical", "dense"), reason=f"full search: {epoch.unfit or 'nothing is folded yet'}"
+        )
+    off = rooms.audit.verdict(rooms.settings.route.recall)
+    if off:
+        return Plan(legs=("lexical", "dense"), reason=f"full search: {off}")
+    votes = votes_of(snapshot, epoch.router, voters)
+    return epoch.router.plan(encoded.vector, votes, settings=rooms.settings.route, n_chunks=snapshot.n_chunks)
+
+
+def votes_of(snapshot: Snapshot, router: Router, voters: Keys) -> Scores:
+    """How many of BM25's best chunks lie in each leaf, [L]; those of the tail have no leaf."""
+    leaves = snapshot.leaf_of(voters)
+    return np.bincount(leaves[leaves >= 0], minlength=router.n_leaves).astype(np.float32)
+
+
+def leaf_votes(snapshot: Snapshot, router: Router, query: Query, allow: Allow | None = None) -> Scores:
+    """How BM25 votes on the leaves for a query, [L]."""
+    return votes_of(snapshot, router, snapshot.lexical(query, k=VOTERS, allow=allow)[0])

@@ -1,0 +1,239 @@
+"""Reranking: late interaction, then the learned fusion over features, or the untrained sum without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.index.epoch import Judges
+from fingerpost.models.encoder import EncodedQuery
+from fingerpost.records import Candidates, Chunk
+from fingerpost.rerank import exact, features, late, matches
+from fingerpost.rerank.codec import Codec
+from fingerpost.rerank.matches import Passage
+from fingerpost.retrieve import fuse
+from fingerpost.route import wording
+from fingerpost.route.confidence import signs
+from fingerpost.route.memory import Memory
+from fingerpost.store.snapshot import Snapshot
+from fingerpost.text.query import Query
+from fingerpost.text.tokens import analyze
+
+WORD_LEGS = ("ordered", "title")
+MEMORY_COLUMNS = {
+    "memory": "memory",
+    "map": "memory_map",
+    "nearest": "memory_knn",
+    **{name: f"memory_{name}" for name in wording.NAMES},
+    "trained": "memory_count",
+}
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Candidates with a score each. ``rows`` are the features, None where the untrained sum decides;
+    ``lifted`` is what exact matches of a query of identifiers got on top; ``read`` is what was read for it.
+    """
+
+    candidates: Candidates
+    untrained: fuse.Fused
+    scores: NDArray[np.float64]
+    lifted: NDArray[np.float64]
+    read: Reading
+    rows: NDArray[np.float32] | None = None
+
+    def chunks(self, snapshot: Snapshot, keys: NDArray[np.int64]) -> list[Chunk]:
+        """Chunks by key: those that were read for the ranking, the others from the store."""
+        known = self.read.chunks
+        asked = [key for key in keys.tolist() if key not in known]
+        fetched = dict(zip(asked, snapshot.chunks(asked), strict=True))
+        return [known[key] if key in known else fetched[key] for key in keys.tolist()]
+
+    @cached_property
+    def order(self) -> NDArray[np.intp]:
+        """Positions, best first; equal scores in the candidates' order."""
+        return np.argsort(-self.scores, kind="stable")
+
+    def confidence(self, judges: Judges) -> float | None:
+        """The chance that the first result is right; None where the learned fusion did not rank."""
+        if judges.confidence is None or self.rows is None or not len(self.scores) or self.lifted.any():
+            return None
+        return judges.confidence.chance(signs(self.scores, self.candidates.docs))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A query in all its forms."""
+
+    query: Query
+    encoded: EncodedQuery | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The first candidates' chunks by key and their words (None for the others), the query's idf, and how
+    the words match it: a row of ``matches.NAMES`` a candidate.
+    """
+
+    passages: Sequence[Passage | None]
+    idf: Mapping[str, float]
+    chunks: Mapping[int, Chunk]
+    words: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How many candidates late interaction scores, and of how many the words are read."""
+
+    depth: int
+    read: int
+
+
+NONE, SHORT = Effort(0, 0), Effort(100, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Candidates after late interaction, with their words read and the untrained sum over both."""
+
+    candidates: Candidates
+    read: Reading
+    total: fuse.Fused
+
+
+def look_again(
+    snapshot: Snapshot, asked: Asked, candidates: Candidates, judges: Judges, *, effort: Effort
+) -> Look:
+    """Score the best candidates by the other legs by late interaction, and read the words of the first."""
+    if effort == NONE:
+        return _glance(asked, candidates, judges)
+    scored = with_late(snapshot, asked.encoded, candidates, judges.codec, depth=effort.depth)
+    first = _sum(judges, scored.scores).order[: effort.read]
+    read = reading(snapshot, asked, scored, first)
+    return Look(scored, read, _sum(judges, legs_of(scored, read)))
+
+
+def shorter(asked: Asked, look: Look, judges: Judges, *, read: int) -> Look:
+    """What ``look_again`` would have found had it read the words of the first ``read`` only, not more than
+    this look did: nothing is read or compared again.
+    """
+    found, known = look.candidates, look.read
+    first = _sum(judges, found.scores).order[:read].tolist()
+    passages: list[Passage | None] = [None] * len(found.keys)
+    for at in first:
+        passages[at] = known.passages[at]
+    chunks = {key: known.chunks[key] for key in found.keys[first].tolist()}
+    words = matches.table(matches.ask(asked.query, known.idf), passages)
+    less = Reading(passages, known.idf, chunks, words)
+    return Look(found, less, _sum(judges, legs_of(found, less)))
+
+
+def _glance(asked: Asked, candidates: Candidates, judges: Judges) -> Look:
+    """The look of a query that needs no second one: the legs' scores alone."""
+    unread: list[Passage | None] = [None] * len(candidates.keys)
+    words = matches.table(matches.ask(asked.query), unread)
+    return Look(candidates, Reading(unread, {}, {}, words), _sum(judges, candidates.scores))
+
+
+def _sum(judges: Judges, legs: fuse.Legs) -> fuse.Fused:
+    """The untrained sum."""
+    dials = judges.balance
+    return fuse.balanced(legs, dials.weights, power=dials.power, cosine=dials.cosine)
+
+
+def rank(snapshot: Snapshot, asked: Asked, look: Look, judges: Judges) -> Ranked:
+    """The learned fusion's scores, or the untrained sum's; exact matches first for identifiers alone."""
+    rows = None
+    scores = look.total.scores
+    if judges.forest is not None:
+        told = memory_columns(snapshot, asked, look.candidates, judges.memory)
+        rows = feature_rows(asked, look, told, names=judges.forest.names)
+        scores = judges.forest.predict(rows)
+    scores, lifted = _exact_first(asked.query, scores, look.read)
+    return Ranked(look.candidates, look.total, scores, lifted, look.read, rows)
+
+
+def feature_rows(
+    asked: Asked,
+    look: Look,
+    told: Mapping[str, NDArray[np.float32]],
+    *,
+    names: Sequence[str] = features.NAMES,
+) -> NDArray[np.float32]:
+    """The features of every candidate that ``names`` names, [n, F]; ``told`` are its ``memory_columns``."""
+    found, read = look.candidates, look.read
+    taught = {**told, **{name: found.scores[name] for name in ("router",) if name in found.scores}}
+    total = look.total.scores
+    evidence = features.Evidence(asked.query, found.scores, total, found.docs, read.words, taught)
+    return features.build(evidence, names)
+
+
+def with_late(
+    snapshot: Snapshot,
+    encoded: EncodedQuery | None,
+    candidates: Candidates,
+    codec: Codec | None,
+    *,
+    depth: int,
+) -> Candidates:
+    """The candidates with MaxSim scores; beyond ``depth`` they stay unscored (NaN)."""
+    if encoded is None or codec is None or not len(candidates.keys) or not depth:
+        return candidates
+    first = fuse.standardised(candidates.scores).order[:depth]
+    codes = snapshot.token_codes(candidates.keys[first])
+    asked = encoded.compared
+    found = late.maxsim(codec, late.prepare(codec, asked.vectors, asked.ids), codes)
+    columns = {"maxsim": found.idf, "maxsim_plain": found.plain, "maxsim_pairs": found.pairs}
+    scores = {name: np.full(len(candidates.keys), np.nan, np.float32) for name in columns}
+    for name, column in columns.items():
+        scores[name][first] = fuse.neutral(column)
+    return Candidates(candidates.keys, candidates.docs, {**candidates.scores, **scores})
+
+
+def reading(snapshot: Snapshot, asked: Asked, candidates: Candidates, first: NDArray[np.intp]) -> Reading:
+    """The words of the candidates at the positions ``first``."""
+    keys = candidates.keys
+    passages: list[Passage | None] = [None] * len(keys)
+    chunks = dict(zip(keys[first].tolist(), snapshot.chunks(keys[first]), strict=True))
+    for at, chunk in zip(first.tolist(), chunks.values(), strict=True):
+        passages[at] = Passage(analyze(chunk.text), analyze(chunk.context), chunk.own)
+    idf = dict(zip(asked.query.terms, snapshot.idf(asked.query.terms).tolist(), strict=True))
+    return Reading(passages, idf, chunks, matches.table(matches.ask(asked.query, idf), passages))
+
+
+def legs_of(candidates: Candidates, read: Reading) -> Mapping[str, NDArray[np.floating]]:
+    """All that the untrained sum adds up."""
+    return {**candidates.scores, **_words(read)}
+
+
+def _words(read: Reading) -> dict[str, NDArray[np.float32]]:
+    """How the words of the first candidates match, as legs of the untrained sum."""
+    named = dict(zip(matches.NAMES, read.words.T, strict=True))
+    return {name: named[name] for name in WORD_LEGS}
+
+
+def _exact_first(
+    query: Query, scores: NDArray[np.float64], read: Reading
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Exact matches above all others where a query is nothing but identifiers."""
+    if not exact.only_names(query):
+        return scores, np.zeros(len(scores))
+    texts = [passage.text if passage else None for passage in read.passages]
+    return exact.lift(scores, exact.holding(query, texts))
+
+
+def memory_columns(
+    snapshot: Snapshot, asked: Asked, candidates: Candidates, memory: Memory | None
+) -> Mapping[str, NDArray[np.float32]]:
+    """What the docid memory says of each candidate; nothing where nothing was learned."""
+    if asked.encoded is None or memory is None or not memory.trained:
+        return {}
+    terms = asked.query.terms
+    said = dict(zip(terms, snapshot.idf(terms).tolist(), strict=True))
+    vectors = snapshot.vectors(candidates.keys)
+    columns = memory.columns(asked.encoded.vector, candidates.docs, vectors, said)
+    return {name: columns[own] for own, name in MEMORY_COLUMNS.items()}
