@@ -2,7 +2,7 @@
 
 A curve is [m, points, 2]: for each of m questions the share of the chunks scored and the recall of the
 exhaustive top 10 (``truth``). IVF and HNSW are faiss's over the same vectors; their share is that of all
-questions. ``corpus`` is ``bench.router.Corpus``.
+questions. ``corpus`` is ``bench.router_corpus.Corpus``.
 """
 
 from __future__ import annotations

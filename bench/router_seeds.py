@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from bench.common import CACHE, table, write
 from bench.curves import K, hnsw, ivf, ladr, routed
-from bench.router import SETS, TARGET, Corpus, linear, load, served
+from bench.router_corpus import SETS, Corpus, load
+from bench.router_rows import TARGET, linear, served
 from fingerpost.config import Settings
 from fingerpost.route import address, calibrate, graph, train
 from fingerpost.route.router import Router

@@ -25,7 +25,7 @@ import numpy as np
 
 from bench.common import table, write
 from bench.curves import SEEDS
-from bench.router import SETS, Corpus, opened
+from bench.router_corpus import SETS, Corpus, opened
 from fingerpost.route import graph, train
 from fingerpost.route.router import Router, softmax
 
