@@ -1,0 +1,1 @@
+"""Taking in: documents become chunks, vectors and a generation."""
