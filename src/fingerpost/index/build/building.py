@@ -20,10 +20,10 @@ from fingerpost.compiler import chunk, pairs, prepare, read
 from fingerpost.errors import FingerprintError, InputError
 from fingerpost.index.build import expanding
 from fingerpost.index.build.encoding import Encoding
-from fingerpost.index.lagging import Write
-from fingerpost.index.epoch import ADDRESSES, CODEC, DSI, LEARNED, MEMORY, ROUTER, SOURCES
-from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.index.build.situating import Announce, situating, unsaid
+from fingerpost.index.epoch import ADDRESSES, CODEC, DSI, LEARNED, MEMORY, ROUTER, SOURCES
+from fingerpost.index.lagging import Write
+from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.records import Chunk, Document, Rejection
 from fingerpost.rerank.codec import FINE, SMALL, Codec
 from fingerpost.route import address, describe, graph

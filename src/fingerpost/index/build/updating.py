@@ -10,10 +10,10 @@ from time import monotonic
 
 from fingerpost.index.build import building
 from fingerpost.index.build.building import Ingested
-from fingerpost.index.lagging import Write
-from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.index.build.situating import Announce, unsaid
 from fingerpost.index.build.vanishing import Reread, lost_sources, vanished
+from fingerpost.index.lagging import Write
+from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.records import Report
 
 LIGHT = 16_000
