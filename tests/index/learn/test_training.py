@@ -16,8 +16,8 @@ from fingerpost.cli.app import run
 from fingerpost.errors import FingerprintError, MissingExtraError, UsageError
 from fingerpost.index.build import building
 from fingerpost.index.epoch import QUERIES
-from fingerpost.index.learn import surety, training
-from fingerpost.index.learn.given import read
+from fingerpost.index.learn import learning, surety, training
+from fingerpost.index.learn.given import earlier, read
 from fingerpost.index.learn.lesson import prepare
 from fingerpost.index.rooms import silent
 from fingerpost.records import Pair
@@ -66,7 +66,9 @@ def test_a_trained_query_encoder_serves_until_it_is_rolled_back(
     with fingerpost.open(own, write=True) as index:
         assert index.status()["query_encoder"] == "trained"
         assert hits(index, FEW) > before + 0.1
-        index.rollback()
+        assert earlier(index._rooms) == pairs(count=FEW)
+        assert f"{FEW * 5} pairs forgotten" in index.rollback().notes
+        assert not earlier(index._rooms)
         assert index.status()["query_encoder"] == "untouched"
         assert hits(index, FEW) == before
 
@@ -160,8 +162,28 @@ def test_what_does_not_pay_is_refused_with_the_figures(
     assert "minutes of one core" in told.err
     assert "loss" in told.err
     assert "E_GATE" in told.err
+    assert "the pairs are not kept" in told.out
     with fingerpost.open(own) as index:
         assert index.status()["query_encoder"] == "untouched"
+        assert not earlier(index._rooms)
+
+
+def test_what_was_trained_is_compared_with_the_lesson_that_serves(kb: Path, tmp_path: Path) -> None:
+    """Both gates compare what a lesson of the same pairs would do: wrong pairs make both of them worse."""
+    random = np.random.default_rng(0)
+    wrong = read([Pair(pair.query, f"m{random.integers(60)}") for pair in pairs() for _ in range(2)])
+    with fingerpost.open(shutil.copytree(kb, tmp_path / "kb"), write=True) as index:
+        index.learn(pairs())
+        before, rooms, generation = hits(index), index._rooms, index.status()["generation"]
+        snapshot = rooms.store.snapshot()
+        lesson = prepare(rooms, snapshot, wrong, silent)
+        passed = training.Passed({}, learning.teach(rooms, snapshot, lesson, silent), ())
+        report = training._promoted(rooms, snapshot, lesson, wrong, passed)
+        assert report.counts["kept"] == 0
+        assert "the lesson is worse than the one that serves" in report.notes
+        assert index.status()["generation"] == generation
+        assert earlier(rooms) == pairs()
+        assert hits(index) == before
 
 
 @needs_torch

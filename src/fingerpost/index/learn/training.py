@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
 from fingerpost.index.epoch import CONFIDENCE, DSI, FOREST, MEMORY, PLAN, QUERIES
-from fingerpost.index.learn import learning, surety
-from fingerpost.index.learn.given import earlier, key_of, read
+from fingerpost.index.learn import learning, promoting, surety
+from fingerpost.index.learn.given import Given, earlier, key_of, read
 from fingerpost.index.learn.learning import Taught
 from fingerpost.index.learn.lesson import Lesson, prepare
 from fingerpost.index.learn.reverting import keep_pairs
@@ -75,8 +75,18 @@ class Request:
     to: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What passed both gates: its artifacts, what learned with it, and the gates' tables."""
+
+    trained: Mapping[str, bytes]
+    taught: Taught
+    notes: tuple[str, ...]
+
+
 def train(rooms: Rooms, request: Request, progress: Progress) -> Report:
-    """Train on all pairs, the new and the earlier ones; publish only what passes both gates.
+    """Train on all pairs, the new and the earlier ones; publish only what passes both gates and, beside the
+    lesson that serves, loses nothing. New pairs are kept only then: they are what a lesson was taught.
 
     ``counts["kept"]`` is 1 where it did. Raises InputError E_PAIRS, MissingExtraError without the extra
     ``train``, UsageError for another kind; nothing is changed then.
@@ -85,21 +95,34 @@ def train(rooms: Rooms, request: Request, progress: Progress) -> Report:
         said = f"no training of kind {request.kind!r}"
         raise UsageError("E_USAGE", said, cure=f"name one of {', '.join(KINDS)}")
     require()
-    pairs = read(request.pairs)
-    if not pairs.pairs and not earlier(rooms):
+    given = read(request.pairs)
+    if not given.pairs and not earlier(rooms):
         raise UsageError("E_USAGE", "no pairs to train on", cure="name a folder or file with --pairs")
     snapshot = rooms.store.snapshot()
-    lesson = prepare(rooms, snapshot, pairs, progress)
+    lesson = prepare(rooms, snapshot, given, progress)
     do = {"query": _queries, "both": _both, "dsi": _dsi}[request.kind]
-    report = do(rooms, snapshot, lesson, request, progress)
-    keep_pairs(rooms, pairs)
+    found = do(rooms, snapshot, lesson, request, progress)
+    report = found if isinstance(found, Report) else _promoted(rooms, snapshot, lesson, given, found)
     shutil.rmtree(rooms.path / FOLDER, ignore_errors=True)
     return report
 
 
+def _promoted(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, given: Given, passed: Passed) -> Report:
+    """Published as one generation, and its pairs kept before it, so that a rollback takes both back; or
+    refused where the lesson that serves does better.
+    """
+    beside = promoting.compare(rooms, snapshot, lesson, passed.taught.marks)
+    notes = (*passed.notes, *beside.notes)
+    if beside.refused:
+        return _refused(_counts(lesson), notes, snapshot)
+    keep_pairs(rooms, given)
+    generation = _publish(rooms, passed.taught, passed.trained)
+    return Report({**_counts(lesson), "kept": 1.0}, (), (*notes, *passed.taught.notes), generation)
+
+
 def _queries(
     rooms: Rooms, snapshot: Snapshot, lesson: Lesson, request: Request, progress: Progress
-) -> Report:
+) -> Passed | Report:
     lesson = _untouched(lesson)
     texts, counts = _texts(lesson), _counts(lesson)
     outcome = _trained(rooms, texts, lesson, request)
@@ -116,8 +139,7 @@ def _queries(
     if not judged.accepted:
         return _refused(counts, notes, snapshot)
     encoder = Tuned(outcome.graph, rooms.store.fingerprint, names_of(texts), outcome.queries, sure.cosine)
-    generation = _publish(rooms, tuned, {QUERIES: encoder.to_bytes()})
-    return Report({**counts, "kept": 1.0}, (), (*notes, *tuned.notes), generation)
+    return Passed({QUERIES: encoder.to_bytes()}, tuned, notes)
 
 
 def _trained(rooms: Rooms, texts: list[str], lesson: Lesson, request: Request) -> deep.Outcome:
@@ -128,7 +150,9 @@ def _trained(rooms: Rooms, texts: list[str], lesson: Lesson, request: Request) -
     return deep.train(task, base, dials=own, folder=rooms.path / FOLDER, watch=request.watch)
 
 
-def _dsi(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, request: Request, progress: Progress) -> Report:
+def _dsi(
+    rooms: Rooms, snapshot: Snapshot, lesson: Lesson, request: Request, progress: Progress
+) -> Passed | Report:
     outcome = spoken(rooms, snapshot, lesson, request, progress)
     lists = zip(outcome.proposed, outcome.chances, strict=True)
     proposed = tuple((keys[keys != GONE], chances[keys != GONE]) for keys, chances in lists)
@@ -140,8 +164,7 @@ def _dsi(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, request: Request, pro
     notes = (*lesson.notes, *outcome.notes, *_table("DSI alone", outcome.verdict, judged))
     if not judged.accepted:
         return _refused(_counts(lesson), notes, snapshot)
-    generation = _publish(rooms, within, {DSI: generative(rooms, lesson, outcome).to_bytes()})
-    return Report({**_counts(lesson), "kept": 1.0}, (), (*notes, *within.notes), generation)
+    return Passed({DSI: generative(rooms, lesson, outcome).to_bytes()}, within, notes)
 
 
 def spoken(
@@ -236,9 +259,10 @@ def _publish(rooms: Rooms, taught: Taught, trained: Mapping[str, bytes]) -> int:
     """What was trained and what learned from it, as one generation: what learned without it must not rank
     with it.
     """
-    if not taught.artifacts:
-        return rooms.store.republish(trained, drop=(MEMORY, FOREST, PLAN, CONFIDENCE))
-    return learning.publish(rooms, taught, trained)
+    if taught.artifacts:
+        return learning.publish(rooms, taught, trained)
+    artifacts = {**trained, **learning.lesson_of(rooms, taught)}
+    return rooms.store.republish(artifacts, drop=(MEMORY, FOREST, PLAN, CONFIDENCE))
 
 
 def _untouched(lesson: Lesson) -> Lesson:
@@ -259,7 +283,7 @@ def _moved(lesson: Lesson, vectors: NDArray[np.float32]) -> Lesson:
 
 
 def _refused(counts: Mapping[str, float], notes: tuple[str, ...], snapshot: Snapshot) -> Report:
-    said = (*notes, "refused: nothing was changed")
+    said = (*notes, "the pairs are not kept", "refused: nothing was changed")
     return Report({**counts, "kept": 0.0}, (), said, snapshot.generation)
 
 
