@@ -24,11 +24,16 @@ def data_folder() -> Path:
 
 
 def commit() -> str:
-    """The commit that was measured, marked when the tree differs from it."""
-    head = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return head.stdout.strip() or "unknown"
+    """The commit that was measured, marked when anything but results differs from it."""
+    head = _git("rev-parse", "--short", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results")
+    return f"{head}-dirty" if head and changed else head or "unknown"
+
+
+def _git(*arguments: str) -> str:
+    """What git says of this tree; nothing where it is none."""
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def write(name: str, result: Mapping[str, object], *, part: str = "") -> None:
