@@ -13,6 +13,7 @@ Missing values stay NaN: the forest knows a missing value from a small one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -112,12 +113,13 @@ def standard(scores: Column) -> NDArray[np.float64]:
     """
     out = np.asarray(scores, np.float64)
     known = np.isfinite(out)
-    if not known.any():
-        return np.full(len(out), np.nan)
-    centred = np.where(known, out, np.nan) - out[known].mean()
-    spread = out[known].std()
-    flat = spread <= 1e-6 * np.abs(out[known]).max()
-    return np.where(known, 0.0, np.nan) if flat else centred / spread
+    given, scaled = out[known], np.full(len(out), np.nan)
+    if not len(given):
+        return scaled
+    centred = given - given.sum() / len(given)
+    spread = math.sqrt(float(centred @ centred) / len(given))  # np.std takes five times as long
+    scaled[known] = 0.0 if spread <= 1e-6 * np.abs(given).max() else centred / spread
+    return scaled
 
 
 def rank(scores: Column) -> NDArray[np.float64]:

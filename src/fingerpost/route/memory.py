@@ -63,6 +63,7 @@ class Memory:
     notes: tuple[str, ...] = ()
     familiar: float = EVERYTHING
     wording: Wording = SILENT
+    _last: tuple[F32, F32, F32] | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def identity(cls, dim: int, *, notes: tuple[str, ...] = ()) -> Memory:
@@ -86,11 +87,22 @@ class Memory:
         """Whether a query [d] is like those that were taught: nothing learned says anything of others."""
         if not len(self.keys):
             return True
-        return bool(_energy(dots(self.rows, self.map(query))[None])[0] >= self.familiar)
+        return bool(_energy(self.heard(query)[1][None])[0] >= self.familiar)
+
+    def heard(self, query: F32) -> tuple[F32, F32]:
+        """q' [d] of one query, and its products with the rows, [s]. Those of the query heard last are kept,
+        for a search asks for them in several places.
+        """
+        last = self._last
+        if last is None or last[0] is not query:
+            moved = self.map(np.asarray(query, np.float32))
+            last = (query, moved, dots(self.rows, moved))
+            object.__setattr__(self, "_last", last)
+        return last[1], last[2]
 
     def shortlist(self, query: F32, k: int) -> tuple[I64, F32]:
         """The keys and scores of the k best trained documents, best first."""
-        scores = dots(self.rows, self.map(query)) - np.float32(self.penalty.shift)
+        scores = self.heard(query)[1] - np.float32(self.penalty.shift)
         scores[self.keys == GONE] = -np.inf
         best = np.argsort(-scores, kind="stable")[:k]
         return self.keys[best], scores[best]
@@ -110,7 +122,7 @@ class Memory:
         ``nearest``: the best cosine to a training query of the document, 0 without one; ``wording.NAMES``:
         how like their words are.
         """
-        moved = self.map(np.asarray(query, np.float32))
+        moved, _ = self.heard(query)
         chunk = np.asarray(vectors, dtype=np.float32)
         by_map = chunk @ moved
         at, found = self._find(doc_keys)

@@ -79,6 +79,8 @@ class TailView:
     def rows_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of the tail for chunk keys; -1 where it holds no such standing chunk."""
         at = self.tail.row_of
+        if not at:
+            return np.full(len(keys), -1, dtype=np.int64)
         rows = np.array([at.get(int(key), -1) for key in keys], dtype=np.int64)
         rows[rows >= self.count] = -1
         held = np.flatnonzero(rows >= 0)

@@ -95,7 +95,7 @@ def remember(sight: Sight, vector: Scores, *, depth: int) -> tuple[Keys, Scores]
     snapshot, memory = sight.snapshot, sight.memory
     moved, near, documents = vector, legs.NO_KEYS, sight.proposed[0]
     if memory is not None and memory.trained:
-        moved = memory.map(vector)
+        moved, _ = memory.heard(vector)
         leaves = None if sight.plan.full else np.asarray(sight.plan.leaves, np.int32)
         near, _, _ = snapshot.dense(moved, k=depth, leaves=leaves, allow=sight.allow)
         documents = np.union1d(documents, memory.shortlist(vector, REMEMBERED)[0])
