@@ -91,7 +91,7 @@ def test_several_processes_write_whole_lines(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from fingerpost.observe.querylog import QueryLog;"
         f"log = QueryLog(Path({str(tmp_path)!r}), clean=str, share=1.0, most_mb=100);"
-        "[log.click(f'{sys.argv[1]} {n} ' + 'y' * 3000, 'a.md') for n in range(300)]"
+        "[log.click(f'{sys.argv[1]} {n} ' + 'y' * 3000, 'a.md', at=n) for n in range(300)]"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, name]) for name in "abc"]
     assert [each.wait() for each in running] == [0, 0, 0]
@@ -100,7 +100,7 @@ def test_several_processes_write_whole_lines(tmp_path: Path) -> None:
 
 
 def test_torn_lines_are_counted(tmp_path: Path) -> None:
-    log(tmp_path).click("how?", "a.md")
+    log(tmp_path).click("how?", "a.md", at=0)
     with (tmp_path / NAME).open("ab") as file:
         file.write(
             b'{"kind": "click", "query": "to\n\xff\xfe\n[1]\n{"kind": "click", "query": "q", "doc_id": 7}\n'

@@ -5,6 +5,9 @@ search for its words finds it, *dense* when one for its meaning does, *routed* w
 that the router leads to it like to everything else. `freshness.json` is a measurement, no evidence: it is
 written over and not flushed (some file systems flush what is renamed over another file), nothing is answered
 from it, and one that is damaged begins anew.
+
+Lags are counted in the clock's steady seconds. Only what waits for a fold when its writer ends is kept by the
+time of day, since steady seconds mean nothing to the next one.
 """
 
 from __future__ import annotations
@@ -17,9 +20,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from time import monotonic, sleep, time
+from time import sleep
 
 from fingerpost.evaluate.freshness import EDGES, STEPS, Freshness, Lags
+from fingerpost.index.clock import REAL, Clock
 
 NAME = "freshness.json"
 MOST_WAITING = 128
@@ -31,7 +35,7 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Write:
     """One transaction: its seq, how many documents it changed, when it was accepted and when it was durable
-    (monotonic seconds).
+    (steady seconds of the clock).
     """
 
     seq: int
@@ -42,8 +46,8 @@ class Write:
 
 @dataclass(slots=True)
 class Kept:
-    """What the file holds: a histogram a step, and the writes that are not routed yet (seq, seconds since
-    1970, changes).
+    """What the file holds: a histogram a step, and the writes that are not routed yet (seq, when accepted in
+    steady seconds, changes).
     """
 
     steps: dict[str, Lags] = field(default_factory=lambda: {step: Lags() for step in STEPS})
@@ -68,24 +72,24 @@ class Kept:
 class Lagging:
     """The freshness of one index folder; only its writer records."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path, self._lock = folder / NAME, Lock()
+    def __init__(self, folder: Path, clock: Clock = REAL) -> None:
+        self._path, self._lock, self._clock = folder / NAME, Lock(), clock
         self._kept: Kept | None = None
         """What this writer has recorded last: nobody else does."""
 
     def record(self, writes: Sequence[Write], *, lexical: float, dense: float | None) -> None:
-        """Count writes that a search has found since ``lexical`` and ``dense`` (monotonic seconds; None where
+        """Count writes that a search has found since ``lexical`` and ``dense`` (steady seconds; None where
         the index has no vectors: then nothing is routed either).
         """
         if not writes:
             return
         with self._lock:
-            kept, since = self._own(), time() - monotonic()
+            kept = self._own()
             for write in writes:
                 reached = {"durable": write.durable, "lexical": lexical}
                 if dense is not None:
                     reached["dense"] = dense
-                    kept.waiting.append((write.seq, since + write.accepted, write.changes))
+                    kept.waiting.append((write.seq, write.accepted, write.changes))
                 for step, at in reached.items():
                     kept.steps[step].add(at - write.accepted, changes=write.changes)
             kept.waiting = _bounded(kept.waiting)
@@ -94,7 +98,7 @@ class Lagging:
     def routed(self, seq: int) -> None:
         """Everything up to this seq is in a published generation."""
         with self._lock:
-            kept, now = self._own(), time()
+            kept, now = self._own(), self._clock.steady()
             arrived = [write for write in kept.waiting if write[0] <= seq]
             if not arrived:
                 return
@@ -113,13 +117,17 @@ class Lagging:
         try:
             found = json.loads(self._body())
             steps = {step: Lags(**found["steps"][step]) for step in STEPS}
-            waiting = [(int(seq), float(at), int(changes)) for seq, at, changes in found["waiting"]]
+            waiting = [(int(seq), self._steady(float(at)), int(n)) for seq, at, n in found["waiting"]]
         except FileNotFoundError:
             return Kept()
         except (OSError, ValueError, KeyError, TypeError) as error:
             _log.warning("%s cannot be read (%s): freshness is counted anew", self._path, error)
             return Kept()
         return Kept(steps, waiting)
+
+    def _steady(self, wall: float) -> float:
+        """A time of day in steady seconds: not later than now, whatever was done to the clock."""
+        return self._clock.steady() - max(0.0, self._clock.wall() - wall)
 
     def _body(self) -> str:
         """The text in the file. Raises ValueError where it is not what was written, also after a moment: it
@@ -139,7 +147,9 @@ class Lagging:
             step: {"counts": lags.counts, "total": lags.total, "longest": lags.longest}
             for step, lags in kept.steps.items()
         }
-        body = json.dumps({"steps": steps, "waiting": kept.waiting})
+        since = self._clock.wall() - self._clock.steady()
+        waiting = [(seq, since + accepted, changes) for seq, accepted, changes in kept.waiting]
+        body = json.dumps({"steps": steps, "waiting": waiting})
         whole = f"{len(body)} {_digest(body)}\n{body}".encode()
         try:
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)

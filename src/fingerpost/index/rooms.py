@@ -11,6 +11,7 @@ from typing import Protocol
 from fingerpost.compiler.pool import Warm
 from fingerpost.config import Settings
 from fingerpost.errors import FingerprintError, UsageError
+from fingerpost.index.clock import REAL, Clock
 from fingerpost.index.epoch import SOURCES, Epoch, Shelf, mapping, parsed
 from fingerpost.index.lagging import Lagging
 from fingerpost.index.turns import Turns
@@ -36,16 +37,17 @@ def silent(stage: str, done: int, total: int | None, /) -> None:
 
 @dataclass
 class Rest:
-    """Until when (monotonic seconds) a language model that failed is not asked to reason."""
+    """Until when (steady seconds of the clock) a language model that failed is not asked to reason."""
 
-    until: float = 0.0
+    until: float = float("-inf")
 
 
 class Rooms:
     """The store, the encoder (loaded when first needed) and the newest epoch of an open index."""
 
-    def __init__(self, path: Path, store: Store, settings: Settings) -> None:
+    def __init__(self, path: Path, store: Store, settings: Settings, clock: Clock = REAL) -> None:
         self.path, self.store, self.settings = path, store, _as_strict(settings, store.settings)
+        self.clock = clock
         self._epoch: tuple[int, Epoch] | None = None
         self._current: tuple[int, int, Epoch] | None = None
         self._asking: tuple[Tuned, Encoder] | None = None
@@ -54,7 +56,7 @@ class Rooms:
         self.audit = Audit()
         self.rest = Rest()
         self.turns = Turns()
-        self.lagging = Lagging(path)
+        self.lagging = Lagging(path, clock)
         self.reading: Warm | None = None
         """The reading process that stays, once there was an update."""
 

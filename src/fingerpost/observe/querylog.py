@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from time import time_ns
 from zlib import crc32
 
 from fingerpost.observe.names import fallback
@@ -61,9 +60,11 @@ class QueryLog:
         line |= {"results": [doc_id for doc_id, _ in seen.results[:SHOWN]], "stages": stages}
         self._append(line | {"generation": seen.trace.generation, "fallback": reason})
 
-    def click(self, query: str, doc_id: str) -> None:
-        """Keep that a document was what the query wanted. Raises OSError where it cannot be written."""
-        line = {"kind": "click", "at": _time(time_ns()), "query": self._clean(query), "doc_id": doc_id}
+    def click(self, query: str, doc_id: str, *, at: int) -> None:
+        """Keep that a document was what the query wanted, ``at`` nanoseconds since 1970. Raises OSError where
+        it cannot be written.
+        """
+        line = {"kind": "click", "at": _time(at), "query": self._clean(query), "doc_id": doc_id}
         self._append(line)
 
     def read(self) -> Recorded:

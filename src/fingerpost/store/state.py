@@ -17,6 +17,7 @@ from fingerpost.store import checkpoint, codec, ties
 from fingerpost.store.disk import corrupt
 from fingerpost.store.fresh import Encoded, Fresh
 from fingerpost.store.generation import NAME, Generation, Manifest, Verify, read_manifest
+from fingerpost.store.glance import Glance
 from fingerpost.store.ledger import Head, Ledger
 from fingerpost.store.live import Live
 from fingerpost.store.permits import Permits
@@ -57,7 +58,7 @@ class State:
         self.dim = int(meta["dim"])
         self.context = meta["context"] == "1"
         self._unlabelled = how.unlabelled and meta["unlabelled"] == "1"
-        self._stamp: tuple[int, ...] = ()
+        self._glance: Glance | None = None
         self._snapshot: Snapshot | None = None
         self._fresh_version = -1
         self._written = -1
@@ -69,7 +70,7 @@ class State:
             if self._write:
                 if self.ledger.written != self._written:
                     self.acknowledged(self.ledger.head())
-            elif self._stamp == _stamp(self.root / NAME):
+            elif self._glance is not None and self._glance.current():
                 self._catch_up(self.ledger.head())
             else:
                 self._open_newest()
@@ -89,15 +90,15 @@ class State:
 
     def _open_newest(self) -> None:
         for _ in range(_TRIES):
-            stamp = _stamp(self.root / NAME)
+            glance = Glance(self.root / NAME)
             manifest = read_manifest(self.root / NAME)
             try:
                 self._switch(Generation(self.root, manifest, how=self._how))
             except Exception:
-                if stamp != _stamp(self.root / NAME):  # published anew while it was being opened
+                if not glance.current():  # published anew while it was being opened
                     continue
                 raise
-            self._stamp = stamp
+            self._glance = glance
             return
         raise corrupt(NAME, "it changes faster than it can be read")
 
@@ -260,11 +261,5 @@ class State:
             self._snapshot = None
             self.fresh.close()
             self.generation.release()
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    try:
-        state = path.stat()
-    except FileNotFoundError as error:
-        raise corrupt(path.name, "it is missing beside a ledger") from error
-    return state.st_ino, state.st_mtime_ns, state.st_size
+            if self._glance is not None:
+                self._glance.release()

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,8 +65,8 @@ class Ingested:
     files: set[str] = field(default_factory=set)
     """Paths of files that hold documents with ids of their own."""
     writes: list[Write] = field(default_factory=list)
-    began: float = field(default_factory=monotonic)
-    """When reading what is written next began, in monotonic seconds."""
+    began: float = 0.0
+    """When reading what is written next began, in steady seconds of the clock."""
     rejections: list[Rejection] = field(default_factory=list)
     ahead: Encoding | None = None
     """What is written may begin to be encoded here."""
@@ -87,7 +86,7 @@ def ingest(
     while the next batch is read, which is why the first ones are small.
     """
     _check_made_so(rooms)
-    done = Ingested(ahead=ahead)
+    done = Ingested(ahead=ahead, began=rooms.clock.steady())
 
     def sources() -> read.Sources:
         return read.sources(paths, rooms.settings, known_roots=rooms.roots, warm=rooms.reading)
@@ -100,7 +99,7 @@ def ingest(
         for batch in _batches(cut, first=FIRST_DOCUMENTS, most=BATCH_DOCUMENTS if run is None else 1):
             put(rooms, batch, done)
             progress("read", len(done.doc_ids), None)
-            done.began = monotonic()
+            done.began = rooms.clock.steady()
             if run is not None:
                 run.written()
         done.notes, done.roots = (*items.notes, *(run.notes() if run else ())), items.roots
@@ -151,7 +150,7 @@ def put(rooms: Rooms, batch: Sequence[tuple[Document, list[Chunk]]], done: Inges
     paths = ((document.doc_id, str(document.metadata.get("path", ""))) for document, _ in batch)
     done.files |= {path for doc_id, path in paths if path and path != doc_id}
     if result.added or result.updated:
-        done.writes.append(Write(result.seq, result.added + result.updated, done.began, monotonic()))
+        done.writes.append(Write(result.seq, result.added + result.updated, done.began, rooms.clock.steady()))
 
 
 def encode(rooms: Rooms, progress: Progress, ahead: Encoding | None = None) -> int:

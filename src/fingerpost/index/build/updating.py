@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from math import sqrt
 from pathlib import Path
-from time import monotonic
 
 from fingerpost.index.build import building
 from fingerpost.index.build.building import Ingested
@@ -64,12 +63,12 @@ def _visible(rooms: Rooms, *, look: bool) -> float:
     if look:
         rooms.turns.give_way()
         rooms.store.snapshot()
-    return monotonic()
+    return rooms.clock.steady()
 
 
 def drop_vanished(rooms: Rooms, given: Sequence[str], done: Ingested) -> int:
     """Delete what the sources held and hold no longer; returns how many documents."""
-    began = monotonic()
+    began = rooms.clock.steady()
     reread = Reread(given, done.roots, frozenset(done.doc_ids), frozenset(done.files), done.rejections)
     gone = vanished(rooms, reread)
     return delete(rooms, sorted(gone), done.writes, began) if gone else 0
@@ -79,14 +78,14 @@ def delete(rooms: Rooms, doc_ids: Sequence[str], writes: list[Write], began: flo
     """Delete documents and note the write; returns how many there were."""
     count = rooms.store.delete(doc_ids)
     if count:
-        writes.append(Write(rooms.store.desk.seq, count, began, monotonic()))
+        writes.append(Write(rooms.store.desk.seq, count, began, rooms.clock.steady()))
     return count
 
 
 def remove(rooms: Rooms, doc_ids: Sequence[str]) -> int:
     """Delete documents: gone from every leg when this returns; how many there were."""
     writes: list[Write] = []
-    count = delete(rooms, doc_ids, writes, monotonic())
+    count = delete(rooms, doc_ids, writes, rooms.clock.steady())
     seen = _visible(rooms, look=True)
     rooms.lagging.record(writes, lexical=seen, dense=seen if rooms.store.dim else None)
     return count

@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from time import monotonic
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -166,7 +165,7 @@ def _asked(rooms: Rooms, question: str, stage: Draft) -> list[str]:
     if not settings.llm.url:
         stage.note = f"{limits.reason} needs llm.url: searched as asked"
         return []
-    if monotonic() < rooms.rest.until:
+    if rooms.clock.steady() < rooms.rest.until:
         stage.note = f"the language model failed less than {REST_SECONDS:.0f} s ago: searched as asked"
         return []
     try:
@@ -182,7 +181,7 @@ def _asked(rooms: Rooms, question: str, stage: Draft) -> list[str]:
             )
         texts = parse(reply, most=limits.reason_queries, free=limits.reason == FREE)
     except (FingerpostError, ValueError, OSError) as error:
-        rooms.rest.until = monotonic() + REST_SECONDS
+        rooms.rest.until = rooms.clock.steady() + REST_SECONDS
         reason = error.code if isinstance(error, FingerpostError) else str(error)
         log.warning("searched without reasoning: %s", error)
         stage.note = f"the language model failed ({_short(reason)}): searched as asked"
