@@ -58,6 +58,8 @@ def test_training_finds_more_on_held_out_answers_and_is_deterministic(
     assert verdict.trained > verdict.untrained
     assert learned.trained
     assert learned.to_bytes() == train.leaf_head(router, given)[0].to_bytes()
+    assert learned.to_bytes() != router.to_bytes()
+    assert learned.untaught().to_bytes() == router.to_bytes()
     assert Router.from_bytes(learned.to_bytes()).trained
 
 

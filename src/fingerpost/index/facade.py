@@ -21,7 +21,8 @@ from fingerpost.evaluate.runner import Keep
 from fingerpost.index import feedback, health, observing, upkeep
 from fingerpost.index.build import updating, watching
 from fingerpost.index.build.situating import Announce, unsaid
-from fingerpost.index.learn import generated, learning, reverting, training
+from fingerpost.index.learn import generated, learning, reverting, training, withdrawing
+from fingerpost.index.learn import given as taught_pairs
 from fingerpost.index.learn.generated import Generating
 from fingerpost.index.learn.training import Request as TrainingRequest
 from fingerpost.index.measure import advising, evaluating, explaining, fidelity, timing
@@ -134,24 +135,33 @@ class Index:
         self,
         pairs: str | Path | Iterable[Pair] | None = None,
         *,
+        forget: str | Path | Iterable[Pair] | None = None,
         generate: int = 0,
         written: bool = False,
         progress: Progress = silent,
         announce: Announce = unsaid,
     ) -> Report:
         """Train on pairs of queries and documents; what does not serve held-out queries changes nothing.
+        ``forget`` withdraws pairs that were taught, and all that learned from them, and trains on the others.
         Without any, ``generate`` questions made from the documents weigh the legs, marked as generated;
         ``written``, the language model writes as many more, its cost told to ``announce`` before.
         """
-        if (pairs is None) == (not generate):
-            message = "pairs and generate are not mixed" if generate else "no pairs to learn from"
-            raise UsageError("E_USAGE", message, cure="give pairs, or generate=1000")
+        named = (pairs is not None) + bool(generate) + (forget is not None)
+        if named != 1:
+            message = "pairs, forget and generate are not mixed" if named else "no pairs to learn from"
+            raise UsageError("E_USAGE", message, cure="give pairs, or pairs to forget, or generate=1000")
         if written and not generate:
             message, cure = "written questions are made, not given", "say how many: generate=1000"
             raise UsageError("E_USAGE", message, cure=cure)
+        if forget is not None:
+            return withdrawing.withdraw(self._rooms, forget, progress)
         if pairs is None:
             return generated.learn(self._rooms, Generating(generate, written, announce), progress)
         return learning.learn(self._rooms, pairs, progress)
+
+    def taught(self) -> list[Pair]:
+        """The pairs that people gave and that lessons are made of, in the order they came."""
+        return taught_pairs.earlier(self._rooms)
 
     def train(self, request: TrainingRequest, *, progress: Progress = silent) -> Report:
         """Deep training, docs/deep-training.md; ``counts["kept"]`` is 0 where nothing was changed."""

@@ -184,6 +184,11 @@ class Router:
         """The router after chunks came (1) or went (−1): statistics only, no training."""
         return replace(self, statistics=self.statistics.changed(vectors, leaves, sign=sign))
 
+    def untaught(self) -> Router:
+        """The router of the same leaves as if it had never been trained or calibrated."""
+        head = untrained(self.n_leaves, self.statistics.sums.shape[1])
+        return replace(self, head=head, calibration=Calibration())
+
     def refolded(
         self,
         vectors: NDArray[np.floating],

@@ -47,7 +47,7 @@ from fingerpost.store.puts import PutResult, Puts
 from fingerpost.store.schema import shrink
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.state import How
-from fingerpost.store.writes import EMPTY, Writer, create_ledger
+from fingerpost.store.writes import EMPTY, Named, Writer, create_ledger
 
 _UNKNOWN = {SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_WRITE}  # what is on the disk, then?
 _NOWHERE = Points()
@@ -266,10 +266,10 @@ class Store:
         with self._writing() as writer:
             return writer.add_pairs(pairs, instead_of=instead_of, after=after)
 
-    def forget_pairs(self, after: int, origins: Sequence[str]) -> int:
-        """Forget training pairs of these origins that came after pair number ``after``; returns how many."""
+    def forget_pairs(self, after: int, origins: Sequence[str], named: Named = None) -> int:
+        """Forget pairs of these origins after number ``after``, or of those the (query, doc_id) ``named``."""
         with self._writing() as writer:
-            return writer.forget_pairs(after, origins)
+            return writer.forget_pairs(after, origins, named)
 
     def pairs(self) -> Iterator[Pair]:
         """The training pairs kept."""

@@ -23,6 +23,8 @@ from fingerpost.store.points import Points
 from fingerpost.store.schema import CHECKPOINT, FORMAT, LEDGER, PAGE_BITS, connect, described, shrink
 
 EMPTY = Head(0, 1, 1, 0, 0, 0, GENESIS)
+Named = Iterable[tuple[str, str]] | None
+"""Training pairs by query and doc_id; None for all of them."""
 _DOCUMENT = "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _CHUNK = "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -212,14 +214,17 @@ class Writer:
             last += self._insert_pair(pair, last + 1)
         return last - before
 
-    def forget_pairs(self, after: int, origins: Sequence[str]) -> int:
-        """Forget training pairs of these origins that came after pair number ``after``; returns how many."""
-        marks = ",".join("?" * len(origins))
+    def forget_pairs(self, after: int, origins: Sequence[str], named: Named = None) -> int:
+        """Forget training pairs of these origins that came after pair number ``after``, all of them or those
+        of the (query, doc_id) ``named``; returns how many.
+        """
+        sql = f"DELETE FROM pairs WHERE id > ? AND origin IN ({','.join('?' * len(origins))})"
         with self.atomic():
-            gone = self.connection.execute(
-                f"DELETE FROM pairs WHERE id > ? AND origin IN ({marks})", (after, *origins)
-            )
-            return int(gone.rowcount)
+            if named is None:
+                return int(self.connection.execute(sql, (after, *origins)).rowcount)
+            rows = ((after, *origins, *each) for each in named)
+            gone = self.connection.executemany(f"{sql} AND query = ? AND doc_id = ?", rows)
+            return max(0, int(gone.rowcount))  # -1 where none was named
 
     def _insert_pair(self, pair: Pair, number: int) -> bool:
         row: tuple[Field, ...] = (pair.query, pair.doc_id, pair.chunk_id, float(pair.weight), pair.origin)
