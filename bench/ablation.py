@@ -38,6 +38,7 @@ from fingerpost.index.search import gathering, listing, ranking, searching
 from fingerpost.index.search.found import Request
 from fingerpost.records import Plan
 from fingerpost.rerank import exact
+from fingerpost.rerank.forest import Forest
 from fingerpost.retrieve import fuse
 
 SETS = ("scifact", "squad4", "spider-tables", "cosqa")
@@ -91,6 +92,11 @@ def judges(**changed: Any) -> Off:
     return off
 
 
+def treeless(stack: ExitStack) -> None:
+    """The straight line of the learned fusion alone."""
+    stack.enter_context(patch.object(Forest, "predict", lambda forest, rows: forest.line.scores(rows)))
+
+
 def unbalanced(stack: ExitStack) -> None:
     """Fixed weights, whatever the legs are sure of."""
     fixed = {**fuse.BALANCED_WEIGHTS, "dense": 0.5}
@@ -106,6 +112,7 @@ def unlifted(stack: ExitStack) -> None:
 
 SETTINGS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "late interaction": {"rerank": {"depth": 0}},
+    "plan": {"rerank": {"skip": 0.0, "short": 0.0}},
     "routed, 5 %": {"route": {"full_below": 0}},
 }
 UNTRAINED: Mapping[str, Off] = {
@@ -113,15 +120,19 @@ UNTRAINED: Mapping[str, Off] = {
     "lexical": legs("dense"),
     "dense": legs("lexical"),
     "late interaction": lambda _: None,
+    "rare neighbouring words": weights(maxsim_pairs=0.0),
     "order, nearness, title": weights(**NO_WORDS),
     "balanced weights": unbalanced,
     "exact tier": unlifted,
+    "plan": lambda _: None,
     "routed, 5 %": lambda _: None,
 }
 LEARNED: Mapping[str, Off] = {
     "all": lambda _: None,
     "memory": judges(memory=None),
     "forest": judges(forest=None),
+    "trees": treeless,
+    "plan": lambda _: None,
     "late interaction": lambda _: None,
     "lexical": legs("dense"),
     "dense": legs("lexical"),

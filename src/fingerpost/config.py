@@ -207,6 +207,9 @@ class RerankSettings(Section):
     ] = 0.4
     cross_encoder: Annotated[str, Field(description="folder of a cross-encoder (ONNX); empty = none")] = ""
     cross_depth: Annotated[int, Field(ge=0, le=200, description="candidates the cross-encoder scores")] = 20
+    cross_seconds: Annotated[
+        float, Field(gt=0, le=600, description="after this the order before the cross-encoder stands")
+    ] = 5.0
     per_document: Annotated[
         int, Field(ge=1, le=100, description="most spans of one document in a result")
     ] = 3

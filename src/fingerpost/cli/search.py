@@ -30,11 +30,11 @@ def search(
     count = options.check_count(k)
     with fingerpost.open(at, settings=options.settings(config), as_of=as_of) as index:
         found, trace = index.trace(query, k=count, filters=filters or (), principals=principals or ())
+    traces.show(trace)
     if as_json:
         for span in found:
             output.say(output.as_json(span))
         return
-    traces.show(trace)
     for span in found:
         output.say(spans.lines(span))
     if not found:

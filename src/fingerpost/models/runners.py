@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
 from typing import Any, Protocol
 
 import numpy as np
@@ -114,6 +117,31 @@ def session(graph: bytes) -> Any:
             f"ONNX Runtime {onnxruntime.__version__} cannot load the model: {error}",
             cure="export the model again for this version of ONNX Runtime, or update onnxruntime",
         ) from error
+
+
+@contextmanager
+def in_time(seconds: float | None) -> Iterator[Any]:
+    """Options for ``session.run``: runs that have them fail once so many seconds are over (None: never).
+
+    Raises ModelError E_TIMEOUT instead of what a run that was stopped says.
+    """
+    options = onnxruntime.RunOptions()
+    if seconds is None:
+        yield options
+        return
+    timer = Timer(seconds, setattr, (options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield options
+    except Exception as error:  # the library's own classes do not share a base
+        if not options.terminate:
+            raise
+        raise ModelError(
+            "E_TIMEOUT", f"the model took more than {seconds:g} s", cure="allow it more time, or less to read"
+        ) from error
+    finally:
+        timer.cancel()
 
 
 def _run(session: Any, outputs: list[str], feed: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:

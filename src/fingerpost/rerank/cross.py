@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ from tokenizers import Tokenizer
 
 from fingerpost.errors import FingerpostError, ModelError
 from fingerpost.models import files, runners
+from fingerpost.models.spread import side_by_side
 from fingerpost.models.tokenizer import WordPieces
 
 log = logging.getLogger(__name__)
 
 Scores = NDArray[np.float64]
 MOST_PIECES = 512
+READS = ("input_ids", "attention_mask", "token_type_ids")
 FILES = ("model.onnx", "onnx/model.onnx", "onnx/model_quantized.onnx", "model_quantized.onnx")
 
 
@@ -63,37 +65,46 @@ class CrossEncoder:
         self._threads = threads or os.cpu_count() or 1
         self._session = runners.session(files.read(graph).data)
         self._inputs = {node.name: _whole(node.type) for node in self._session.get_inputs()}
+        _check_pairs(graph, self._inputs, self._session.get_outputs()[0].shape)
         self._tokenizer = pair_tokenizer(folder)
 
-    def score(self, query: str, passages: Sequence[str]) -> Scores:
-        """One number a passage, more is better; NaN where the network gave none."""
-        with ThreadPoolExecutor(max(1, min(self._threads, len(passages)))) as pool:
-            return np.array(list(pool.map(lambda passage: self._one(query, passage), passages)), np.float64)
+    def score(self, query: str, passages: Sequence[str], *, seconds: float | None = None) -> Scores:
+        """One number a passage, more is better; NaN where the network gave none.
 
-    def _one(self, query: str, passage: str) -> float:
+        Raises ModelError: E_TIMEOUT after so many ``seconds``, E_MODEL where the network gives another count
+        of numbers a pair than one or two.
+        """
+        with runners.in_time(seconds) as limits:
+            one = partial(self._one, query, limits)
+            return np.array(side_by_side(one, passages, self._threads), np.float64)
+
+    def _one(self, query: str, limits: object, passage: str) -> float:
         pieces = self._tokenizer.encode(query, passage)
-        values = {
-            "input_ids": pieces.ids,
-            "attention_mask": pieces.attention_mask,
-            "token_type_ids": pieces.type_ids,
-        }
+        values = dict(zip(READS, (pieces.ids, pieces.attention_mask, pieces.type_ids), strict=True))
         feed = {name: np.array([values[name]], kind) for name, kind in self._inputs.items()}
-        logits = np.asarray(self._session.run(None, feed)[0], np.float64).ravel()
-        return float(logits[-1] - logits[0]) if len(logits) == 2 else float(logits[-1])
+        logits = np.asarray(self._session.run(None, feed, limits)[0], np.float64).ravel()
+        if len(logits) not in (1, 2):
+            raise _no_judge(f"the cross-encoder gave {len(logits):,} numbers for a passage, not one or two")
+        return float(logits[-1] - logits[0]) if len(logits) == 2 else float(logits[0])
 
 
 def rerank(
-    encoder: CrossEncoder, query: str, passages: Sequence[str], scores: NDArray[np.floating]
+    encoder: CrossEncoder,
+    query: str,
+    passages: Sequence[str],
+    scores: NDArray[np.floating],
+    *,
+    seconds: float | None = None,
 ) -> Judged:
     """Scores that put the given passages in the cross-encoder's order, above all others.
 
     ``scores`` are all candidates' so far, best first; ``passages`` are the texts of the first of them. The
-    scores of those are dealt out anew, so that the scale stays. Where the model fails or gives anything but
-    finite numbers, the order stays and the note says so.
+    scores of those are dealt out anew, so that the scale stays. Where the model fails, takes more than
+    ``seconds`` or gives anything but finite numbers, the order stays and the note says so.
     """
     before = np.asarray(scores, np.float64)
     try:
-        judged = encoder.score(query, passages)
+        judged = encoder.score(query, passages, seconds=seconds)
     except Exception as error:  # a foreign model may fail in any way, and search must go on
         log.warning("cross-encoder failed: %s", error)
         return Judged(before, f"cross-encoder failed ({_reason(error)}): order kept")
@@ -105,6 +116,23 @@ def rerank(
     order = np.argsort(-judged, kind="stable")
     after[: len(judged)][order] = before[: len(judged)]
     return Judged(after)
+
+
+def _check_pairs(graph: Path, inputs: Mapping[str, object], shape: Sequence[object]) -> None:
+    """Raise ModelError for a network that does not read a pair and give one or two numbers."""
+    foreign = sorted(set(inputs) - set(READS))
+    if foreign or "input_ids" not in inputs:
+        what = f"reads {', '.join(foreign)}" if foreign else "does not read input_ids"
+        raise _no_judge(f"{graph} {what}; a cross-encoder reads {', '.join(READS)}")
+    wide = [size for size in shape[1:] if isinstance(size, int)]
+    if len(shape) > 2 or any(size not in (1, 2) for size in wide):
+        raise _no_judge(f"{graph} gives an output of shape {list(shape)}, not one or two numbers a pair")
+
+
+def _no_judge(message: str) -> ModelError:
+    return ModelError(
+        "E_MODEL", message, cure="export a cross-encoder for ranking (sequence classification, one label)"
+    )
 
 
 def together(search: Scores, judged: Scores, weight: float) -> Scores:

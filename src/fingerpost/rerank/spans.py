@@ -48,7 +48,7 @@ class Wanted:
 
 def select(query: Query, found: Iterable[Found], wanted: Wanted) -> list[Span]:
     """Spans for chunks given best first; no more of them are asked for than it takes. Merged spans bear the
-    better chunk's name, score and parts.
+    best chunk's name, score and parts.
     """
     weights = {term: (wanted.idf or {}).get(term, 1.0) for term in query.terms}
     chosen: list[Span] = []
@@ -56,11 +56,10 @@ def select(query: Query, found: Iterable[Found], wanted: Wanted) -> list[Span]:
     for hit in found:
         start, end = best_run(hit.chunk.text, weights, most_chars=wanted.most_chars)
         span = _span(hit, start, end)
-        at, joined = _neighbour(chosen, span, wanted)
-        if joined is not None:
-            chosen[at] = joined
-            continue
         shingles = _shingles(span.text)
+        if _taken_in(chosen, span, wanted):
+            seen.append(shingles)  # of what was merged each piece: a copy of one says nothing new either
+            continue
         if any(_alike(shingles, other) for other in seen):
             continue
         if sum(other.doc_id == span.doc_id for other in chosen) >= wanted.per_document:
@@ -137,10 +136,32 @@ def _span(hit: Found, start: int, end: int) -> Span:
     )
 
 
-def _neighbour(chosen: Sequence[Span], span: Span, wanted: Wanted) -> tuple[int, Span | None]:
-    """The first chosen span that this one continues or repeats, and both as one stretch of the document."""
+def _taken_in(chosen: list[Span], span: Span, wanted: Wanted) -> bool:
+    """Whether a chosen span continues or repeats this one: then both become one stretch of the document, and
+    so does every chosen span that they have closed up to.
+    """
+    at, joined = _neighbour(chosen, span, wanted)
+    if joined is None:
+        return False
+    while joined is not None:
+        chosen[at] = joined
+        other, joined = _neighbour(chosen, joined, wanted, but=at)
+        if joined is not None:
+            at, last = sorted((at, other))
+            joined = _joined(chosen[at], chosen.pop(last), wanted)
+    return True
+
+
+def _neighbour(
+    chosen: Sequence[Span], span: Span, wanted: Wanted, *, but: int = -1
+) -> tuple[int, Span | None]:
+    """The first chosen span, other than the one at ``but``, that this one continues or repeats, and both as
+    one stretch of the document.
+    """
     for at, other in enumerate(chosen):
-        if other.doc_id == span.doc_id and (joined := _joined(other, span, wanted)) is not None:
+        if at == but or other.doc_id != span.doc_id:
+            continue
+        if (joined := _joined(other, span, wanted)) is not None:
             return at, joined
     return -1, None
 

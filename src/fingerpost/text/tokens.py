@@ -74,13 +74,33 @@ def analyze(text: str) -> list[str]:
 
 
 def places(text: str, wanted: AbstractSet[str]) -> list[tuple[int, int]]:
-    """Character offsets of the words of ``text`` that have a wanted body term, in order.
+    """Character offsets of the words of ``text`` that have a wanted body term, in order; where words are not
+    set apart by spaces, of the wanted pairs of characters.
 
-    >>> places("Rotate the keys, then rotate again", {"rotat"})
-    [(0, 6), (22, 28)]
+    >>> places("Rotate the keys, then rotate again", {"rotat"}), places("更换密钥", {"密钥"})
+    ([(0, 6), (22, 28)], [(2, 4)])
     """
     found = _word_pattern(text).finditer(text)
-    return [match.span() for match in found if not wanted.isdisjoint(_BODY[match.group()])]
+    matched = (match for match in found if not wanted.isdisjoint(_BODY[match.group()]))
+    return [place for match in matched for place in _inside(match, wanted)]
+
+
+def _inside(word: re.Match[str], wanted: AbstractSet[str]) -> list[tuple[int, int]]:
+    """Where in a word the wanted terms stand: all of it, or pieces of one that is written without spaces."""
+    text, start = word.group(), word.start()
+    if text.isascii() or not _UNSPACED.search(text):
+        return [word.span()]
+    pieces: list[tuple[int, int]] = []
+    last = 0
+    for run in _UNSPACED.finditer(text):
+        pairs = max(1, len(run.group()) - 1)
+        pieces += [
+            (last, run.start()),
+            *((at, min(at + 2, run.end())) for at in range(run.start(), run.start() + pairs)),
+        ]
+        last = run.end()
+    held = [(a, b) for a, b in (*pieces, (last, len(text))) if not wanted.isdisjoint(_BODY[text[a:b]])]
+    return [(start + a, start + b) for a, b in held] or [word.span()]
 
 
 def codes(text: str) -> list[str]:

@@ -119,7 +119,10 @@ def test_a_taught_document_keeps_its_lesson_when_it_is_updated(
 def test_the_explanation_of_a_learned_result_names_its_factors(taught: Path) -> None:
     with fingerpost.open(taught) as index:
         results = index.explain(f"spare part for the {nickname(7)}", k=1).children[1].children[0]
-        factors = {factor.name for factor in results.children[1].children}
+        shown = results.children[1].children
+    factors = {factor.name for factor in shown}
+    assert "others" in factors, "more factors than are shown"
+    assert sum(float(factor.value) for factor in shown) == pytest.approx(float(results.value), abs=0.01)
     assert factors & {"memory", "memory_z", "memory_knn", "memory_knn_z", "memory_map", "memory_count"}
 
 

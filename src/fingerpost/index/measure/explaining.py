@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from fingerpost.errors import NotFoundError
@@ -75,17 +77,28 @@ def _result(found: Found, at: int) -> Explanation:
         for leg, scores in found.ranked.candidates.scores.items()
     )
     [added] = found.parts([at])
-    parts = sorted(added.items(), key=lambda item: -abs(item[1]))[:SHOWN_FACTORS]
-    factors = tuple(Explanation(name, f"{value:+.3f}") for name, value in parts)
     return Explanation(
         f"{at + 1}. {chunk.doc_id}:{chunk.start}-{chunk.end}",
         f"{found.scores[at]:.3f}",
         " · ".join(part for part in (chunk.context, chunk.about) if part),
         (
             Explanation("legs", children=ranks),
-            Explanation("factors", "", "they add up to the score", factors),
+            Explanation("factors", "", "they add up to the score", factors(added)),
         ),
     )
+
+
+def factors(added: Mapping[str, float]) -> tuple[Explanation, ...]:
+    """What a score is made of, largest first; what is too small to be shown is added up in one line.
+
+    >>> [(one.name, one.value) for one in factors({"a": 1.0, "b": -2.0})]
+    [('b', '-2.000'), ('a', '+1.000')]
+    """
+    parts = sorted(added.items(), key=lambda item: -abs(item[1]))
+    rest = [value for _, value in parts[SHOWN_FACTORS:]]
+    shown = [Explanation(name, f"{value:+.3f}") for name, value in parts[:SHOWN_FACTORS]]
+    others = [Explanation("others", f"{sum(rest):+.3f}", f"{len(rest)} smaller ones")] if rest else []
+    return (*shown, *others)
 
 
 def _rank(scores: np.typing.NDArray[np.float32], place: int) -> str:

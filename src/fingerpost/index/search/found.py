@@ -65,8 +65,12 @@ class Found:
             factors = [ranked.untrained.parts(place) for place in places]
         else:
             factors = forest.explain(ranked.rows[places])
-        lifted = ({"exact": float(up)} if (up := ranked.lifted[place]) else {} for place in places)
-        return [{**own, **extra} for own, extra in zip(factors, lifted, strict=True)]
+        dealt = np.zeros(len(ranked.scores)) if ranked.dealt is None else ranked.dealt
+        later = {"exact": ranked.lifted, "cross_encoder": dealt}
+        return [
+            {**own, **{name: float(added[place]) for name, added in later.items() if added[place]}}
+            for own, place in zip(factors, places, strict=True)
+        ]
 
     def exhaustive(self) -> Mapping[str, Keys]:
         """Each leg's ranking of everything the caller may see, to any depth: what a miss is judged by."""

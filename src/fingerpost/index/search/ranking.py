@@ -36,7 +36,8 @@ MEMORY_COLUMNS = {
 @dataclass(frozen=True)
 class Ranked:
     """Candidates with a score each. ``rows`` are the features, None where the untrained sum decides;
-    ``lifted`` is what exact matches of a query of identifiers got on top; ``read`` is what was read for it.
+    ``lifted`` is what exact matches of a query of identifiers got on top, ``dealt`` what a cross-encoder's
+    order gave or took; ``read`` is what was read for it.
     """
 
     candidates: Candidates
@@ -45,6 +46,7 @@ class Ranked:
     lifted: NDArray[np.float64]
     read: Reading
     rows: NDArray[np.float32] | None = None
+    dealt: NDArray[np.float64] | None = None
 
     def chunks(self, snapshot: Snapshot, keys: NDArray[np.int64]) -> list[Chunk]:
         """Chunks by key: those that were read for the ranking, the others from the store."""

@@ -13,7 +13,7 @@ from fingerpost.index.search.ranking import Asked, Ranked, look_again, rank
 from fingerpost.models.encoder import EncodedQuery, Encoder
 from fingerpost.observe.trace import Recorder
 from fingerpost.records import Plan, Trace
-from fingerpost.rerank import cross
+from fingerpost.rerank import cross, exact
 from fingerpost.store.isolated import Isolated
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as queries
@@ -81,7 +81,7 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
         stage.counts["candidates"] = float(len(ranked.scores))
         stage.note = judged_by(ranked, epoch) + planning.SAID.get(effort, "") + note
     trace = recorder.trace(request.text, generation=snapshot.generation, plan=plan)
-    trace = replace(trace, confidence=None if note else confidence)  # another order, other chances
+    trace = replace(trace, confidence=confidence if ranked.dealt is None else None)  # another order
     return Found(asked, snapshot, allow, epoch, plan, ranked, trace)
 
 
@@ -104,17 +104,21 @@ def without_vectors(missing: int) -> str:
 
 def read_together(rooms: Rooms, snapshot: Snapshot, asked: Asked, ranked: Ranked) -> tuple[Ranked, str]:
     """The first candidates in a cross-encoder's order, where one is configured, and a note for the trace."""
-    encoder, depth = rooms.cross_encoder, rooms.settings.rerank.cross_depth
-    if encoder is None or not depth or not len(ranked.scores):
+    encoder, settings = rooms.cross_encoder, rooms.settings.rerank
+    if encoder is None or not settings.cross_depth or not len(ranked.scores):
         return ranked, ""
+    if exact.only_names(asked.query):
+        return ranked, ", cross-encoder not asked: nothing but identifiers"
     order = ranked.order
-    passages = [chunk.text for chunk in ranked.chunks(snapshot, ranked.candidates.keys[order[:depth]])]
-    judged = cross.rerank(encoder, asked.query.text, passages, ranked.scores[order])
+    first = ranked.candidates.keys[order[: settings.cross_depth]]
+    passages = [chunk.text for chunk in ranked.chunks(snapshot, first)]
+    judged = cross.rerank(
+        encoder, asked.query.text, passages, ranked.scores[order], seconds=settings.cross_seconds
+    )
     scores = ranked.scores.copy()
     scores[order] = judged.scores
-    return replace(
-        ranked, scores=scores
-    ), f", cross-encoder on {len(passages)}{judged.note and ': '}{judged.note}"
+    note = f", cross-encoder on {len(passages)}{judged.note and ': '}{judged.note}"
+    return replace(ranked, scores=scores, dealt=scores - ranked.scores), note
 
 
 def extended(trace: Trace, recorder: Recorder) -> Trace:
