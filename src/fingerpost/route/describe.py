@@ -43,29 +43,39 @@ def _mixed(keys: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 
 def descriptors(
-    chunks: Iterable[tuple[int, Sequence[str], str]], *, addresses: Sequence[Address], terms: int = TERMS
+    chunks: Iterable[tuple[int, Mapping[str, str], str]],
+    *,
+    addresses: Sequence[Address],
+    sizes: Sequence[int],
+    terms: int = TERMS,
 ) -> list[dict[str, object]]:
-    """For each leaf its address, size, ``terms`` words of largest tf · idf (over leaves) and commonest title.
+    """For each leaf its address, how many chunks it holds (``sizes``), the ``terms`` words of largest
+    tf · idf (over leaves) and the commonest title.
 
-    ``chunks`` yields (leaf, terms of the chunk, its document's title).
+    ``chunks`` are those that speak for it: (leaf, terms of the chunk with the word each stands for, its
+    document's title). A term is shown as the shortest of its words in the leaf.
 
-    >>> rows = [(0, ["login", "token"], "Auth"), (0, ["token"], "Auth"), (1, ["disk", "login"], "")]
-    >>> [d["terms"] for d in descriptors(rows, addresses=[(0, 0), (0, 1)])]
-    [['token'], ['disk']]
+    >>> rows = [(0, {"token": "tokens"}, "Auth"), (0, {"token": "token"}, ""), (1, {"disk": "disks"}, "")]
+    >>> [(d["chunks"], d["terms"]) for d in descriptors(rows, addresses=[(0, 0), (0, 1)], sizes=[40, 9])]
+    [(40, ['token']), (9, ['disks'])]
     """
     counts: list[Counter[str]] = [Counter() for _ in addresses]
     titles: list[Counter[str]] = [Counter() for _ in addresses]
-    sizes = [0] * len(addresses)
+    spelled: list[dict[str, str]] = [{} for _ in addresses]
     for leaf, words, title in chunks:
-        counts[leaf].update(set(words))
+        counts[leaf].update(words.keys())
         titles[leaf].update([title] if title else [])
-        sizes[leaf] += 1
+        own = spelled[leaf]
+        for term, word in words.items():
+            known = own.get(term)
+            if known is None or (word != known and (len(word), word) < (len(known), known)):
+                own[term] = word
     idf = _idf(counts)
     return [
         {
             "address": list(address),
             "chunks": sizes[leaf],
-            "terms": _top(counts[leaf], idf, terms),
+            "terms": [spelled[leaf][term] for term in _top(counts[leaf], idf, terms)],
             "title": max(sorted(titles[leaf]), key=titles[leaf].__getitem__, default=""),
         }
         for leaf, address in enumerate(addresses)

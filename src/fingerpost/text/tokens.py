@@ -73,6 +73,23 @@ def analyze(text: str) -> list[str]:
     return list(chain.from_iterable(map(_BODY.__getitem__, _word_pattern(text).findall(text))))
 
 
+def spelled(text: str) -> dict[str, str]:
+    """The body terms of ``text``, each with the shortest plain word that it stands for there, for people to
+    read; itself where no word is it alone.
+
+    >>> sorted(spelled("Keys, a key and getUserName").items())
+    [('get', 'get'), ('getusernam', 'getusername'), ('key', 'key'), ('name', 'name'), ('user', 'user')]
+    """
+    found: dict[str, str] = {}
+    for written in set(_word_pattern(text).findall(text)):  # in any order: the shortest wins
+        for at, term in enumerate(_BODY[written]):
+            word = written.lower() if not at and written.isascii() else term
+            known = found.get(term)
+            if known is None or (word != known and (len(word), word) < (len(known), known)):
+                found[term] = word
+    return found
+
+
 def places(text: str, wanted: AbstractSet[str]) -> list[tuple[int, int]]:
     """Character offsets of the words of ``text`` that have a wanted body term, in order; where words are not
     set apart by spaces, of the wanted pairs of characters.

@@ -32,7 +32,7 @@ from fingerpost.route.memory import Memory
 from fingerpost.route.router import Router
 from fingerpost.store.codec import refusal
 from fingerpost.store.publish import Layout
-from fingerpost.text.tokens import analyze
+from fingerpost.text.tokens import spelled
 
 BATCH_DOCUMENTS = 128
 BATCH_CHUNKS = 512
@@ -322,9 +322,10 @@ def _described(rooms: Rooms, keys: NDArray[np.int64], laid: Addresses) -> bytes:
     parts = _in_turn(rooms, len(picked), CHUNKS_AT_ONCE)
     chunks = (found for part in parts for found in rooms.store.desk.chunks(picked[part]))
     rows_of = (
-        (leaf, analyze(found.text), found.title) for leaf, found in zip(leaves.tolist(), chunks, strict=True)
+        (leaf, spelled(found.text), found.title) for leaf, found in zip(leaves.tolist(), chunks, strict=True)
     )
-    return describe.to_json(describe.descriptors(rows_of, addresses=laid.addresses))
+    sizes = np.diff(laid.leaf_offsets).tolist()
+    return describe.to_json(describe.descriptors(rows_of, addresses=laid.addresses, sizes=sizes))
 
 
 def _in_turn(rooms: Rooms, count: int, at_once: int) -> Iterator[slice]:

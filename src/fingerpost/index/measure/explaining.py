@@ -8,13 +8,13 @@ import numpy as np
 
 from fingerpost.errors import NotFoundError
 from fingerpost.evaluate import attribute
+from fingerpost.index.measure import routes
 from fingerpost.index.measure.evaluating import Replay
 from fingerpost.index.rooms import Rooms
-from fingerpost.index.search import gathering, searching
+from fingerpost.index.search import searching
 from fingerpost.index.search.found import Found, Request
 from fingerpost.records import Explanation, Stage
 
-SHOWN_LEAVES = 8
 SHOWN_FACTORS = 12
 
 
@@ -23,7 +23,7 @@ def explain(rooms: Rooms, request: Request, *, doc_id: str | None = None, k: int
     where that is not among the first ``k``, the stage that lost it.
     """
     found = searching.find(rooms, request)
-    stages = Explanation("stages", children=tuple(_stage(stage) for stage in found.trace.stages))
+    stages = Explanation("stages", children=tuple(_stage(stage, found) for stage in found.trace.stages))
     if doc_id is None:
         results = tuple(_result(found, at) for at in range(min(k, len(found.keys))))
         return Explanation(
@@ -34,36 +34,21 @@ def explain(rooms: Rooms, request: Request, *, doc_id: str | None = None, k: int
 
 
 def route(rooms: Rooms, request: Request) -> Explanation:
-    """Where the router sends a query: the leaves it likes best, what they are about, and the plan."""
+    """Where the router sends a query: the shards and leaves it likes best, what they are about, and the
+    plan.
+    """
     found = searching.find(rooms, request)
-    router, encoded = found.epoch.router, found.asked.encoded
-    if router is None or encoded is None:
-        return Explanation("route", request.text, found.plan.reason)
-    counted = gathering.leaf_votes(found.snapshot, router, found.asked.query, found.allow)
-    scores = router.score(encoded.vector, counted)
-    chances = router.chances(scores)
-    best = np.argsort(-scores, kind="stable")[:SHOWN_LEAVES]
-    leaves = tuple(_leaf(found, int(leaf), float(chances[leaf]), int(counted[leaf])) for leaf in best)
-    return Explanation("route", request.text, found.plan.reason, leaves)
+    return Explanation("route", request.text, found.plan.reason, routes.shards(found))
 
 
-def _leaf(found: Found, leaf: int, chance: float, votes: int) -> Explanation:
-    about = found.epoch.addresses[leaf] if leaf < len(found.epoch.addresses) else {}
-    terms = about.get("terms")
-    words = ", ".join(str(term) for term in terms) if isinstance(terms, list) else ""
-    opened = "opened" if found.plan.full or leaf in found.plan.leaves else "not opened"
-    number = (
-        ".".join(str(part) for part in found.epoch.router.addresses[leaf])
-        if found.epoch.router
-        else str(leaf)
-    )
-    return Explanation(number, f"{chance:.2f}", f"{words} · {votes} votes of BM25 · {opened}")
-
-
-def _stage(stage: Stage) -> Explanation:
+def _stage(stage: Stage, found: Found) -> Explanation:
+    """A stage; routing with the leaves that were opened."""
     counts = " · ".join(f"{name} {count:g}" for name, count in stage.counts.items())
     return Explanation(
-        stage.name, f"{stage.ms:.1f} ms", " · ".join(part for part in (stage.note, counts) if part)
+        stage.name,
+        f"{stage.ms:.1f} ms",
+        " · ".join(part for part in (stage.note, counts) if part),
+        routes.shards(found, opened=True) if stage.name == "route" else (),
     )
 
 
