@@ -7,7 +7,8 @@ patterns (not by the tokenizer under test), those that at most three passages ho
 many a kind and a corpus. Corpora: cosqa's functions (the index of ``python -m bench.quality cosqa``), pages
 of OpenSearch's documentation and of tldr, and packages of Python's library, the last three in one index.
 Right is a first span cut out of a passage that holds the identifier in the same letters, nothing
-alphanumeric beside it; the passage as it is indexed, title and headings included.
+alphanumeric beside it; the passage as names are looked up in it: text, title, headings, the document's id.
+The same identifiers are also asked for in sentences: "what does X do?", "error X when the user retries".
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ MOST_HOLDERS = 3
 A_KIND = 40
 TRIED = 5
 """Identifiers drawn for one that is kept: common ones are left out."""
+SENTENCES = ("{}", "what does {} do?", "error {} when the user retries", "why do I get {} after the update?")
 LIBRARY = ("asyncio", "http", "json", "logging", "email", "sqlite3", "concurrent", "unittest")
 
 
@@ -56,7 +58,7 @@ class Identifier:
 def identifiers(index: Index, *, a_kind: int = A_KIND) -> list[Identifier]:
     """Rare identifiers of the passages of an index, at most ``a_kind`` of each kind."""
     snapshot = index._rooms.store.snapshot()
-    passages = {chunk.chunk_id: chunk.passage for chunk in snapshot.chunks(snapshot.keys())}
+    passages = {chunk.chunk_id: chunk.own for chunk in snapshot.chunks(snapshot.keys())}
     kinds: dict[str, str] = {}
     for passage in passages.values():
         for kind, pattern in KINDS.items():
@@ -82,11 +84,11 @@ def holders(passages: Mapping[str, str], texts: Sequence[str]) -> dict[str, set[
     return held
 
 
-def wrong(index: Index, given: list[Identifier]) -> list[Identifier]:
-    """Those whose search does not begin with a passage that holds them."""
+def wrong(index: Index, given: list[Identifier], sentence: str = "{}") -> list[Identifier]:
+    """Those whose search does not begin with a passage that holds them, alone or in a sentence."""
     missed = []
     for identifier in given:
-        spans = index.search(identifier.text, k=1)
+        spans = index.search(sentence.format(identifier.text), k=1)
         if not spans or spans[0].chunk_id not in identifier.chunks:
             missed.append(identifier)
     return missed
@@ -119,20 +121,20 @@ def main() -> None:
     with fingerpost.compile(*sources, to=CACHE / "identifiers") as index:
         print(index.status()["chunks"], "chunks", flush=True)
     rows: list[list[object]] = []
-    misses: dict[str, list[str]] = {}
+    misses: dict[str, dict[str, list[str]]] = {}
     for name, kb in (
         ("cosqa", CACHE / "quality" / "cosqa"),
         ("documentation, library", CACHE / "identifiers"),
     ):
         with fingerpost.open(kb) as index:
             given = identifiers(index)
-            missed = wrong(index, given)
+            missed = {sentence: wrong(index, given, sentence) for sentence in SENTENCES}
         for kind in (*KINDS, "all"):
             asked = sum(kind in (one.kind, "all") for one in given)
-            lost = sum(kind in (one.kind, "all") for one in missed)
-            rows += [[name, kind, asked, asked - lost, (asked - lost) / asked]] if asked else []
-        misses[name] = [one.text for one in missed]
-    print(table(["corpus", "kind", "asked", "right one first", "share"], rows))
+            right = [asked - sum(kind in (one.kind, "all") for one in each) for each in missed.values()]
+            rows += [[name, kind, asked, *(round(count / asked, 4) for count in right)]] if asked else []
+        misses[name] = {sentence: [one.text for one in each] for sentence, each in missed.items()}
+    print(table(["corpus", "kind", "asked", *SENTENCES], rows))
     print(misses)
     write("identifiers", {"rows": rows, "misses": misses})
 

@@ -95,9 +95,19 @@ class Chunk:
         return "\n".join(part for part in (self.context, self.about, self.text) if part)
 
     @property
-    def own(self) -> str:
-        """The passage as far as the document says it itself: where names and codes are looked up."""
+    def said(self) -> str:
+        """The passage as far as the document says it itself."""
         return f"{self.context}\n{self.text}" if self.context else self.text
+
+    @property
+    def own(self) -> str:
+        """Where names and codes are looked up: what the document says, and what it is called. A ticket's key
+        or a file's whole path may stand nowhere else.
+
+        >>> Chunk("c", "PROJ-7", 0, 0, 4, "Wait", title="Queue").own
+        'PROJ-7\\nQueue\\nWait'
+        """
+        return self.said if self.doc_id in self.context else f"{self.doc_id}\n{self.said}"
 
 
 WRITTEN = "written:"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -136,6 +138,36 @@ def test_a_dripping_server_is_left(server: Chat) -> None:
     began = time.monotonic()
     assert refusal(server, timeout=0.3).code == "E_TIMEOUT"
     assert time.monotonic() - began < 1.5
+
+
+def test_a_server_whose_headers_drip_is_left(server: Chat) -> None:
+    over = threading.Event()
+
+    def drip(handler: BaseHTTPRequestHandler, _: Request) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        for at in range(600):  # a line each tenth of a second: no single read is ever late
+            if over.wait(0.1):
+                break
+            handler.wfile.write(b"X-Part-%d: a\r\n" % at)
+
+    server.reply = drip
+    began = time.monotonic()
+    assert refusal(server, timeout=0.3).code == "E_TIMEOUT"
+    assert time.monotonic() - began < 30.0, "it waited for the last header"
+    over.set()
+
+
+def test_a_server_that_goes_away_in_the_middle_is_named(server: Chat) -> None:
+    def half(handler: BaseHTTPRequestHandler, _: Request) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "5000")
+        handler.end_headers()
+        handler.wfile.write(completion("half of")[:20])
+        handler.wfile.flush()
+        handler.connection.shutdown(socket.SHUT_RDWR)
+
+    server.reply = half
+    assert refusal(server).code == "E_MODEL"
 
 
 def test_an_endless_answer_is_cut(server: Chat, monkeypatch: pytest.MonkeyPatch) -> None:

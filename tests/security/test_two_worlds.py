@@ -247,10 +247,12 @@ def test_strict_bm25_is_bm25_over_what_may_be_seen(worlds: tuple[Path, Path]) ->
 
 def by_hand(snapshot: object, keys: np.ndarray, text: str) -> dict[int, float]:
     """BM25 by its formula, over these chunks alone."""
-    passages = [f"{c.context}\n{c.text}" if c.context else c.text for c in snapshot.chunks(keys)]  # type: ignore[attr-defined]
+    chunks = snapshot.chunks(keys)  # type: ignore[attr-defined]
+    said, own = [chunk.said for chunk in chunks], [chunk.own for chunk in chunks]
     query, total = parse(text), {int(key): 0.0 for key in keys}
-    for wanted, split, boost in ((query.terms, analyze, 1.0), (query.codes, codes, bm25.CODE_BOOST)):
-        cut = [split(passage) for passage in passages]
+    body, named = (query.terms, analyze, said, 1.0), (query.codes, codes, own, bm25.CODE_BOOST)
+    for wanted, split, texts, boost in (body, named):
+        cut = [split(text) for text in texts]
         average = sum(map(len, cut)) / max(len(cut), 1)
         for term in wanted:
             idf = bm25.idf(len(cut), sum(term in words for words in cut))

@@ -56,8 +56,8 @@ def messages(chunk: Chunk) -> list[dict[str, str]]:
     """The prompt for one passage, which cannot end the marks that enclose it. Short, and the task last: a
     model of 135 million parameters repeats longer instructions instead of following them (bench/LOG.md).
     """
-    key = blake2b(chunk.own.encode("utf-8", "replace"), digest_size=4).hexdigest()
-    shown = f"⟦{key}⟧\n{plain(chunk.own)}\n⟦{key}⟧\n\n{_TASK.format(count=EACH)}"
+    key = blake2b(chunk.said.encode("utf-8", "replace"), digest_size=4).hexdigest()
+    shown = f"⟦{key}⟧\n{plain(chunk.said)}\n⟦{key}⟧\n\n{_TASK.format(count=EACH)}"
     return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": shown}]
 
 
@@ -88,7 +88,7 @@ def questions(reply: str, chunk: Chunk, settings: Settings) -> list[str]:
     >>> questions(told, chunk, Settings())
     ['How long do I hold the reset button?']
     """
-    known, held = set(analyze(chunk.own)), fold(chunk.own)
+    known, held = set(analyze(chunk.said)), fold(chunk.said)
     kept = [
         line
         for line in _lines(reply, settings)

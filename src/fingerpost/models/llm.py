@@ -17,6 +17,8 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -35,6 +37,8 @@ _TOO_LONG = re.compile(rb"context.{0,20}(length|size|window)|too (long|large)", 
 """How servers say that a prompt is longer than they hold: OpenAI, vLLM, llama.cpp."""
 
 _SEPARATED = re.compile(r"[\s,]*(?=[^\s,\]])")
+
+Answered = tuple[int, bytes, float]
 
 _log = logging.getLogger(__name__)
 
@@ -109,8 +113,30 @@ class Llm:
             raise ModelError("E_TOO_BIG", said, cure="lower llm.context_tokens to what the server holds")
         raise ModelError("E_MODEL", said, cure=_cure(status))
 
-    def _post(self, body: Mapping[str, Any], deadline: float) -> tuple[int, bytes, float]:
-        """Status, body and the server's Retry-After in seconds."""
+    def _post(self, body: Mapping[str, Any], deadline: float) -> Answered:
+        """Status, body and the server's Retry-After in seconds.
+
+        The client's own limit is for each read: a server that sends its headers a line a second would never
+        meet it, nor a name that is looked up for ever. So a thread waits for the server, and this one for it.
+        """
+        answer: SimpleQueue[Answered | Exception] = SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answer.put(self._exchange(body, deadline))
+            except Exception as error:
+                answer.put(error)
+
+        Thread(target=ask, daemon=True).start()
+        try:
+            found = answer.get(timeout=max(deadline - time.monotonic(), 0.0))
+        except Empty:
+            raise _late() from None
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _exchange(self, body: Mapping[str, Any], deadline: float) -> Answered:
         import httpx
 
         left = deadline - time.monotonic()

@@ -3,11 +3,13 @@
 A query of identifiers alone – ``ERR_CONN_RESET``, ``foo.bar --flag`` – has nothing to be similar to, and an
 encoder reads its letters as it pleases. So the passages that hold every one whole come before those that
 do not, and those that hold them in the same letters (``CONTENT_TYPE``, not ``content_type``) before the
-others, each tier in its old order. A query with other words beside them is left to the fusion.
+others, each tier in its old order; the document that bears the name itself comes before all. A query with
+other words beside them is left to the fusion, but for names that a single passage holds: that one is meant.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +20,12 @@ from fingerpost.text.query import Query
 from fingerpost.text.tokens import analyze, fold
 
 Scores = NDArray[np.float64]
+
+CALLED = 3
+"""The tier of a document that bears the name, above those that hold it."""
+
+_NAME = re.compile(r"[_\\/]|::|->|^--|^[@$]|\w\.\w|[^\W\d]-?\d{3}")
+_NUMBER = re.compile(r"\W*\d+(?:\W\d+)?\W*")
 
 
 def only_names(query: Query) -> bool:
@@ -31,6 +39,30 @@ def only_names(query: Query) -> bool:
     for code in sorted(query.codes, key=len, reverse=True):
         rest = rest.replace(code, " ")
     return bool(query.codes) and not analyze(rest)
+
+
+def names(query: Query) -> tuple[str, ...]:
+    """The codes of a query that no text holds by chance: identifiers, options, paths, error codes, versions –
+    not ``20th``, ``covid-19`` or ``3.5``.
+
+    >>> from fingerpost.text.query import parse
+    >>> names(parse("why E4012 and get_user in 3.10.2 in the 20th year of covid-19 by --dry-run at 3.5"))
+    ('e4012', 'get_user', '3.10.2', '--dry-run')
+    """
+    return tuple(code for code in query.codes if _NAME.search(code) and not _NUMBER.fullmatch(code))
+
+
+def called(query: Query, doc_id: str) -> bool:
+    """Whether a query is the name of a document, or the end of its path, and nothing else.
+
+    >>> from fingerpost.text.query import parse
+    >>> called(parse('"PROJ-7"'), "proj-7"), called(parse("io/read.py"), "src/io/read.py")
+    (True, True)
+    >>> called(parse("read.py"), "src/io/pread.py"), called(parse("PROJ-7 PROJ-8"), "PROJ-7")
+    (False, False)
+    """
+    name = fold(doc_id)
+    return len(query.codes) == 1 and (name == query.codes[0] or name.endswith(f"/{query.codes[0]}"))
 
 
 def holding(query: Query, texts: Sequence[str | None]) -> NDArray[np.int64]:
@@ -50,7 +82,7 @@ def holding(query: Query, texts: Sequence[str | None]) -> NDArray[np.int64]:
     return tiers
 
 
-def lift(scores: NDArray[np.floating], tiers: NDArray[np.integer]) -> tuple[Scores, Scores]:
+def lift(scores: NDArray[np.floating], tiers: NDArray[np.integer | np.bool_]) -> tuple[Scores, Scores]:
     """Scores with each tier above all lower ones, and what was added to each (a part of the score).
 
     The least that is enough is added, the same to all of a tier, so that their order stays.

@@ -5,6 +5,7 @@
     neighbours   routed search only: one hop over the neighbour graph from the best hits of both legs
     memory       the docid memory's shortlist, given by the caller
     sparse       learned sparse vectors, where there is a model: scored by the caller over everything folded
+    named        chunks that alone hold a name that the query says, given by the caller
 
 A chunk's dense score is computed whoever found it. BM25 is known only where the lexical leg looked:
 elsewhere it is NaN, which means "below the cut" (``fuse`` knows what to do about it) – or zero where there
@@ -75,7 +76,7 @@ class Request(Generic[Q, A]):
     """One search: the parsed query, its vector (None without an encoder), the plan, what may be seen.
 
     ``memory`` is the docid memory's shortlist: chunk keys and their scores. ``sparse`` are all chunks that
-    have a sparse vector, keys ascending, and their scores.
+    have a sparse vector, keys ascending, and their scores. ``named`` are chunks that alone hold a name.
     """
 
     query: Q
@@ -84,14 +85,18 @@ class Request(Generic[Q, A]):
     allow: A | None = None
     memory: tuple[Keys, Scores] = (NO_KEYS, NO_SCORES)
     sparse: tuple[Keys, Scores] = (NO_KEYS, NO_SCORES)
+    named: Keys = field(default_factory=lambda: NO_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The candidates, and for the trace: how many each leg brought, how many chunks were scored."""
+    """The candidates, and for the trace: how many each leg brought, how many chunks were scored, and a note
+    on a leg that could not be asked.
+    """
 
     candidates: Candidates
     counts: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""
 
 
 def gather(snapshot: Snapshot[Q, A], request: Request[Q, A], settings: RetrieveSettings) -> Gathered:
@@ -106,7 +111,7 @@ def gather(snapshot: Snapshot[Q, A], request: Request[Q, A], settings: RetrieveS
     hop = _hop(snapshot, request, (lexical[0], dense)) if _hops(request, settings) else NO_KEYS
     memory = _memory(snapshot, request)
     sparse = _sparse(snapshot, request, settings.depth)
-    keys = np.unique(np.concatenate([lexical[0], dense, memory[0], sparse]))
+    keys = np.unique(np.concatenate([lexical[0], dense, memory[0], sparse, request.named]))
     keys, hopped = _with_best(snapshot, request, (keys, np.setdiff1d(hop, keys)), settings.depth)
     keys = in_order(snapshot, keys)
     found = _at(keys, *deep)
@@ -117,6 +122,8 @@ def gather(snapshot: Snapshot[Q, A], request: Request[Q, A], settings: RetrieveS
         scores["memory"] = _at(keys, *memory)
     if len(request.sparse[0]):
         scores["sparse"] = _at(keys, *request.sparse)
+    if len(request.named):
+        scores["named"] = _at(keys, request.named, np.ones(len(request.named), np.float32))
     counts = {
         "lexical": len(lexical[0]),
         "dense": len(dense),

@@ -22,6 +22,7 @@ from fingerpost.index.build import expanding
 from fingerpost.index.search import gathering
 from fingerpost.index.search.ranking import Asked
 from fingerpost.models.splade import SparseEncoder, load_sparse
+from fingerpost.records import Trace
 from fingerpost.retrieve.sparse import Postings
 from fingerpost.text import query as queries
 
@@ -109,11 +110,23 @@ def test_without_its_model_an_index_is_as_it_would_be_without_the_leg(
     broken = write_model(tmp_path / "broken", {}, bad=True)
     with fingerpost.open(tmp_path / "plain") as plain:
         wanted = [(span.doc_id, span.score) for span in plain.search("the vehicle needs oil")]
-    for named in ("", str(other), str(broken), str(tmp_path / "nowhere")):
+    said = {"": "", str(other): "not the model", str(tmp_path / "nowhere"): "E_MODEL"}
+    for named, why in {**said, str(broken): "not the model"}.items():
         with fingerpost.open(tmp_path / "kb", settings=settings(named)) as index:
-            assert [(s.doc_id, s.score) for s in index.search("the vehicle needs oil")] == wanted
+            spans, trace = index.trace("the vehicle needs oil")
+        assert [(s.doc_id, s.score) for s in spans] == wanted
+        assert_told(trace, why)
     with fingerpost.open(tmp_path / "plain", settings=settings(model)) as index:  # made without one
-        assert [(s.doc_id, s.score) for s in index.search("the vehicle needs oil")] == wanted
+        spans, trace = index.trace("the vehicle needs oil")
+    assert [(s.doc_id, s.score) for s in spans] == wanted
+    assert_told(trace, "no weights by models.sparse")
+
+
+def assert_told(trace: Trace, why: str) -> None:
+    """The trace says why there was no sparse leg, or nothing of one."""
+    [note] = [stage.note for stage in trace.stages if stage.name == "retrieve"]
+    assert why in note
+    assert ("no sparse leg" in note) == bool(why)
 
 
 def test_a_lesson_replays_what_only_the_model_finds(docs: Path, tmp_path: Path, model: Path) -> None:

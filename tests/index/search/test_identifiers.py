@@ -1,4 +1,4 @@
-"""Identifiers typed alone, on a real index of Python's own library: a passage that holds them comes first."""
+"""Identifiers, alone and in sentences, in a real index of Python's library: what holds them comes first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 from pathlib import Path
 
-from bench.identifiers import identifiers, wrong
+from bench.identifiers import SENTENCES, identifiers, wrong
 
 import fingerpost
 
@@ -18,5 +18,8 @@ def test_identifiers_of_the_standard_library_come_first(tmp_path: Path) -> None:
     with fingerpost.compile(*sources, to=tmp_path / "kb") as index:
         given = identifiers(index, a_kind=100)
         missed = wrong(index, given)
+        for sentence in SENTENCES[1:]:
+            lost = wrong(index, given, sentence)
+            assert len(lost) <= 0.03 * len(given), (sentence, [one.text for one in lost])
     assert len(given) >= 200
     assert len(missed) <= 0.01 * len(given), [one.text for one in missed]

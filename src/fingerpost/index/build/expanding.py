@@ -59,19 +59,28 @@ def artifacts(rooms: Rooms, keys: Keys, progress: Progress) -> dict[str, bytes]:
     return {SPARSE: _postings(encoder, np.concatenate([held, missing]), rows).to_bytes()}
 
 
-def scores(rooms: Rooms, postings: Postings | None, text: str) -> tuple[Keys, Scores]:
-    """Every chunk of the postings with the query's score; nothing where the leg cannot be asked."""
-    if postings is None or not rooms.settings.models.sparse:
-        return NO_KEYS, NO_SCORES
+def scores(rooms: Rooms, postings: Postings | None, text: str) -> tuple[Keys, Scores, str]:
+    """Every chunk of the postings with the query's score; where the leg is asked for and cannot speak, none,
+    and why.
+    """
+    folder = rooms.settings.models.sparse
+    if not folder:
+        return NO_KEYS, NO_SCORES, ""
+    if postings is None:
+        return _without("the index has no weights by models.sparse, compile again")
     try:
-        encoder = load_sparse(rooms.settings.models.sparse)
+        encoder = load_sparse(folder)
         if encoder is None or encoder.fingerprint != postings.fingerprint:
-            return NO_KEYS, NO_SCORES
+            return _without("models.sparse is not the model that made the index's weights")
         asked = encoder.encode(text, most=QUERY_TERMS)
     except FingerpostError as error:
         log.warning("searched without the sparse leg: %s", error)
-        return NO_KEYS, NO_SCORES
-    return postings.keys, postings.score(asked.terms, asked.weights)
+        return _without(f"models.sparse cannot be used ({error.code})")
+    return postings.keys, postings.score(asked.terms, asked.weights), ""
+
+
+def _without(why: str) -> tuple[Keys, Scores, str]:
+    return NO_KEYS, NO_SCORES, f"no sparse leg: {why}"
 
 
 def _known(rooms: Rooms) -> Postings | None:

@@ -7,6 +7,7 @@ from itertools import islice
 
 import numpy as np
 
+from fingerpost.errors import NotFoundError
 from fingerpost.index.build import expanding
 from fingerpost.index.epoch import Epoch
 from fingerpost.index.rooms import Rooms
@@ -14,7 +15,9 @@ from fingerpost.index.search.found import Keys, Scores
 from fingerpost.index.search.ranking import Asked
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.records import Candidates, Plan
+from fingerpost.rerank import exact
 from fingerpost.retrieve import legs
+from fingerpost.retrieve.legs import NO_KEYS
 from fingerpost.retrieve.sparse import Postings
 from fingerpost.route.deep.served import SHORTLIST
 from fingerpost.route.memory import Memory
@@ -26,6 +29,8 @@ from fingerpost.text.query import Query
 
 VOTERS = 100
 """BM25's best chunks that vote for their leaves."""
+NAMED = 100
+"""Chunks of a document that is asked for by its name, at most."""
 Proposed = tuple[Keys, Scores]
 NOBODY: Proposed = (legs.NO_KEYS, legs.NO_SCORES)
 REMEMBERED = 20
@@ -69,11 +74,32 @@ def gather(rooms: Rooms, look: OneLook, asked: Asked, sight: Sight) -> legs.Gath
     if vector is not None and learned:
         remembered = remember(sight, vector, depth=rooms.settings.retrieve.depth)
         plan = Plan(legs=(*plan.legs, "memory"), full=plan.full, leaves=plan.leaves)
-    sparse = expanding.scores(rooms, sight.sparse, asked.query.text)
+    pieces, weighed, note = expanding.scores(rooms, sight.sparse, asked.query.text)
     asked_legs: legs.Request[Query, Allow] = legs.Request(
-        asked.query, vector, plan, sight.allow, remembered, sparse
+        asked.query, vector, plan, sight.allow, remembered, (pieces, weighed), named(sight, asked.query)
     )
-    return with_chances(legs.gather(look, asked_legs, rooms.settings.retrieve), sight.proposed)
+    gathered = replace(legs.gather(look, asked_legs, rooms.settings.retrieve), note=note)
+    return with_chances(gathered, sight.proposed)
+
+
+def named(sight: Sight, query: Query) -> Keys:
+    """The chunks, of those that may be seen, of the document that the query names and nothing else; or those
+    that alone hold a name which it says among other words.
+
+    BM25 does not always bring them: others may say a document's name oftener than it does itself, and a name
+    in a long list of others, such as a log, is a faint one.
+    """
+    if exact.only_names(query):
+        try:
+            document = sight.snapshot.doc_key(query.text.strip("\"'`"), allow=sight.allow)
+        except NotFoundError:
+            return NO_KEYS
+        return sight.snapshot.chunk_keys(np.array([document]))[:NAMED]
+    found = [
+        sight.snapshot.lexical(Query(query.text, (), (name,)), k=2, allow=sight.allow)[0]
+        for name in exact.names(query)
+    ]
+    return np.unique(np.concatenate([NO_KEYS, *(keys for keys in found if len(keys) == 1)]))
 
 
 def with_chances(gathered: legs.Gathered, proposed: Proposed) -> legs.Gathered:

@@ -155,7 +155,7 @@ def rank(snapshot: Snapshot, asked: Asked, look: Look, judges: Judges) -> Ranked
         told = memory_columns(snapshot, asked, look.candidates, judges.memory)
         rows = feature_rows(asked, look, told, names=judges.forest.names)
         scores = judges.forest.predict(rows)
-    scores, lifted = _exact_first(asked.query, scores, look.read)
+    scores, lifted = _exact_first(asked.query, scores, look)
     return Ranked(look.candidates, look.total, scores, lifted, look.read, rows)
 
 
@@ -219,13 +219,21 @@ def _words(read: Reading) -> dict[str, NDArray[np.float32]]:
 
 
 def _exact_first(
-    query: Query, scores: NDArray[np.float64], read: Reading
+    query: Query, scores: NDArray[np.float64], look: Look
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Exact matches above all others where a query is nothing but identifiers."""
+    """Exact matches above all others where a query is nothing but identifiers, the document of that name
+    first; else what alone holds a name that it says (see ``gathering.named``).
+    """
+    named = np.isfinite(look.candidates.scores.get("named", np.full(len(scores), np.nan)))
     if not exact.only_names(query):
-        return scores, np.zeros(len(scores))
-    texts = [passage.text if passage else None for passage in read.passages]
-    return exact.lift(scores, exact.holding(query, texts))
+        return exact.lift(scores, named)
+    tiers = exact.holding(query, [passage.text if passage else None for passage in look.read.passages])
+    tiers[named] = exact.CALLED
+    for at, key in enumerate(look.candidates.keys.tolist()):
+        chunk = look.read.chunks.get(key)
+        if tiers[at] and chunk is not None and exact.called(query, chunk.doc_id):
+            tiers[at] = exact.CALLED
+    return exact.lift(scores, tiers)
 
 
 def memory_columns(

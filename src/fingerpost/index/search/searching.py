@@ -15,8 +15,10 @@ from fingerpost.observe.trace import Recorder
 from fingerpost.records import Plan, Trace
 from fingerpost.rerank import cross, exact
 from fingerpost.store.isolated import Isolated
+from fingerpost.store.scoring import MOST_TERMS
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as queries
+from fingerpost.text.query import Query
 
 
 def find(rooms: Rooms, request: Request, *, full: bool = False) -> Found:
@@ -48,8 +50,9 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
     epoch = Epoch() if isinstance(snapshot, Isolated) else rooms.current(snapshot)
     encoder = rooms.asking(epoch)
     recorder = Recorder()
-    with recorder.stage("encode"):
+    with recorder.stage("encode") as stage:
         asked = Asked(query, encoded(encoder, query.text, request) if encoder else None)
+        stage.note = unread(encoder, query.text)
     with recorder.stage("route") as stage:
         epoch = epoch.for_query(asked.encoded)
         if epoch.stranger and asked.encoded is not None:
@@ -68,7 +71,12 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
             stage.counts["scored"] += float(snapshot.n_chunks)
             stage.note = f"audited: {recall:.0%} of the exhaustive top {auditing.TOP} were found"
         stage.counts["chunks"] = float(snapshot.n_chunks if allow is None else allow.n_chunks)
-        stage.note = " · ".join(filter(None, (stage.note, without_vectors(snapshot.missing(allow)))))
+        told = (
+            without_vectors(snapshot.missing(allow)),
+            unasked(query),
+            gathered.note,
+        )
+        stage.note = " · ".join(filter(None, (stage.note, *told)))
     with recorder.stage("rerank") as stage:
         given, settings = gathered.candidates, rooms.settings.rerank
         scale = planning.Scale(snapshot.n_chunks, request.k)
@@ -100,6 +108,21 @@ def judged_by(ranked: Ranked, epoch: Epoch) -> str:
 def without_vectors(missing: int) -> str:
     """The note of a trace when the dense leg could not see some of what may be seen."""
     return f"{missing:,} chunks have no vector: run `fingerpost doctor --repair`" if missing else ""
+
+
+def unread(encoder: Encoder | None, text: str) -> str:
+    """The note of a trace when the encoder does not read all of a query."""
+    if encoder is None or len(text) <= encoder.max_tokens:  # no word piece is shorter than a character
+        return ""
+    [pieces] = encoder.count_tokens([text])
+    read = encoder.max_tokens
+    return f"the first {read:,} of {pieces:,} word pieces are read" if pieces > read else ""
+
+
+def unasked(query: Query) -> str:
+    """The note of a trace when BM25 looks up the rarest words of a long query only."""
+    words = len(query.terms)
+    return f"BM25 by the {MOST_TERMS} rarest of {words:,} words" if words > MOST_TERMS else ""
 
 
 def read_together(rooms: Rooms, snapshot: Snapshot, asked: Asked, ranked: Ranked) -> tuple[Ranked, str]:

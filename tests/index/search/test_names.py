@@ -1,0 +1,89 @@
+"""Names in real searches: how a document is called, names among other words, and long queries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import fingerpost
+from fingerpost.config import Settings, parse
+from fingerpost.index import Index
+
+WORDS_ONLY = parse('[models]\nencoder = "none"')
+
+
+@pytest.fixture(scope="module")
+def tickets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tickets that name one another, a log with hundreds of codes, a deep path, prose beside them."""
+    folder = tmp_path_factory.mktemp("names")
+    records = [
+        {
+            "_id": f"PROJ-{at}",
+            "title": f"Export {at} stops",
+            "text": f"A duplicate of PROJ-{at - 1}. See that.",
+        }
+        for at in range(200, 240)
+    ]
+    records += [
+        {"_id": f"M-{at}", "text": "As told in PROJ-220, and PROJ-220 again: PROJ-220."} for at in range(30)
+    ]
+    (folder / "tickets.jsonl").write_text("\n".join(map(json.dumps, records)))
+    lines = [
+        f"2026-11-02T10:00:{at % 60:02d}Z ERROR code=E{70_000 + 7 * at} req-{at:04x}" for at in range(400)
+    ]
+    (folder / "app.log").write_text("\n".join(lines))
+    deep = folder / "services/billing/infrastructure/persistence/implementation/very/deep/below/another"
+    deep.mkdir(parents=True)
+    (deep / "customer_account_repository.py").write_text(
+        "class CustomerAccountRepository:\n    def find(self):\n        return 1\n"
+    )
+    questions = [
+        f"# What does part {at} do?\n\nWhat it does, and why it does that, is told here.\n"
+        for at in range(60)
+    ]
+    for at, text in enumerate(questions):
+        (folder / f"part{at}.md").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["words", "vectors"])
+def index(
+    request: pytest.FixtureRequest, tickets: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Index]:
+    settings = WORDS_ONLY if request.param == "words" else Settings()
+    with fingerpost.compile(tickets, to=tmp_path_factory.mktemp("kb") / "kb", settings=settings) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("key", ["PROJ-205", "PROJ-220", "proj-231", '"PROJ-239"'])
+def test_a_ticket_is_found_by_its_key_before_those_that_mention_it(index: Index, key: str) -> None:
+    assert index.search(key)[0].doc_id == key.strip('"').upper()
+
+
+def test_a_file_is_found_by_its_path_and_by_the_end_of_it(index: Index, tickets: Path) -> None:
+    [path] = [str(one.relative_to(tickets)) for one in tickets.rglob("*.py")]
+    assert index.search(path)[0].doc_id == path
+    assert index.search("another/customer_account_repository.py")[0].doc_id == path
+
+
+@pytest.mark.parametrize(
+    "question", ["what does {} do?", "why do I get {} after the update?", "{} part what does"]
+)
+def test_what_alone_holds_a_name_comes_first_among_other_words(index: Index, question: str) -> None:
+    for code in ("E70007", "E71400", "E72786", "req-00ff"):
+        span = index.search(question.format(code))[0]
+        assert span.doc_id == "app.log"
+        assert sum(span.parts.values()) == pytest.approx(span.score, rel=1e-4, abs=1e-4)
+
+
+def test_what_was_not_read_of_a_long_query_is_told(index: Index) -> None:
+    _, trace = index.trace(" ".join(f"word{at}" for at in range(500)))
+    notes = {stage.name: stage.note for stage in trace.stages}
+    assert "64 rarest of" in notes["retrieve"]
+    if index._rooms.encoder is not None:
+        assert "word pieces are read" in notes["encode"]
+    _, trace = index.trace("a short one")
+    assert not {stage.name: stage.note for stage in trace.stages}["encode"]
