@@ -77,6 +77,29 @@ def test_a_forest_of_an_earlier_version_gets_the_features_it_knows():
         build(evidence(), [*NAMES, "no_such"])
 
 
+def test_company_is_told_where_there_are_vectors():
+    rng = np.random.default_rng(2)
+    vectors = rng.normal(size=(200, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[:20] = vectors[0] + 0.01 * vectors[:20]  # twins, of many documents
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = build(evidence(vectors=vectors))
+    assert column(rows, "crowd")[:20].min() > column(rows, "crowd")[20:].max()
+    assert np.isnan(column(rows, "sought")).all()
+    asked = build(evidence(vectors=vectors, past=vectors[20:21]))
+    assert column(asked, "sought").argmax() == 20
+    assert abs(column(asked, "kin_z").mean()) < 1e-6
+    assert all(np.isnan(column(build(evidence()), name)).all() for name in ("crowd", "sought", "kin"))
+
+
+def test_chunks_of_a_document_are_no_crowd():
+    vectors = np.repeat(np.eye(4, 16, dtype=np.float32)[:1], 30, axis=0)
+    alone = {"docs": np.zeros(30, np.int64), "vectors": vectors}
+    assert (column(build(evidence(30, 0, **alone)), "crowd") == 0).all()
+    among = column(build(evidence(30, 0, docs=np.arange(30), vectors=vectors)), "crowd")
+    assert among == pytest.approx(np.ones(30), abs=1e-3)
+
+
 def test_a_document_is_told_its_best_chunk():
     rows = build(evidence(size=3, looked_at=0, docs=np.array([7, 8, 7]), total=np.array([1.0, 2.0, 3.0])))
     best = column(rows, "document_best")

@@ -187,6 +187,17 @@ def test_columns_shortlist_and_deletion() -> None:
     assert len(Memory.identity(DIM).shortlist(given.queries[0], 5)[0]) == 0
 
 
+def test_few_questions_stand_for_all() -> None:
+    vectors, given = world(60)
+    learned = memory.fit(vectors, keys(vectors), given, penalty=Penalty(1e-2, 1e-3))
+    assert np.array_equal(learned.sample, learned.asked)
+    many = replace(learned, asked=np.repeat(learned.asked, 30, axis=0))
+    assert 0 < len(many.sample) <= memory.SAMPLE
+    assert len(np.unique(many.sample, axis=0)) > len(learned.asked) / 2
+    assert not len(learned.forgetful().sample)
+    assert not len(Memory.identity(DIM).sample)
+
+
 def test_a_row_follows_its_document_to_a_new_version_and_dies_with_it() -> None:
     vectors, given = world(60)
     learned = memory.fit(vectors, keys(vectors), given, penalty=Penalty(1e-2, 1e-3))

@@ -5,6 +5,7 @@
     words    coverage, order, nearness, title, codes (``matches``), as they are and standardised
     router   log-probability of the document, where the DSI proposed it; memory's columns: given by
              name, NaN where missing
+    company  what is near a candidate (``company``), as it is and standardised, where vectors are known
     document best and mean of the untrained sum over the document's candidates, and how many there are
     query    its length, its codes, each leg's best score and how far that is ahead of the tenth
 
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
-from fingerpost.rerank import matches
+from fingerpost.rerank import company, matches
 from fingerpost.text.query import Query
 
 Column = NDArray[np.floating]
@@ -31,6 +32,8 @@ LEGS = ("lexical", "dense", "maxsim", "maxsim_plain")
 ASKED = ("memory_alike", "memory_worded", "memory_voiced")
 EXTRA = ("router", "memory", "memory_map", "memory_knn", *ASKED, "memory_count", "recency")
 _RELATIVE = ("coverage", "ordered", "near", "title")
+_GATHERED = ("crowd", "kin")
+_COMPANY = (*company.NAMES, *(f"{name}_z" for name in _GATHERED))
 
 NAMES: tuple[str, ...] = (
     *(f"{leg}_{form}" for leg in LEGS for form in ("raw", "z", "rank")),
@@ -39,6 +42,7 @@ NAMES: tuple[str, ...] = (
     *(f"{name}_z" for name in _RELATIVE),
     *EXTRA,
     *(f"{name}_z" for name in ("memory", "memory_map", "memory_knn")),
+    *_COMPANY,
     "document_best",
     "document_mean",
     "document_count",
@@ -64,7 +68,8 @@ class Evidence:
 
     ``legs`` holds leg scores by name, NaN where missing; ``total`` the untrained fusion; ``docs`` the
     document keys; ``words`` is their ``matches.table`` (NaN rows where not looked at); ``extra`` columns
-    named in EXTRA.
+    named in EXTRA; ``vectors`` [n, d] their unit vectors, where there are any, and ``past`` [m, d] some past
+    questions.
     """
 
     query: Query
@@ -73,6 +78,8 @@ class Evidence:
     docs: NDArray[np.int64]
     words: Table
     extra: Mapping[str, Column] = field(default_factory=dict)
+    vectors: Table | None = None
+    past: Table | None = None
 
 
 def build(evidence: Evidence, names: Sequence[str] = NAMES) -> Table:
@@ -92,6 +99,7 @@ def build(evidence: Evidence, names: Sequence[str] = NAMES) -> Table:
     columns |= _word_columns(evidence.words)
     columns |= {name: evidence.extra.get(name, missing) for name in EXTRA}
     columns |= {f"{name}_z": standard(columns[name]) for name in ("memory", "memory_map", "memory_knn")}
+    columns |= _company_columns(evidence, asked=not set(_COMPANY).isdisjoint(names))
     columns |= _document_columns(evidence.docs, columns["sum_z"])
     columns["query_terms"] = np.full(size, float(len(evidence.query.terms)))
     columns["query_codes"] = np.full(size, float(len(evidence.query.codes)))
@@ -149,6 +157,16 @@ def gap(scores: Column) -> float:
 def _word_columns(words: Table) -> dict[str, Column]:
     columns: dict[str, Column] = dict(zip(matches.NAMES, words.T, strict=True))
     return columns | {f"{name}_z": standard(columns[name]) for name in _RELATIVE}
+
+
+def _company_columns(evidence: Evidence, *, asked: bool) -> dict[str, Column]:
+    """Missing where there are no vectors, or nobody asked."""
+    vectors, docs = evidence.vectors, evidence.docs
+    if vectors is None or not asked:
+        return dict.fromkeys(_COMPANY, np.full(len(docs), np.nan))
+    found = company.table(vectors, docs, evidence.total, evidence.past)
+    columns: dict[str, Column] = dict(zip(company.NAMES, found.T, strict=True))
+    return columns | {f"{name}_z": standard(columns[name]) for name in _GATHERED}
 
 
 def _document_columns(docs: NDArray[np.int64], total: Column) -> dict[str, Column]:

@@ -30,6 +30,8 @@ from fingerpost.route.wording import NAMES, PLANES, SILENT, Wording, ranges
 
 EVERYTHING = -2.0
 """An energy that every query has: none is unfamiliar."""
+SAMPLE = 256
+"""Training queries that stand for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,11 @@ class Memory:
             for name, values in zip(NAMES, self.wording.take(rows).compare(counts, said), strict=True):
                 columns[name][found] = values[place]
         return columns
+
+    @cached_property
+    def sample(self) -> F32:
+        """At most ``SAMPLE`` of the mapped training queries, of documents evenly: [m, d]."""
+        return self.asked[:: -(-len(self.asked) // SAMPLE) or 1]
 
     def forgetful(self) -> Memory:
         """The memory without its training queries: nothing to read them from, and no column made of them."""

@@ -12,7 +12,7 @@ import fingerpost
 from fingerpost.config import RerankSettings, Settings
 from fingerpost.index.search import gathering, planning
 from fingerpost.index.search.planning import Replayed
-from fingerpost.index.search.ranking import NONE, SHORT, Asked, Effort, feature_rows, look_again
+from fingerpost.index.search.ranking import NONE, SHORT, Asked, Effort, Told, feature_rows, look_again
 from fingerpost.records import Trace
 from fingerpost.rerank.features import NAMES
 from fingerpost.rerank.forest import START, Forest
@@ -111,8 +111,8 @@ def test_a_short_look_taken_from_a_full_one_is_the_same(many: Path, depth: int, 
             looks = planning.looks(snapshot, asked, found, epoch.judges, settings)
             for look, effort in zip(looks, (planning.full(settings), SHORT, NONE), strict=True):
                 alone = look_again(snapshot, asked, found, epoch.judges, effort=effort)
-                rows = feature_rows(asked, look, {})
-                assert np.array_equal(rows, feature_rows(asked, alone, {}), equal_nan=True)
+                rows = feature_rows(asked, look, Told())
+                assert np.array_equal(rows, feature_rows(asked, alone, Told()), equal_nan=True)
                 assert look.read.chunks == alone.read.chunks
 
 

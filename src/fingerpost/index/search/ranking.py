@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -95,6 +95,17 @@ class Effort:
     read: int
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of candidates by their ``vectors`` [n, d]: the memory's columns by name, and ``past``
+    questions [m, d] to compare them with.
+    """
+
+    columns: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    vectors: NDArray[np.float32] | None = None
+    past: NDArray[np.float32] | None = None
+
+
 NONE, SHORT = Effort(0, 0), Effort(100, 10)
 
 
@@ -162,16 +173,17 @@ def rank(snapshot: Snapshot, asked: Asked, look: Look, judges: Judges) -> Ranked
 def feature_rows(
     asked: Asked,
     look: Look,
-    told: Mapping[str, NDArray[np.float32]],
+    told: Told,
     *,
     names: Sequence[str] = features.NAMES,
 ) -> NDArray[np.float32]:
     """The features of every candidate that ``names`` names, [n, F]; ``told`` are its ``memory_columns``."""
-    found, read = look.candidates, look.read
-    taught = {**told, **{name: found.scores[name] for name in ("router",) if name in found.scores}}
-    total = look.total.scores
-    evidence = features.Evidence(asked.query, found.scores, total, found.docs, read.words, taught)
-    return features.build(evidence, names)
+    found, total = look.candidates, look.total.scores
+    taught = {**told.columns, **{name: found.scores[name] for name in ("router",) if name in found.scores}}
+    known = features.Evidence(
+        asked.query, found.scores, total, found.docs, look.read.words, taught, told.vectors, told.past
+    )
+    return features.build(known, names)
 
 
 def with_late(
@@ -236,14 +248,14 @@ def _exact_first(
     return exact.lift(scores, tiers)
 
 
-def memory_columns(
-    snapshot: Snapshot, asked: Asked, candidates: Candidates, memory: Memory | None
-) -> Mapping[str, NDArray[np.float32]]:
-    """What the docid memory says of each candidate; nothing where nothing was learned."""
-    if asked.encoded is None or memory is None or not memory.trained:
-        return {}
+def memory_columns(snapshot: Snapshot, asked: Asked, candidates: Candidates, memory: Memory | None) -> Told:
+    """What the docid memory says of each candidate; no columns where nothing was learned."""
+    if asked.encoded is None:
+        return Told()
+    vectors = snapshot.vectors(candidates.keys)
+    if memory is None or not memory.trained:
+        return Told(vectors=vectors)
     terms = asked.query.terms
     said = dict(zip(terms, snapshot.idf(terms).tolist(), strict=True))
-    vectors = snapshot.vectors(candidates.keys)
     columns = memory.columns(asked.encoded.vector, candidates.docs, vectors, said)
-    return {name: columns[own] for own, name in MEMORY_COLUMNS.items()}
+    return Told({name: columns[own] for own, name in MEMORY_COLUMNS.items()}, vectors, memory.sample)
