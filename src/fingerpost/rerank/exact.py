@@ -5,6 +5,7 @@ encoder reads its letters as it pleases. So the passages that hold every one who
 do not, and those that hold them in the same letters (``CONTENT_TYPE``, not ``content_type``) before the
 others, each tier in its old order; the document that bears the name itself comes before all. A query with
 other words beside them is left to the fusion, but for names that a single passage holds: that one is meant.
+What is written with the signs of source code, such as ``Vec<Option<u8>>``, is looked for as it is written.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ Scores = NDArray[np.float64]
 CALLED = 3
 """The tier of a document that bears the name, above those that hold it."""
 
-_NAME = re.compile(r"[_\\/]|::|->|^--|^[@$]|\w\.\w|[^\W\d]-?\d{3}")
+_NAME = re.compile(r"[_\\/]|::|->|^--|^[@$]|\w\.\w|[^\W\d]-?\d{3}|^(?=.{10})(?:\D*\d){4}")
+_SIGNS = re.compile(r"[<>\[\]{}()=$#&|^~*\\@]|->|::")
 _NUMBER = re.compile(r"\W*\d+(?:\W\d+)?\W*")
 
 
@@ -48,8 +50,38 @@ def names(query: Query) -> tuple[str, ...]:
     >>> from fingerpost.text.query import parse
     >>> names(parse("why E4012 and get_user in 3.10.2 in the 20th year of covid-19 by --dry-run at 3.5"))
     ('e4012', 'get_user', '3.10.2', '--dry-run')
+    >>> names(parse("what was at 2024-11-02T10:00:00Z with 550e8400-e29b in the 21st-century"))
+    ('2024-11-02t10:00:00z', '550e8400-e29b')
     """
     return tuple(code for code in query.codes if _NAME.search(code) and not _NUMBER.fullmatch(code))
+
+
+def literal(query: Query) -> bool:
+    """Whether a query is to be found as it is written: identifiers alone, or with the signs of source code.
+
+    >>> from fingerpost.text.query import parse
+    >>> [literal(parse(text)) for text in ("E4012", "operator<<", "list(map(int, x))", "why E4012?")]
+    [True, True, True, False]
+    """
+    return only_names(query) or _SIGNS.search(query.text) is not None
+
+
+def verbatim(query: Query, texts: Sequence[str | None]) -> NDArray[np.bool_]:
+    """For each passage whether a query with the signs of source code stands in it as it is written, white
+    space and case aside.
+
+    >>> from fingerpost.text.query import parse
+    >>> verbatim(parse("a[i] = b"), ["then a[i]  = b;", "a[i] = bc", "a i b", None]).tolist()
+    [True, False, False, False]
+    """
+    if _SIGNS.search(query.text) is None:
+        return np.zeros(len(texts), np.bool_)
+    sought = whole(_even(query.text))
+    return np.array([text is not None and sought.search(_even(text)) is not None for text in texts], np.bool_)
+
+
+def _even(text: str) -> str:
+    return " ".join(fold(text).split())
 
 
 def called(query: Query, doc_id: str) -> bool:

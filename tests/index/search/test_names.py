@@ -30,11 +30,16 @@ def tickets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records += [
         {"_id": f"M-{at}", "text": "As told in PROJ-220, and PROJ-220 again: PROJ-220."} for at in range(30)
     ]
+    title = f"The nightly export of the ledger {'again and again ' * 40} ends with LEDGER_TAIL_9981"
+    records.append({"_id": "LONG-1", "title": title, "text": "It says nothing of that here."})
     (folder / "tickets.jsonl").write_text("\n".join(map(json.dumps, records)))
     lines = [
         f"2026-11-02T10:00:{at % 60:02d}Z ERROR code=E{70_000 + 7 * at} req-{at:04x}" for at in range(400)
     ]
     (folder / "app.log").write_text("\n".join(lines))
+    written = ["foo->bar", "$_GET['id']", "Vec<Option<u8>>", "<init>", "operator<<"]
+    for at, code in enumerate((*written, *(f"{code[:-1]}z" for code in written))):
+        (folder / f"sign{at}.md").write_text(f"The export of part {at} met {code} in the night.\n")
     deep = folder / "services/billing/infrastructure/persistence/implementation/very/deep/below/another"
     deep.mkdir(parents=True)
     (deep / "customer_account_repository.py").write_text(
@@ -63,6 +68,12 @@ def test_a_ticket_is_found_by_its_key_before_those_that_mention_it(index: Index,
     assert index.search(key)[0].doc_id == key.strip('"').upper()
 
 
+def test_the_end_of_a_long_title_is_not_lost(index: Index) -> None:
+    span = index.search("LEDGER_TAIL_9981")[0]
+    assert span.doc_id == "LONG-1"
+    assert "LEDGER_TAIL_9981" in span.text
+
+
 def test_a_file_is_found_by_its_path_and_by_the_end_of_it(index: Index, tickets: Path) -> None:
     [path] = [str(one.relative_to(tickets)) for one in tickets.rglob("*.py")]
     assert index.search(path)[0].doc_id == path
@@ -77,6 +88,13 @@ def test_what_alone_holds_a_name_comes_first_among_other_words(index: Index, que
         span = index.search(question.format(code))[0]
         assert span.doc_id == "app.log"
         assert sum(span.parts.values()) == pytest.approx(span.score, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("code", ["foo->bar", "$_GET['id']", "Vec<Option<u8>>", "<init>", "operator<<"])
+@pytest.mark.parametrize("question", ["{}", " {} "])
+def test_what_has_the_signs_of_code_is_found_as_it_is_written(index: Index, code: str, question: str) -> None:
+    [span, *_] = index.search(question.format(code))
+    assert code in span.text
 
 
 def test_what_was_not_read_of_a_long_query_is_told(index: Index) -> None:

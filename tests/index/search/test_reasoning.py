@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from tests import smollm2
-from tests.chat import Chat, Reply, says
+from tests.chat import Chat, Reply, Request, completion, says, send
 
 import fingerpost
 from fingerpost.config import Settings, parse
@@ -86,6 +88,40 @@ def test_a_failing_or_lying_model_changes_nothing(
     found, stage = reasoned(tiny_kb, settings(model.url))
     assert found == as_asked(tiny_kb)
     assert note in stage.note
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html><body>502 Bad Gateway</body></html>",
+        b'{"choices": NaN}',
+        b'{"choices": [{"message": {"content": NaN}}]}',
+        b'{"choices": [{"message": {"content": null}}]}',
+        b'{"choices": [{"message": {"content": "' + b"x" * 3_000_000 + b'"}}]}',
+        b'{"choices": [{"mess',
+    ],
+    ids=["empty", "html", "nan", "nan-content", "null", "huge", "cut"],
+)
+def test_what_is_no_reply_changes_nothing(tiny_kb: Path, model: Chat, body: bytes) -> None:
+    model.reply = lambda handler, _: send(handler, 200, body)
+    found, stage = reasoned(tiny_kb, settings(model.url))
+    assert found == as_asked(tiny_kb)
+    assert "the language model failed (E_MODEL): searched as asked" in stage.note
+
+
+def test_a_server_that_dies_in_the_middle_changes_nothing(tiny_kb: Path, model: Chat) -> None:
+    def dies(handler: BaseHTTPRequestHandler, _: Request) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "5000")
+        handler.end_headers()
+        handler.wfile.write(completion("half of")[:30])
+        handler.connection.shutdown(socket.SHUT_RDWR)
+
+    model.reply = dies
+    found, stage = reasoned(tiny_kb, settings(model.url))
+    assert found == as_asked(tiny_kb)
+    assert "E_MODEL" in stage.note
 
 
 def test_a_question_that_comes_back_is_not_searched_twice(tiny_kb: Path, model: Chat) -> None:

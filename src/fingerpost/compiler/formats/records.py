@@ -15,6 +15,8 @@ TEXT_KEYS = ("text", "contents", "content", "body")
 OWN = frozenset((*ID_KEYS, *TEXT_KEYS, "title", "metadata", "labels"))
 MAX_METADATA = 256
 MAX_VALUE = 8_192
+LONGEST_TITLE = 200
+"""Characters; a longer title is text."""
 
 
 def parse(source: Source) -> Iterator[Document | Rejection]:
@@ -54,12 +56,21 @@ def document(record: object, number: int, *, flags: tuple[str, ...] = ()) -> Doc
     metadata, dropped = _metadata(record)
     return Document(
         doc_id=_id(record, number),
-        text=text if text.strip() else title,
+        text=_with_title(title, text),
         title=title,
         metadata=metadata,
         labels=_labels(record),
         flags=(*flags, f"metadata_dropped:{dropped}") if dropped else flags,
     )
+
+
+def _with_title(title: str, text: str) -> str:
+    """The text; the title in its place where there is none, and before it where it is too long for a title:
+    before chunks it would be cut, and what it says, names and codes included, stand nowhere.
+    """
+    if not text.strip():
+        return title
+    return f"{title}\n\n{text}" if len(title) > LONGEST_TITLE and title not in text else text
 
 
 def _string(record: Mapping[str, Any], keys: tuple[str, ...]) -> str:

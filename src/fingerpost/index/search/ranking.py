@@ -125,7 +125,7 @@ def look_again(
     if effort == NONE:
         return _glance(asked, candidates, judges)
     scored = with_late(snapshot, asked.encoded, candidates, judges.codec, depth=effort.depth)
-    first = _sum(judges, scored.scores).order[: effort.read]
+    first = _first(asked, scored, judges, effort.read)
     read = reading(snapshot, asked, scored, first)
     return Look(scored, read, _sum(judges, legs_of(scored, read)))
 
@@ -135,7 +135,7 @@ def shorter(asked: Asked, look: Look, judges: Judges, *, read: int) -> Look:
     this look did: nothing is read or compared again.
     """
     found, known = look.candidates, look.read
-    first = _sum(judges, found.scores).order[:read].tolist()
+    first = _first(asked, found, judges, read).tolist()
     passages: list[Passage | None] = [None] * len(found.keys)
     for at in first:
         passages[at] = known.passages[at]
@@ -143,6 +143,15 @@ def shorter(asked: Asked, look: Look, judges: Judges, *, read: int) -> Look:
     words = matches.table(matches.ask(asked.query, known.idf), passages)
     less = Reading(passages, known.idf, chunks, words)
     return Look(found, less, _sum(judges, legs_of(found, less)))
+
+
+def _first(asked: Asked, candidates: Candidates, judges: Judges, read: int) -> NDArray[np.intp]:
+    """Which candidates are read: the first by the sum, and BM25's where the very words are sought."""
+    first = _sum(judges, candidates.scores).order[:read]
+    if not exact.literal(asked.query):
+        return first
+    worded = np.argsort(-np.nan_to_num(candidates.scores["lexical"], nan=-np.inf), kind="stable")
+    return np.asarray(list(dict.fromkeys((*first.tolist(), *worded[:read].tolist()))), np.intp)
 
 
 def _glance(asked: Asked, candidates: Candidates, judges: Judges) -> Look:
@@ -234,12 +243,13 @@ def _exact_first(
     query: Query, scores: NDArray[np.float64], look: Look
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Exact matches above all others where a query is nothing but identifiers, the document of that name
-    first; else what alone holds a name that it says (see ``gathering.named``).
+    first; else what alone holds a name that it says (see ``gathering.named``), or holds it as it is written.
     """
     named = np.isfinite(look.candidates.scores.get("named", np.full(len(scores), np.nan)))
+    texts = [passage.text if passage else None for passage in look.read.passages]
     if not exact.only_names(query):
-        return exact.lift(scores, named)
-    tiers = exact.holding(query, [passage.text if passage else None for passage in look.read.passages])
+        return exact.lift(scores, named | exact.verbatim(query, texts))
+    tiers = exact.holding(query, texts)
     tiers[named] = exact.CALLED
     for at, key in enumerate(look.candidates.keys.tolist()):
         chunk = look.read.chunks.get(key)
