@@ -1,6 +1,7 @@
 """Freshness: how long from a single document's update to durable, and to found by each way of searching.
 
     python -m bench.freshness [--at bench/cache/speed-100000] [--updates 200] [--seconds 20]
+    python -m bench.freshness --folds 3
 
 Works on a copy of the index. Three figures: the store's own (a document that is already read: chunked,
 written, encoded); a file's (``index.update(path)`` in this process, the encoder's own time told apart, in
@@ -8,12 +9,14 @@ processor time); and both under traffic: ten updates a second beside ten queries
 each timed from when it is due, whether or not the one before has ended, against the same queries while
 nothing is written; once with the writer in the searching process, whose threads share Python's lock, and once
 in a process of its own. ``--seconds 0`` leaves this out: on a busy machine it measures the machine; the
-processor time of both, taking turns, does not.
+processor time of both, taking turns, does not. ``--folds`` measures instead single files' updates while a
+fold runs beside, each fold's against as many updates with nothing beside them, just after it.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import multiprocessing
 import shutil
 import sys
@@ -31,7 +34,7 @@ import fingerpost
 from bench.common import CACHE, table, write
 from fingerpost.compiler import chunk
 from fingerpost.evaluate.freshness import Change, freshness
-from fingerpost.index.build import building
+from fingerpost.index.build import building, updating
 from fingerpost.index.rooms import silent
 from fingerpost.records import Document
 from fingerpost.text.query import parse
@@ -198,22 +201,65 @@ def interleaved(index: fingerpost.Index, files: Files, count: int) -> dict[str, 
     return {"query, processor": quiet, "query after an update, processor": beside}
 
 
+def beside(at: Path, folds: int) -> dict[str, object]:
+    """Milliseconds of single updates beside folds and without, clock and processor of the updating thread."""
+    found: dict[str, list[tuple[float, float]]] = {"beside": [], "quiet": []}
+    spent: list[float] = []
+    with tempfile.TemporaryDirectory(dir=at.resolve().parent) as folder:
+        kb = Path(shutil.copytree(at, Path(folder) / "kb"))
+        with fingerpost.open(kb, write=True) as index:
+            files, numbers = Files(index, Path(folder)), itertools.count()
+
+            def one(kind: str) -> None:
+                path = files.written(next(numbers))
+                clock, processor = time.perf_counter(), time.thread_time()
+                index.update(path)
+                took = time.perf_counter() - clock, time.thread_time() - processor
+                found[kind].append((1000 * took[0], 1000 * took[1]))
+
+            building.fold(index._rooms, silent)  # what an index pays once in its first fold
+            for _ in range(folds):
+                for _ in range(100):
+                    one("quiet")
+                began, before = time.perf_counter(), len(found["beside"])
+                index._rooms.beside.begin(partial(updating.fold_beside, index._rooms))
+                while index.folding:
+                    one("beside")
+                spent.append(round(time.perf_counter() - began, 2))
+                for _ in range(len(found["beside"]) - before):
+                    one("quiet")
+    return {"folds_clock_s": spent, **{kind: _marks(values) for kind, values in found.items()}}
+
+
+def _marks(values: list[tuple[float, float]]) -> dict[str, object]:
+    """Percentiles of both kinds of milliseconds."""
+    sample = np.array(values).reshape(-1, 2)
+    marks = {f"p{point}": np.percentile(sample, point, axis=0).round(1).tolist() for point in (50, 95)}
+    return {"updates": len(sample), **marks, "max": sample.max(axis=0).round(1).tolist()}
+
+
 def main() -> None:
     """Copy, update, measure."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--at", type=Path, default=CACHE / "speed-100000")
     parser.add_argument("--updates", type=int, default=200)
+    parser.add_argument("--folds", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=20.0)
     options = parser.parse_args()
     if not (options.at / "MANIFEST").exists():
         sys.exit(f"no index at {options.at}: run `python -m bench.speed` first, or give --at")
+    if options.folds:
+        told = beside(options.at, options.folds)
+        print(told)
+        write("freshness", {"at": options.at.name, **told}, part="folds")
+        return
     with tempfile.TemporaryDirectory(dir=options.at.resolve().parent) as folder:
         kb = Path(shutil.copytree(options.at, Path(folder) / "kb"))
         with fingerpost.open(kb, write=True) as index:
             chunks = index.status()["chunks"]
             for number in range(5):
                 change(index, 10**5 + number)
-            told = freshness([change(index, number) for number in range(options.updates)])
+            lag = freshness([change(index, number) for number in range(options.updates)])
             files = Files(index, Path(folder))
             files.timed(5, time.perf_counter)
             taken = {
@@ -226,7 +272,7 @@ def main() -> None:
         if options.seconds:
             taken |= traffic_apart(kb, Path(folder), options.seconds)
     rows: list[list[object]] = [
-        [step, *(round(1000 * float(str(told[step][name])), 2) for name in ("p50", "p95"))]
+        [step, *(round(1000 * float(str(lag[step][name])), 2) for name in ("p50", "p95"))]
         for step in ("durable", "lexical", "dense")
     ]
     rows += [[name, *np.percentile(ms, [50, 95]).round(2).tolist()] for name, ms in taken.items()]

@@ -11,7 +11,8 @@ processor time and on the clock: 1 would be an ingest that costs nothing but the
 than cores the clock tells whether the encoder ever waits; with as many, where it and all else share the
 cores, processor time tells what all else costs. Two kinds of files: *short* ones of eighty words, and *own*
 ones, texts of the index's own chunks under a new title. No round folds; the median of the rounds counts.
-``--folds`` goes on until the index has folded so often, counts all of it, and tells what a fold took.
+``--folds`` goes on until the index has folded so often, counts all of it, and tells what a fold took. A fold
+runs beside updates; the encoder is measured alone only while none does, so nothing is made slower than it is.
 ``--compile`` tells instead how much of a set's compile is the encoder's, by the threads that ran it.
 """
 
@@ -62,6 +63,12 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 
 def round_of(index: fingerpost.Index, folder: Path, bodies: list[str]) -> dict[str, float]:
     """Take the files in, then encode what came of them again."""
+    spent, passages = taken_in(index, folder, bodies)
+    return spent | alone(index, passages)
+
+
+def taken_in(index: fingerpost.Index, folder: Path, bodies: list[str]) -> tuple[dict[str, float], list[str]]:
+    """What an update of new files takes, and the passages that came of them."""
     folder.mkdir()
     paths = [folder / f"{at}.md" for at in range(len(bodies))]
     for path, body in zip(paths, bodies, strict=True):
@@ -71,18 +78,19 @@ def round_of(index: fingerpost.Index, folder: Path, bodies: list[str]) -> dict[s
     whole = timed(lambda: index.update(*paths))
     keys = rooms.store.live().keys
     passages = [chunk.passage for chunk in rooms.store.desk.chunks(keys[keys > before])]
-    encoder = rooms.encoder
-    if encoder is None or len(passages) < len(bodies):
-        sys.exit("this measures an index with an encoder, and new files")
-    alone = timed(lambda: encoder.encode_passages(passages, tokens=True))
-    return {
-        "files": len(bodies),
-        "chunks": len(passages),
-        "processor_s": whole[0],
-        "clock_s": whole[1],
-        "encoder_processor_s": alone[0],
-        "encoder_clock_s": alone[1],
-    }
+    if len(passages) < len(bodies):
+        sys.exit("this measures new files")
+    counts = {"files": len(bodies), "chunks": len(passages)}
+    return {**counts, "processor_s": whole[0], "clock_s": whole[1]}, passages
+
+
+def alone(index: fingerpost.Index, passages: list[str]) -> dict[str, float]:
+    """What the encoder takes for them with nothing around it."""
+    encoder = index._rooms.encoder
+    if encoder is None:
+        sys.exit("this measures an index with an encoder")
+    spent = timed(lambda: encoder.encode_passages(passages, tokens=True))
+    return {"encoder_processor_s": spent[0], "encoder_clock_s": spent[1]}
 
 
 def told(found: dict[str, float]) -> dict[str, float]:
@@ -147,18 +155,28 @@ def folded(at: Path, options: argparse.Namespace, threads: int) -> dict[str, obj
         return rooms.store.desk.generation
 
     sums: dict[str, float] = {}
+
+    def count(spent: dict[str, float]) -> None:
+        for name, value in spent.items():
+            sums[name] = sums.get(name, 0) + value
+
     building.fold = counted
     try:
         with copied(at, threads, Settings().store.fold_after) as (index, folder):
             round_of(index, folder / "first", texts(index, "own", 8, 0))
             building.fold(index._rooms, silent)
             folds.clear()
-            number = 0
-            while len(folds) < options.folds:
+            number, waiting = 0, list[str]()
+            while len(folds) < options.folds or index.folding:
                 number += 1
                 bodies = texts(index, KINDS[number % 2], options.files[0], number)
-                found = round_of(index, folder / str(number), bodies)
-                sums = {name: sums.get(name, 0) + value for name, value in found.items()}
+                spent, passages = taken_in(index, folder / str(number), bodies)
+                count(spent)
+                waiting += passages
+                if not index.folding:
+                    count(alone(index, waiting))
+                    waiting.clear()
+            count(alone(index, waiting))
     finally:
         building.fold = fold
     return {**told(sums), "folds": folds}

@@ -30,7 +30,7 @@ CODES: dict[str, str] = {
     "E_EMPTY_QUERY": "the query holds no text",
     "E_ENCODING": "not valid text in a supported encoding",
     "E_ENCRYPTED": "protected by a password",
-    "E_EXISTS": "the index folder already holds an index",
+    "E_EXISTS": "the index folder already holds an index, or a file is in the way",
     "E_EXTRA": "an optional part is not installed",
     "E_FENCED": "this writer has been replaced by another one",
     "E_FILTER": "a filter is not valid",

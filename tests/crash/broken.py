@@ -85,6 +85,19 @@ def trimmed_apart() -> None:
     writes.Writer._trim = trim  # type: ignore[method-assign]
 
 
+def of_now() -> None:
+    """A generation claims what was written while it was folded."""
+    publish_ = folds.Folds._publish
+
+    def publish(self: folds.Folds, manifest: folds.Manifest) -> None:
+        if manifest.tail != self._state.generation.manifest.tail:
+            head = self._state.ledger.head()
+            manifest = replace(manifest, seq=head.seq, chain=head.chain.hex())
+        publish_(self, manifest)
+
+    folds.Folds._publish = publish  # type: ignore[method-assign]
+
+
 def acknowledged_early() -> None:
     """A write is acknowledged before it is committed."""
     begin = worker.say
@@ -100,7 +113,7 @@ def acknowledged_early() -> None:
 POWER = (files_not_synced, folders_not_synced, ledger_not_synced, manifest_first)
 """What only a power cut brings to light."""
 GUARDS: dict[str, Callable[[], None]] = {
-    each.__name__: each for each in (*POWER, promoted_in_place, acknowledged_early, trimmed_apart)
+    each.__name__: each for each in (*POWER, promoted_in_place, acknowledged_early, trimmed_apart, of_now)
 }
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 
@@ -25,9 +26,10 @@ from fingerpost.store.points import Points
 
 DIM = 8
 PARTS = ("router.bin", "fusion.bin")
-EVERYTHING = (55, 20, 12, 8, 5)
-"""How often put, delete, fold, promote and rollback are chosen."""
-PROMOTIONS = (15, 5, 25, 40, 15)
+EVERYTHING = (50, 18, 10, 8, 5, 9)
+"""How often put, delete, fold, promote, rollback and a fold beside writes are chosen."""
+PROMOTIONS = (14, 5, 18, 35, 13, 15)
+BESIDE = (30, 10, 0, 5, 5, 50)
 
 
 def document(doc_id: str, version: int) -> tuple[Document, list[Chunk]]:
@@ -65,9 +67,36 @@ def epoch_in(body: bytes | None) -> int | None:
 def fold(store: Store, epoch: int) -> int:
     missing = store.missing_vectors(10_000)
     store.put_vectors([key for key, _ in missing], encode(tuple(text for _, text in missing)))
-    live = store.live()
-    offsets = np.array([0, len(live.keys) // 2, len(live.keys)], dtype=np.int32)
-    return store.publish(Layout(live.keys, offsets, live.seq, artifacts=parts(epoch, live.keys)))
+    with store.folding():
+        live = store.live(encoded=True)
+        offsets = np.array([0, len(live.keys) // 2, len(live.keys)], dtype=np.int32)
+        return store.publish(Layout(live.keys, offsets, live.seq, artifacts=parts(epoch, live.keys)))
+
+
+def fold_beside(store: Store, choice: random.Random, number: int) -> None:
+    """Fold in a thread, and write until it has ended."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            say(turned=fold(store, number))
+        except BaseException as error:
+            failed.append(error)
+
+    say(turn=number)
+    thread = Thread(target=run)
+    thread.start()
+    for later in range(number + 100_000, number + 900_000, 100_000):
+        write(store, dict.fromkeys(some(choice), later if choice.random() < 0.75 else None))
+        if not thread.is_alive():
+            break
+    thread.join()
+    if failed:
+        raise failed[0]
+
+
+def some(choice: random.Random) -> list[str]:
+    return choice.sample([f"doc{i}" for i in range(12)], choice.randint(1, 4))
 
 
 def promote(store: Store, epoch: int) -> int:
@@ -96,9 +125,11 @@ def write(store: Store, change: Mapping[str, int | None]) -> None:
 
 def step(store: Store, choice: random.Random, number: int, mix: Sequence[int] = EVERYTHING) -> None:
     """One random step; ``number`` is its version or epoch."""
-    kind = choice.choices(("put", "delete", "fold", "promote", "rollback"), mix)[0]
-    names = choice.sample([f"doc{i}" for i in range(12)], choice.randint(1, 4))
-    if kind in ("put", "delete"):
+    kind = choice.choices(("put", "delete", "fold", "promote", "rollback", "beside"), mix)[0]
+    names = some(choice)
+    if kind == "beside":
+        fold_beside(store, choice, number)
+    elif kind in ("put", "delete"):
         write(store, dict.fromkeys(names, number if kind == "put" else None))
     elif kind == "rollback":
         if int(store.status()["generation"]) > 1:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fingerpost.cli import options, output, reports, sources
+from fingerpost.cli import options, output, progress, reports, sources
 
 if TYPE_CHECKING:
     from fingerpost.index import Index
@@ -38,8 +38,10 @@ def update(
         if watch:
             _watch(index, inputs, as_json=as_json)
             return
-        report = index.update(*inputs, announce=output.note)
-    reports.finish(report, as_json=as_json)
+        status = reports.tell(index.update(*inputs, announce=output.note), as_json=as_json)
+        _settle(index)
+    if status:
+        raise typer.Exit(status)
 
 
 def _watch(index: Index, inputs: Sequence[str], *, as_json: bool) -> None:
@@ -51,7 +53,18 @@ def _watch(index: Index, inputs: Sequence[str], *, as_json: bool) -> None:
             if first:
                 output.note("watching; Ctrl-C ends")
             first = False
+        _settle(index)
     output.note("watching ended")
+
+
+def _settle(index: Index) -> None:
+    """Wait for a fold that runs beside."""
+    if not index.folding:
+        index.settle()
+        return
+    output.note("searchable; the index is folded before this ends")
+    with progress.bars() as draw:
+        index.settle(progress=draw)
 
 
 @contextmanager

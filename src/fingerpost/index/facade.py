@@ -107,7 +107,9 @@ class Index:
 
     def update(self, *paths: str | Path, progress: Progress = silent, announce: Announce = unsaid) -> Report:
         """Take in new and changed files, drop what disappeared; searchable when this returns. ``announce`` is
-        told what a language model will cost, where one situates chunks, before it is asked.
+        told what a language model will cost, where one situates chunks, before it is asked. What is folded
+        into the next generation is folded beside (``settle`` waits for it); an error of such a fold is raised
+        by the next update, before that does anything, or by ``close``.
         """
         return updating.update(self._rooms, paths, progress, announce)
 
@@ -153,11 +155,12 @@ class Index:
         if written and not generate:
             message, cure = "written questions are made, not given", "say how many: generate=1000"
             raise UsageError("E_USAGE", message, cure=cure)
-        if forget is not None:
-            return withdrawing.withdraw(self._rooms, forget, progress)
-        if pairs is None:
-            return generated.learn(self._rooms, Generating(generate, written, announce), progress)
-        return learning.learn(self._rooms, pairs, progress)
+        with self._rooms.alone():
+            if forget is not None:
+                return withdrawing.withdraw(self._rooms, forget, progress)
+            if pairs is None:
+                return generated.learn(self._rooms, Generating(generate, written, announce), progress)
+            return learning.learn(self._rooms, pairs, progress)
 
     def taught(self) -> list[Pair]:
         """The pairs that people gave and that lessons are made of, in the order they came."""
@@ -165,7 +168,8 @@ class Index:
 
     def train(self, request: TrainingRequest, *, progress: Progress = silent) -> Report:
         """Deep training, docs/deep-training.md; ``counts["kept"]`` is 0 where nothing was changed."""
-        return training.train(self._rooms, request, progress)
+        with self._rooms.alone():
+            return training.train(self._rooms, request, progress)
 
     def train_reranker(self, to: str | Path, course: Course, *, progress: Progress = silent) -> Report:
         """Make a cross-encoder at ``to``, docs/deep-training.md; the index stays as it is. ``counts["kept"]``
@@ -276,22 +280,35 @@ class Index:
             self._rooms, _source(questions), split=split, principals=principals, progress=progress
         )
 
+    @property
+    def folding(self) -> bool:
+        """Whether a fold runs beside now."""
+        return self._rooms.beside.runs
+
+    def settle(self, *, progress: Progress = silent) -> None:
+        """Wait for the fold that runs beside, if one does, and raise what became of it."""
+        self._rooms.beside.wait(progress)
+        self._rooms.beside.tell()
+
     def snapshot(self, to: str | Path) -> Report:
         """Copy the index as it is now into the new folder ``to``, and check every digest of the copy: an
         index by itself, to be opened, kept, or put back with ``fingerpost.restore``. Writes and searches go
         on meanwhile. What is kept for ``rollback``, the query log and the lags stay behind.
         """
+        self._rooms.beside.wait()
         return upkeep.snapshot(self._rooms, Path(to))
 
     def compact(self, *, progress: Progress = silent) -> Report:
         """Fold what is newer than the generation, let go of what is kept for ``rollback`` and ``as_of``, and
         give the room back to the disk.
         """
-        return upkeep.compact(self._rooms, progress)
+        with self._rooms.store.folding():
+            return upkeep.compact(self._rooms, progress)
 
     def rollback(self) -> Report:
         """Publish the generation before this one again, and forget the pairs of a lesson that this undoes."""
-        return reverting.rollback(self._rooms)
+        with self._rooms.alone():
+            return reverting.rollback(self._rooms)
 
     def status(self) -> dict[str, int | float | str]:
         """Counts, versions and the router's health."""
@@ -308,7 +325,7 @@ class Index:
         return self._rooms.store.check()
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Wait for the fold that runs beside, let go of the folder, and raise what became of that fold."""
         self._rooms.close()
 
     def __enter__(self) -> Index:
@@ -317,7 +334,13 @@ class Index:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if error is not None and not isinstance(error, Exception):
+            self._rooms.beside.stop()  # Ctrl-C: what is not folded is folded by the next update
+        try:
+            self.close()
+        except Exception:
+            if error is None:  # the log has it, and what is raised already comes first
+                raise
 
 
 def _source(questions: str | Path | QuestionSet) -> Path | QuestionSet:

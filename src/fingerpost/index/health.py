@@ -23,6 +23,7 @@ def status(rooms: Rooms) -> Facts:
     found["router_health"] = health(rooms, epoch, chunks)
     audit, target = rooms.audit, rooms.settings.route.recall
     advised = drift.advice(newer=newer(rooms), chunks=chunks, audit=audit, target=target)
+    found["fold"] = rooms.beside.state
     found["advice"] = "; ".join(advised.notes)
     return found
 

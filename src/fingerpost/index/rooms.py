@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Protocol
 from fingerpost.compiler.pool import Warm
 from fingerpost.config import Settings
 from fingerpost.errors import FingerprintError, UsageError
+from fingerpost.index.beside import Beside, Step, unheard
 from fingerpost.index.clock import REAL, Clock
 from fingerpost.index.epoch import SOURCES, Epoch, Shelf, mapping, parsed
 from fingerpost.index.lagging import Lagging
@@ -57,6 +59,7 @@ class Rooms:
         self.rest = Rest()
         self.turns = Turns()
         self.lagging = Lagging(path, clock)
+        self.beside = Beside("fold", clock)
         self.reading: Warm | None = None
         """The reading process that stays, once there was an update."""
 
@@ -66,12 +69,31 @@ class Rooms:
             raise UsageError("E_USAGE", f"{self.path} was closed here", cure="open the index again")
         self.reading = self.reading or Warm(self.settings.compile)
 
-    def close(self) -> None:
-        """Let go of the folder and of the reading process; safe to call twice."""
+    def close(self, progress: Step = unheard) -> None:
+        """Wait for the fold that runs beside, let go of the folder and of the reading process, and raise what
+        became of that fold; safe to call twice. Interrupted while it waits, it stops the fold: the folder is
+        let go of only when nobody publishes any more.
+        """
         self._closed = True
         if self.reading is not None:
             self.reading.close()
+        try:
+            self.beside.wait(progress)
+        except BaseException:
+            self.beside.stop()
+            self.store.close()
+            raise
         self.store.close()
+        self.beside.tell()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nothing is folded meanwhile: what is learned here is published beside the rows it was learned on.
+        Waits for a fold that runs beside, and raises what became of it.
+        """
+        with self.store.folding():
+            self.beside.tell()
+            yield
 
     @cached_property
     def encoder(self) -> Encoder | None:
@@ -90,10 +112,11 @@ class Rooms:
         encoder, tuned = self.encoder, epoch.tuned
         if encoder is None or tuned is None:
             return encoder
-        if self._asking is None or self._asking[0] is not tuned:
+        known = self._asking
+        if known is None or known[0] is not tuned:
             graph = tuned.checked(encoder.fingerprint).graph
-            self._asking = (tuned, encoder.with_queries(graph))
-        return self._asking[1]
+            known = self._asking = (tuned, encoder.with_queries(graph))
+        return known[1]
 
     @cached_property
     def cross_encoder(self) -> CrossEncoder | None:
@@ -105,16 +128,18 @@ class Rooms:
     def roots(self) -> Mapping[str, str]:
         """The folders that were compiled, so that a single file keeps the id its folder gave it."""
         desk = self.store.desk
-        if self._roots is None or self._roots[0] != desk.generation:
+        known = self._roots
+        if known is None or known[0] != desk.generation:
             kept = desk.artifact(SOURCES)
-            self._roots = (desk.generation, {} if kept is None else parsed(SOURCES, kept, mapping))
-        return self._roots[1]
+            known = self._roots = (desk.generation, {} if kept is None else parsed(SOURCES, kept, mapping))
+        return known[1]
 
     def epoch(self, snapshot: Shelf) -> Epoch:
         """The epoch of a snapshot's (or the desk's) generation, read once."""
-        if self._epoch is None or self._epoch[0] != snapshot.generation:
-            self._epoch = (snapshot.generation, Epoch.of(snapshot))
-        return self._epoch[1]
+        known = self._epoch
+        if known is None or known[0] != snapshot.generation:  # another thread may ask for another one
+            known = self._epoch = (snapshot.generation, Epoch.of(snapshot))
+        return known[1]
 
     def current(self, snapshot: Snapshot) -> Epoch:
         """The epoch of a snapshot, what was learned naming documents by the versions that stand in it."""

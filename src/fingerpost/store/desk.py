@@ -20,15 +20,17 @@ _PAGE = 1_000
 
 
 class Desk:
-    """Reads of the newest state without a view of it."""
+    """Reads of the newest state without a view of it. Its generation is the one that was published when it
+    was made, whole: another thread may publish the next one meanwhile.
+    """
 
     def __init__(self, state: State) -> None:
-        self._state = state
+        self._state, self._generation = state, state.generation
 
     @property
     def generation(self) -> int:
         """The number of the generation that is published."""
-        return self._state.generation.manifest.generation
+        return self._generation.manifest.generation
 
     @property
     def seq(self) -> int:
@@ -50,7 +52,8 @@ class Desk:
     @property
     def n_fresh(self) -> int:
         """Standing chunks that the generation does not hold."""
-        return len(self._state.live.fresh_keys)
+        with self._state.lock:
+            return len(self._state.live.fresh_keys)
 
     @property
     def n_folded(self) -> int:
@@ -71,16 +74,16 @@ class Desk:
     @property
     def leaf_offsets(self) -> NDArray[np.int64]:
         """Where the leaves of the generation's sorted rows begin and end: [L + 1]."""
-        return self._state.generation.leaf_offsets
+        return self._generation.leaf_offsets
 
     def graph_of(self, keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
         """The generation's neighbour graph, and each chunk's row in it (-1: not there); None without one."""
-        generation = self._state.generation
-        return (generation.graph, generation.rows.of(keys)) if len(generation.graph) else None
+        rows = self._generation.rows
+        return (self._generation.graph, rows.of(keys)) if len(self._generation.graph) else None
 
     def artifact(self, name: str) -> bytes | None:
         """An artifact of the generation; None when there is none of that name."""
-        return self._state.generation.artifact(name)
+        return self._generation.artifact(name)
 
     def chunks(self, keys: NDArray[np.int64] | Sequence[int]) -> list[Chunk]:
         """Chunks with their text, in the order asked for."""
@@ -108,13 +111,15 @@ class Desk:
             first, count = version.first_chunk, version.chunk_count
             return self._state.ledger.chunks(range(first, first + count))
 
-    def replaced(self) -> dict[int, int | None]:
-        """Document versions that ended since the generation, oldest first, each with its successor."""
+    def replaced(self, until: int) -> dict[int, int | None]:
+        """Document versions that ended since the generation and by seq ``until``, oldest first, each with its
+        successor.
+        """
         with self._state.lock:
-            return self._state.ledger.replaced(self._state.generation.manifest.seq, self._state.live.seq)
+            return self._state.ledger.replaced(self._generation.manifest.seq, until)
 
     def leaf_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """The leaf of each chunk in the generation; -1 for one that is newer."""
-        rows = self._state.generation.rows.of(keys)
-        leaves = self._state.generation.leaf_of(np.maximum(rows, 0)).astype(np.int64)
+        rows = self._generation.rows.of(keys)
+        leaves = self._generation.leaf_of(np.maximum(rows, 0)).astype(np.int64)
         return np.where(rows >= 0, leaves, -1)

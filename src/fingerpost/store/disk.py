@@ -27,6 +27,7 @@ from fingerpost.errors import (
 BLOCK = 1 << 22
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+_IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
 _FAILING = {errno.EIO, errno.ENXIO, errno.EMFILE, errno.ENFILE}
 
 
@@ -50,6 +51,9 @@ def _of_system(error: OSError, path: Path) -> Exception:
         return DiskError("E_DISK", f"{path} cannot be written", cure="give write permission, or open to read")
     if error.errno in _FAILING:
         return DiskError("E_DISK", f"{path}: {os.strerror(error.errno or 0)}", cure="check disk and limits")
+    if error.errno in _IN_THE_WAY:
+        name = error.filename or path
+        return StoreError("E_EXISTS", f"{name} is in the way", cure="move it away, then repeat the command")
     return error
 
 

@@ -177,21 +177,31 @@ class Folds:
             self.clean()
 
     def _carry_over(self, manifest: Manifest) -> None:
-        """Give the next tail file the vectors of standing chunks that the next generation does not hold."""
+        """Give the next tail file the vectors of chunks that the next generation does not hold: of those that
+        stand, and of those that came after it and ended, since they are part of the past that it begins.
+        """
         state = self._state
         keys = state.live.keys
         if manifest.folded:
             held = np.load(self._root / manifest.folder / "keys.npy", allow_pickle=False)
-            keys = np.setdiff1d(keys, held)
+            keys = np.setdiff1d(np.concatenate([keys, self._came(manifest)]), held)
         path = tail_path(self._root, manifest.tail)
         fresh = Fresh(path, dim=state.dim, write=True)
         try:
-            for at in range(0, len(keys), _BATCH):
+            for at in range(0, len(keys) if state.dim else 0, _BATCH):
                 rows = state.encoded(keys[at : at + _BATCH].tolist())
                 fresh.put(list(rows), rows.values())
         finally:
             fresh.close()
         sync_folder(self._root)
+
+    def _came(self, manifest: Manifest) -> NDArray[np.int64]:
+        """Keys of all chunks that came after a generation."""
+        changes = self._state.ledger.changes(
+            manifest.seq, bytes.fromhex(manifest.chain), self._state.ledger.head()
+        )
+        runs = [np.arange(at, at + count) for change in changes for _, at, count in change.came.tolist()]
+        return np.concatenate(runs) if runs else np.empty(0, dtype=np.int64)
 
     def clean(self) -> None:
         """Remove what MANIFEST does not name and nobody reads."""

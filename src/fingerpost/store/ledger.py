@@ -191,11 +191,13 @@ class Ledger:
         """Versions that ended in ``after < seq <= until``, oldest first: the version that took the place of
         each in the same transaction, or None where the document was deleted.
         """
-        sql = f"SELECT {DOCUMENT} FROM documents WHERE valid_to > ? AND valid_to <= ? ORDER BY valid_to, key"
-        ended = [checked_version(row) for row in self.rows(sql, (after, until))]
+        sql = f"SELECT {DOCUMENT} FROM documents WHERE valid_to > ? ORDER BY valid_to, key"
+        ended = [checked_version(row) for row in self.rows(sql, (after,))]  # a successor may have ended later
         began = {(version.doc_id, version.valid_from): version.key for version in ended}
         found = {}
         for version in ended:
+            if (version.valid_to or 0) > until:
+                break
             newer = self.live(version.doc_id)
             if newer is not None:
                 began[newer.doc_id, newer.valid_from] = newer.key

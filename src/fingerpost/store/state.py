@@ -4,7 +4,7 @@ the ledger and MANIFEST.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -131,6 +131,19 @@ class State:
         live.apply(change for change in changes if change.seq <= seq)
         return live
 
+    def encoded_live(self) -> Live:
+        """The newest standing chunks that all have their vector: of now, or where a write is about to be
+        encoded, of the seq before it.
+        """
+        live, base = self.live, self.generation.manifest.seq
+        while self.dim and (lacking := self.fresh.lacking(live.fresh_keys)):
+            first = next(doc for doc, (at, count) in live.fresh.items() if at <= lacking[0] < at + count)
+            came = self.ledger.versions([first])[first].valid_from
+            if came <= base:
+                break  # nothing before it can be folded either
+            live = self.live_at(came - 1)
+        return live
+
     def _begun(self, generation: Generation) -> Live:
         """What stands at a generation's own seq: its rows, or where it holds none, all of it fresh."""
         manifest = generation.manifest
@@ -236,6 +249,15 @@ class State:
         for key, vector, coding in zip(asked[held].tolist(), vectors, tokens, strict=True):
             found[key] = Encoded(vector, None if coding is None else bytes(coding))
         return found
+
+    def take_over(self, twins: Mapping[int, int]) -> set[int]:
+        """Copy vectors of unchanged passages to their new chunks; returns the keys that have one now."""
+        if not twins or not self.dim:
+            return set()
+        found = self.encoded(list(dict.fromkeys(twins.values())))
+        rows = {new: found[old] for new, old in twins.items() if old in found}
+        self.fresh.put(list(rows), rows.values())
+        return set(rows)
 
     def tokens(self, keys: Sequence[int]) -> dict[int, bytes]:
         """Token codes of chunks that were in a tail and may be folded by now; empty where there are none."""

@@ -15,7 +15,7 @@ A write is one ledger transaction, on disk before the call returns, and visible 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from errno import EIO
 from pathlib import Path
 from sqlite3 import SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE
@@ -184,7 +184,7 @@ class Store:
                 if work.added or work.updated:
                     writer.keep_pairs(list(pairs), instead_of=instead_of)
             self._acknowledge()
-            kept = self._take_over(work.twins)
+            kept = self._state.take_over(work.twins)
         wanted = {key: text for key, text in work.passages.items() if self.dim and key not in kept}
         keys = np.array(list(wanted), dtype=np.int64)
         return PutResult(
@@ -275,16 +275,24 @@ class Store:
         """The training pairs kept."""
         return self._ledger.pairs()
 
-    def live(self) -> Standing:
-        """The standing chunks, from which a Layout is made."""
+    def live(self, *, encoded: bool = False) -> Standing:
+        """The standing chunks, from which a Layout is made: of now, or of the newest seq at which all were
+        ``encoded``, where somebody else writes meanwhile.
+        """
         with self._state.lock:
-            keys = self._state.live.keys
-            return Standing(self._state.live.seq, keys, self._state.docs(keys, self._state.live))
+            live = self._state.encoded_live() if encoded else self._state.live
+            return Standing(live.seq, live.keys, self._state.docs(live.keys, live))
 
     def vectors(self, keys: NDArray[np.int64]) -> NDArray[np.float16]:
         """float16 [n, d] of standing chunks. Raises CorruptError where one is not encoded."""
         with self._state.lock:
             return self._state.vectors(keys)
+
+    @contextmanager
+    def folding(self) -> Iterator[None]:
+        """Nobody else publishes meanwhile: whoever wants to waits. Writes go on. May be nested."""
+        with nullcontext() if self._writer is None else self._writing(exclusive=False):
+            yield
 
     def publish(self, layout: Layout, *, between: Callable[[], object] = lambda: None) -> int:
         """Fold: publish the next generation as ``layout`` says; its number. ``between`` lets searches by."""
@@ -388,12 +396,3 @@ class Store:
         headmark.mark(self.path, head)
         self._points.reach("ledger.marked")
         self._state.acknowledged(head)
-
-    def _take_over(self, twins: Mapping[int, int]) -> set[int]:
-        """Copy vectors of unchanged passages to their new chunks; returns the keys that have one now."""
-        if not twins or not self.dim:
-            return set()
-        found = self._state.encoded(list(dict.fromkeys(twins.values())))
-        rows = {new: found[old] for new, old in twins.items() if old in found}
-        self._state.fresh.put(list(rows), rows.values())
-        return set(rows)

@@ -92,6 +92,7 @@ def test_a_folder_updated_for_long_equals_one_compiled_anew(
             assert report.rejections == ()
             if number % 40:
                 continue
+            grown.settle()
             assert int(grown.status()["generation"]) > number // 40, "folds came of themselves"
             building.fold(grown._rooms, silent)
             with fingerpost.compile(docs, to=tmp_path / f"new-{number}", settings=WORDS_ONLY) as new:

@@ -116,6 +116,27 @@ def test_a_taught_document_keeps_its_lesson_when_it_is_updated(
         assert index.status()["taught_documents"] == int(rows) - 1
 
 
+def test_a_lesson_outlives_updates_that_come_while_it_is_folded(taught: Path, tmp_path: Path) -> None:
+    """Each taught document is replaced twice after the fold began: what is learned follows from there."""
+    kb, page = Path(shutil.copytree(taught, tmp_path / "kb")), corpus(tmp_path)
+    with fingerpost.open(kb, write=True) as index:
+        before, rows, editions = hits(index), index.status()["taught_documents"], ["second", "third"]
+
+        def meanwhile() -> None:
+            while editions:
+                edition = f"({editions.pop(0)} edition) has these parts"
+                page.write_text(page.read_text().replace("has these parts", edition))
+                index.update(page)
+
+        building.fold(index._rooms, silent, pause=meanwhile)
+        assert int(index.status()["seq"]) > int(index.status()["folded_seq"])
+        assert index.status()["taught_documents"] == rows
+        assert hits(index) >= before - 0.05
+        building.fold(index._rooms, silent)
+        assert index.status()["taught_documents"] == rows
+        assert hits(index) >= before - 0.05
+
+
 def test_the_explanation_of_a_learned_result_names_its_factors(taught: Path) -> None:
     with fingerpost.open(taught) as index:
         results = index.explain(f"spare part for the {nickname(7)}", k=1).children[1].children[0]

@@ -7,7 +7,7 @@ have a vector are not encoded again, and a generation is published whole or not 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from fingerpost.index.build.situating import Announce, situating, unsaid
 from fingerpost.index.epoch import ADDRESSES, CODEC, DSI, LEARNED, MEMORY, ROUTER, SOURCES
 from fingerpost.index.lagging import Write
 from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.models.encoder import Encoder
 from fingerpost.records import Chunk, Document, Rejection
 from fingerpost.rerank.codec import FINE, SMALL, Codec
 from fingerpost.route import address, describe, graph
@@ -31,6 +32,7 @@ from fingerpost.route.deep.served import Generative
 from fingerpost.route.memory import Memory
 from fingerpost.route.router import Router
 from fingerpost.store.codec import refusal
+from fingerpost.store.live import Standing
 from fingerpost.store.publish import Layout
 from fingerpost.text.tokens import spelled
 
@@ -42,6 +44,7 @@ ENCODED_CHUNKS = 64
 """Chunks whose vectors are written together: when the last are encoded few are left to write."""
 CODEC_SAMPLE = 2_000
 """Passages whose tokens train the codec; twice as many changed no ranking."""
+Pause = Callable[[], object]
 FORMS = {"small": SMALL, "fine": FINE}
 """What ``store.token_codes`` names."""
 REGRAPH = 0.1
@@ -193,18 +196,38 @@ def encoding(rooms: Rooms) -> Iterator[Encoding | None]:
         yield ahead
 
 
-def fold(rooms: Rooms, progress: Progress, *, roots: Mapping[str, str] | None = None) -> int:
-    """Lay every standing chunk out by address and publish the next generation; returns its number."""
-    standing = rooms.store.live()
-    artifacts = {SOURCES: _dump(roots if roots is not None else rooms.roots)}
+def fold(
+    rooms: Rooms,
+    progress: Progress,
+    *,
+    roots: Mapping[str, str] | None = None,
+    pause: Pause | None = None,
+) -> int:
+    """Lay every standing chunk out by address and publish the next generation; returns its number. What is
+    written meanwhile stays in the tail. Waits for whoever else publishes. ``pause`` is called before each
+    part that is read; by itself it lets queries by.
+    """
+    with rooms.store.folding():
+        sources = {SOURCES: _dump(roots if roots is not None else rooms.roots)}
+        standing = rooms.store.live(encoded=True)
+        generation = _fold(rooms, progress, standing, sources, pause or rooms.turns.give_way)
+    rooms.beside.mended()
+    return generation
+
+
+def _fold(
+    rooms: Rooms, progress: Progress, standing: Standing, sources: dict[str, bytes], pause: Pause
+) -> int:
+    """Publish what stood at one seq: nothing here may depend on what came since."""
+    artifacts = dict(sources)
     artifacts |= expanding.artifacts(rooms, standing.keys, progress)
     if not rooms.store.dim:
         offsets = np.array([0, len(standing.keys)], dtype=np.int64)
         layout = Layout(standing.keys, offsets, standing.seq, artifacts=artifacts)
-        return rooms.store.publish(layout, between=rooms.turns.give_way)
+        return rooms.store.publish(layout, between=pause)
     progress("address", 0, len(standing.keys))
     vectors = np.empty((len(standing.keys), rooms.store.dim), dtype=np.float16)
-    for part in _in_turn(rooms, len(vectors), VECTORS_AT_ONCE):
+    for part in _in_turn(pause, len(vectors), VECTORS_AT_ONCE):
         vectors[part] = rooms.store.vectors(standing.keys[part])
     laid = _lay_out(rooms, standing.keys, vectors)
     keys, rows = standing.keys[laid.order], vectors[laid.order]
@@ -213,11 +236,11 @@ def fold(rooms: Rooms, progress: Progress, *, roots: Mapping[str, str] | None = 
     if len(keys) >= rooms.settings.route.full_below:
         near = _neighbours(rooms, keys, rows, laid.leaf_offsets)
     progress("address", len(vectors), len(vectors))
-    artifacts |= {ROUTER: router.to_bytes(), ADDRESSES: _described(rooms, keys, laid)}
-    artifacts |= _carried(rooms, standing.docs)
+    artifacts |= {ROUTER: router.to_bytes(), ADDRESSES: _described(rooms, keys, laid, pause)}
+    artifacts |= _carried(rooms, standing)
     progress("publish", 0, 1)
     layout = Layout(keys, laid.leaf_offsets, standing.seq, graph=near, artifacts=artifacts)
-    generation = rooms.store.publish(layout, between=rooms.turns.give_way)
+    generation = rooms.store.publish(layout, between=pause)
     rooms.lagging.routed(standing.seq)
     progress("publish", 1, 1)
     return generation
@@ -260,6 +283,11 @@ def _codec(rooms: Rooms, progress: Progress) -> Codec | None:
     known = rooms.epoch(rooms.store.desk).judges.codec
     if known is not None:
         return known
+    with rooms.store.folding():  # nobody publishes an epoch without it meanwhile
+        return rooms.epoch(rooms.store.desk).judges.codec or _trained(rooms, encoder, progress)
+
+
+def _trained(rooms: Rooms, encoder: Encoder, progress: Progress) -> Codec:
     keys = rooms.store.live().keys
     sample = keys[np.unique(np.linspace(0, len(keys) - 1, min(CODEC_SAMPLE, len(keys))).astype(np.int64))]
     passages = [found.passage for found in rooms.store.desk.chunks(sample)]
@@ -315,11 +343,11 @@ def _neighbours(
     return graph.update(known, rows, leaf_offsets, old_rows=old_rows)
 
 
-def _described(rooms: Rooms, keys: NDArray[np.int64], laid: Addresses) -> bytes:
+def _described(rooms: Rooms, keys: NDArray[np.int64], laid: Addresses, pause: Pause) -> bytes:
     """What each leaf is about, from some of its chunks."""
     leaves, rows = describe.drawn(keys, laid.leaf_offsets, DESCRIBED)
     picked = keys[rows].tolist()
-    parts = _in_turn(rooms, len(picked), CHUNKS_AT_ONCE)
+    parts = _in_turn(pause, len(picked), CHUNKS_AT_ONCE)
     chunks = (found for part in parts for found in rooms.store.desk.chunks(picked[part]))
     rows_of = (
         (leaf, spelled(found.text), found.title) for leaf, found in zip(leaves.tolist(), chunks, strict=True)
@@ -328,23 +356,23 @@ def _described(rooms: Rooms, keys: NDArray[np.int64], laid: Addresses) -> bytes:
     return describe.to_json(describe.descriptors(rows_of, addresses=laid.addresses, sizes=sizes))
 
 
-def _in_turn(rooms: Rooms, count: int, at_once: int) -> Iterator[slice]:
+def _in_turn(pause: Pause, count: int, at_once: int) -> Iterator[slice]:
     """``count`` things in parts, queries before each: reading a part keeps them from the store."""
     for at in range(0, count, at_once):
-        rooms.turns.give_way()
+        pause()
         yield slice(at, at + at_once)
 
 
-def _carried(rooms: Rooms, documents: NDArray[np.int64]) -> dict[str, bytes]:
-    """What was trained goes on from generation to generation. Memory and DSI follow their documents to their
-    new versions, and forget those that were deleted.
+def _carried(rooms: Rooms, standing: Standing) -> dict[str, bytes]:
+    """What was trained goes on from generation to generation. Memory and DSI follow their documents to the
+    versions that stood then, and forget those that had been deleted.
     """
     desk = rooms.store.desk
-    replaced = desk.replaced()
+    replaced = desk.replaced(standing.seq)
     found = {name: body for name in (CODEC, *LEARNED) if (body := desk.artifact(name)) is not None}
     if MEMORY in found:
         memory = Memory.from_bytes(found[MEMORY])
-        now = memory.renamed(replaced).only(documents)
+        now = memory.renamed(replaced).only(standing.docs)
         if not np.array_equal(now.keys, memory.keys):
             found[MEMORY] = now.to_bytes()
     if DSI in found and replaced:

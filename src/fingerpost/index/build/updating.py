@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from math import sqrt
 from pathlib import Path
 
+from fingerpost.index.beside import Step
 from fingerpost.index.build import building
 from fingerpost.index.build.building import Ingested
 from fingerpost.index.build.situating import Announce, unsaid
@@ -15,6 +17,8 @@ from fingerpost.index.lagging import Write
 from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.records import Report
 
+MUCH = 2
+"""Times the tail that is worth a fold: from there on an update folds before it returns."""
 LIGHT = 16_000
 """Chunks up to which an index folds after ``fold_after``."""
 
@@ -22,20 +26,50 @@ LIGHT = 16_000
 def update(
     rooms: Rooms, paths: Sequence[str | Path], progress: Progress, announce: Announce = unsaid
 ) -> Report:
-    """Read ``paths`` again: searchable in every leg when this returns. Folds when the tail has grown long."""
+    """Read ``paths`` again: searchable in every leg when this returns. When the tail has grown long, a fold
+    begins beside; where it has grown so long that one cannot keep up, or sources are new, it is done here.
+    Raises what became of the fold before, and then nothing else was done.
+    """
     rooms.keep_reading()
+    rooms.beside.tell()
     given = [str(path) for path in paths]
     lost = lost_sources(rooms, [path for path in given if not os.path.lexists(path)])
     standing = [path for path in given if path not in lost]
     with building.encoding(rooms) as ahead:
         done = building.ingest(rooms, standing, progress, announce, ahead)
         gone = drop_vanished(rooms, given, done)
-        desk = rooms.store.desk
-        many = desk.n_fresh >= longest_tail(desk.n_folded, rooms.settings.store.fold_after)
-        finish(rooms, done, progress, look=not many)
-    if many or rooms.roots != dict(done.roots):
+        finish(rooms, done, progress, look=tail(rooms) < MUCH)
+    if rooms.roots != dict(done.roots):  # where files get their ids from is kept when this returns
         building.fold(rooms, progress, roots=done.roots)
+    elif tail(rooms) >= 1:
+        keep_up(rooms, progress)
     return report(rooms, done, deleted=gone)
+
+
+def keep_up(rooms: Rooms, progress: Progress) -> None:
+    """Fold beside; or here, where the tail grows faster than that."""
+    if tail(rooms) >= MUCH:
+        rooms.beside.wait(progress)
+    if tail(rooms) >= MUCH:
+        building.fold(rooms, progress)
+    elif tail(rooms) >= 1:
+        rooms.beside.begin(partial(fold_beside, rooms))
+
+
+def fold_beside(rooms: Rooms, heard: Step) -> None:
+    """A fold that can be stopped before each part that it reads."""
+
+    def pause() -> None:
+        heard("", 0, None)
+        rooms.turns.give_way()
+
+    building.fold(rooms, heard, pause=pause)
+
+
+def tail(rooms: Rooms) -> float:
+    """How long the tail is; at 1 it is worth a fold."""
+    desk = rooms.store.desk
+    return desk.n_fresh / longest_tail(desk.n_folded, rooms.settings.store.fold_after)
 
 
 def longest_tail(folded: int, fold_after: int) -> int:
@@ -51,7 +85,7 @@ def longest_tail(folded: int, fold_after: int) -> int:
 
 def finish(rooms: Rooms, done: Ingested, progress: Progress, *, look: bool) -> None:
     """Encode what was written, and keep how long it took until each leg finds it: with ``look`` as a search
-    pins it, otherwise (so much is new that it is folded at once) as the store acknowledges it.
+    pins it, otherwise (so much is new that it is folded here) as the store acknowledges it.
     """
     lexical = _visible(rooms, look=look)
     building.encode(rooms, progress, done.ahead)
