@@ -140,6 +140,22 @@ def test_more_of_what_can_only_help_never_lowers_the_score(forest):
         assert (np.diff(scores, axis=1) >= -1e-12).all()
 
 
+def test_a_leg_that_is_missing_is_neutral():
+    """Taught with a leg that says much, asked without it: no worse than the sum, the other lessons kept."""
+    leg = [at for at, name in enumerate(NAMES) if name.startswith("maxsim_")]
+    taught = groups(200, signal=2.0)
+    for one in taught:
+        one.rows[:, NAMES.index("maxsim_z")] = one.grades * 2 + one.rows[:, SUM]
+    forest = fit(taught).forest
+    assert forest is not None
+    fresh = groups(100, signal=2.0, seed=5)
+    for one in fresh:
+        one.rows[:, leg] = np.nan
+    asked = np.mean([learn.ndcg(forest.predict(one.rows), one.grades) for one in fresh])
+    untrained = np.mean([learn.ndcg(one.rows[:, SUM], one.grades) for one in fresh])
+    assert asked > untrained
+
+
 def test_it_survives_storage(forest):
     rows = groups(2, signal=3.0)[1].rows
     back = Forest.from_bytes(forest.to_bytes())
