@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from unicodedata import normalize
 
@@ -12,7 +13,9 @@ from tests.index.machines import corpus, pairs, written
 
 import fingerpost
 from fingerpost.errors import InputError
-from fingerpost.index.learn.given import earlier
+from fingerpost.index.learn.given import earlier, read
+from fingerpost.index.learn.lesson import prepare
+from fingerpost.index.rooms import silent
 from fingerpost.records import Pair
 
 
@@ -38,6 +41,17 @@ def test_what_is_no_pair_is_named_by_its_number(bad: object, said: str, tmp_path
         index.learn([pairs()[0], bad])  # type: ignore[list-item]
     assert caught.value.code == "E_PAIRS"
     assert said in caught.value.message
+
+
+def test_what_was_clicked_oftener_weighs_more(tmp_path: Path) -> None:
+    """Weights were kept, and no lesson looked at them."""
+    seldom = Pair("where is the zorbo", "m1", weight=0.25, origin="log")
+    given = [*pairs()[:60], seldom, replace(seldom, doc_id="m2"), replace(seldom, doc_id="m2", weight=1.0)]
+    with fingerpost.compile(corpus(tmp_path), to=tmp_path / "kb") as index:
+        rooms = index._rooms
+        rooms.store.add_pairs(given[:50])
+        lesson = prepare(rooms, rooms.store.snapshot(), read(given), silent)
+    assert lesson.pairs.weight.tolist() == [1.0] * 60 + [0.25, 1.0]
 
 
 def test_earlier_pairs_do_not_excuse_new_ones_of_another_corpus(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from fingerpost.index.rooms import Progress, Rooms
 from fingerpost.index.search import gathering
 from fingerpost.index.search.ranking import Asked
 from fingerpost.models.encoder import EncodedQuery
+from fingerpost.records import Pair
 from fingerpost.route import pairs as training
 from fingerpost.route.pairs import Pairs
 from fingerpost.route.wording import Wording
@@ -60,7 +61,10 @@ def prepare(rooms: Rooms, snapshot: Snapshot, given: Given, progress: Progress) 
     for (text, _), key in usable.items():
         answers[place[text]].add(key)
     vectors = np.stack([one.encoded.vector for one in asked if one.encoded is not None])
-    arrays = training.pairs(vectors, [place[text] for text, _ in usable], list(usable.values()))
+    weighed = _weights([*before, *given.pairs])
+    weight = np.array([weighed[pair] for pair in usable], np.float32)
+    queries_of = [place[text] for text, _ in usable]
+    arrays = training.pairs(vectors, queries_of, list(usable.values()), weight=weight)
     arrays = replace(arrays, wording=_wording(snapshot, asked))
     first = {place[text]: doc_id for text, doc_id in reversed(usable)}
     return Lesson(
@@ -72,6 +76,15 @@ def prepare(rooms: Rooms, snapshot: Snapshot, given: Given, progress: Progress) 
         tuple(proposed),
         tuple(text in heard for text in texts),
     )
+
+
+def _weights(given: Sequence[Pair]) -> dict[tuple[str, str], float]:
+    """The weight of each question and doc_id: the largest that was given."""
+    weights: dict[tuple[str, str], float] = {}
+    for pair in given:
+        named = pair.query, pair.doc_id
+        weights[named] = max(pair.weight, weights.get(named, pair.weight))
+    return weights
 
 
 def _wording(snapshot: Snapshot, asked: Sequence[Asked]) -> Wording:
