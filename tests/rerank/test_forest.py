@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import lightgbm
 import numpy as np
@@ -89,6 +90,15 @@ def test_too_few_queries_train_nothing():
     assert "fewer than 100" in result.reason
     silent = [Group(group.rows, group.grades * 0, group.document) for group in groups(150, signal=3.0)]
     assert fit(silent).forest is None
+
+
+@pytest.mark.parametrize("documents", [1, 2, 3])
+def test_queries_about_too_few_documents_train_nothing(documents):
+    """A fold without any document to judge used to end in a ValueError."""
+    given = [replace(one, document=f"d{at % documents}") for at, one in enumerate(groups(120, signal=3.0))]
+    result = fit(given)
+    assert result.forest is None
+    assert result.reason == f"queries about {documents} documents, fewer than 4"
 
 
 def test_rows_that_do_not_fit_are_refused():

@@ -90,8 +90,7 @@ def fit(groups: Sequence[Group], *, seed: int = 0, threads: int = 1) -> FitResul
     usable = [groups[at] for at in kept]
     untrained = [group.rows[:, NAMES.index(START)] for group in groups]
     values = np.array([ndcg(*both) for both in zip(untrained, (g.grades for g in groups), strict=True)])
-    if len(usable) < LEAST_QUERIES:
-        few = f"{len(usable)} usable queries, fewer than {LEAST_QUERIES}"
+    if few := _few(usable):
         return FitResult(None, few, values=values)
     fold, start = folds([group.document for group in usable], seed=seed), _start(usable)
     parameters = dict(_PARAMETERS) | {"seed": seed, "num_threads": 1}
@@ -148,6 +147,14 @@ def ndcg(scores: NDArray[np.floating], grades: NDArray[np.int32], *, cutoff: int
     ideal = np.sort(grades)[::-1][:cutoff]
     best = float(ideal @ discount[: len(ideal)])
     return float(top @ discount[: len(top)]) / best if best else 0.0
+
+
+def _few(usable: Sequence[Group]) -> str:
+    """Why no part of the queries could be judged by the others; "" where it can."""
+    documents = len({group.document for group in usable})
+    if len(usable) < LEAST_QUERIES:
+        return f"{len(usable)} usable queries, fewer than {LEAST_QUERIES}"
+    return f"queries about {documents} documents, fewer than {FOLDS}" if documents < FOLDS else ""
 
 
 def _check(group: Group) -> None:
