@@ -94,7 +94,7 @@ class Withheld(Snapshot):
     def _bm25(self, query: Query, chunk: Chunk) -> float:
         terms = scoring.rarest(self._view, query.terms)
         body = self._field(bm25.BODY, terms, analyze(chunk.passage))
-        return body + bm25.CODE_BOOST * self._field(bm25.CODE, query.codes, codes(chunk.passage))
+        return body + bm25.CODE_BOOST * self._field(bm25.CODE, query.codes, codes(chunk.own))
 
     def _field(self, field: str, wanted: Sequence[str], held: Sequence[str]) -> float:
         if not wanted or not held:
