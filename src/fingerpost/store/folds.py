@@ -214,7 +214,7 @@ class Folds:
     def _check_encoded(self, live: Live) -> None:
         if not self._state.dim:
             return
-        lacking = self._state.fresh.lacking(live.fresh_keys)
+        lacking = self._state.fresh.lacking(live.fresh_keys, past=live.seq != self._state.live.seq)
         if lacking:
             raise UsageError(
                 "E_USAGE",

@@ -106,18 +106,20 @@ class Fresh:
         self._whole.update(found)
         return found
 
-    def lacking(self, standing: NDArray[np.int64]) -> list[int]:
+    def lacking(self, standing: NDArray[np.int64], *, past: bool = False) -> list[int]:
         """Those of the standing chunks' keys, ascending, that have no whole vector here. Costs what came
-        since all had one: a key is given once, and what is whole stays so.
+        since all had one: a key is given once, and what is whole stays so. Not so in the ``past``, in which
+        chunks stood that ended before they had one: there all are looked at.
         """
-        keys = standing[int(np.searchsorted(standing, self._sure)) :].tolist()
+        keys = standing[0 if past else int(np.searchsorted(standing, self._sure)) :].tolist()
         unknown = [key for key in keys if key not in self._whole]
         asked = [key for key in unknown if key not in self._absent]
         self.get(asked)
         if self._write:  # nobody else can add one
             self._absent.update(key for key in asked if key not in self._whole)
         found = [key for key in unknown if key not in self._whole]
-        self._sure = found[0] if found else keys[-1] + 1 if keys else self._sure
+        if not past:
+            self._sure = found[0] if found else keys[-1] + 1 if keys else self._sure
         return found
 
     def version(self) -> int:

@@ -136,7 +136,7 @@ class State:
         encoded, of the seq before it.
         """
         live, base = self.live, self.generation.manifest.seq
-        while self.dim and (lacking := self.fresh.lacking(live.fresh_keys)):
+        while self.dim and (lacking := self.fresh.lacking(live.fresh_keys, past=live is not self.live)):
             first = next(doc for doc, (at, count) in live.fresh.items() if at <= lacking[0] < at + count)
             came = self.ledger.versions([first])[first].valid_from
             if came <= base:
