@@ -27,7 +27,8 @@ from fingerpost.evaluate.datasets import load
 from fingerpost.index.learn import training
 from fingerpost.index.learn.given import read
 from fingerpost.index.learn.lesson import prepare
-from fingerpost.index.rooms import Rooms, silent
+from fingerpost.index.progress import silent
+from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import searching
 from fingerpost.index.search.found import Request
 from fingerpost.records import Pair

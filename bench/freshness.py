@@ -35,7 +35,7 @@ from bench.common import CACHE, table, write
 from fingerpost.compiler import chunk
 from fingerpost.evaluate.freshness import Change, freshness
 from fingerpost.index.build import building, updating
-from fingerpost.index.rooms import silent
+from fingerpost.index.progress import silent
 from fingerpost.records import Document
 from fingerpost.text.query import parse
 

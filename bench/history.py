@@ -31,7 +31,7 @@ from typing import Any
 import fingerpost
 from bench.common import CACHE, data_folder, table, write
 from fingerpost.index.build import building
-from fingerpost.index.rooms import silent
+from fingerpost.index.progress import silent
 from fingerpost.index.search import searching
 from fingerpost.index.search.found import Request
 

@@ -35,7 +35,8 @@ from bench.common import CACHE, data_folder, table, write
 from bench.freshness import text_of
 from fingerpost.config import Settings
 from fingerpost.index.build import building
-from fingerpost.index.rooms import Rooms, silent
+from fingerpost.index.progress import silent
+from fingerpost.index.rooms import Rooms
 from fingerpost.models.encoder import Encoder
 
 KINDS = ("short", "own")

@@ -27,7 +27,8 @@ from fingerpost.compiler import questions
 from fingerpost.evaluate.significance import interval
 from fingerpost.index.build import building
 from fingerpost.index.learn import generated
-from fingerpost.index.rooms import Rooms, silent
+from fingerpost.index.progress import silent
+from fingerpost.index.rooms import Rooms
 from fingerpost.retrieve import fuse
 from fingerpost.store.snapshot import Snapshot
 

@@ -27,7 +27,8 @@ from bench.common import CACHE, table, write
 from bench.speed import percentiles, resident
 from fingerpost.config import Settings
 from fingerpost.index.build import building
-from fingerpost.index.rooms import Rooms, silent
+from fingerpost.index.progress import silent
+from fingerpost.index.rooms import Rooms
 from fingerpost.records import Chunk, Document
 from fingerpost.store.store import Store
 from fingerpost.text import query as parsing

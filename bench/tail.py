@@ -28,7 +28,7 @@ from bench.freshness import text_of
 from bench.ingest import NEVER, timed
 from fingerpost.config import Settings
 from fingerpost.index.build import building
-from fingerpost.index.rooms import silent
+from fingerpost.index.progress import silent
 from fingerpost.records import Document
 from fingerpost.text.query import parse
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +59,13 @@ def written(folder: Path, given: list[Pair]) -> Path:
     path = folder / "pairs.jsonl"
     path.write_text("".join(json.dumps({"query": p.query, "doc_id": p.doc_id}) + "\n" for p in given))
     return path
+
+
+def serves_without_torch(kb: Path) -> bool:
+    """Whether a process that searches an index never imports torch."""
+    code = (
+        "import sys, fingerpost\n"
+        f"index = fingerpost.open({str(kb)!r}); index.search('the zorbo')\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    return subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

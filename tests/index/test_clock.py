@@ -18,7 +18,8 @@ from fingerpost.index.build import building
 from fingerpost.index.clock import Clock
 from fingerpost.index.facade import Index
 from fingerpost.index.lagging import Lagging, Write
-from fingerpost.index.rooms import Rooms, silent
+from fingerpost.index.progress import silent
+from fingerpost.index.rooms import Rooms
 from fingerpost.index.search.reasoning import REST_SECONDS
 from fingerpost.models import llm
 from fingerpost.store import Store

@@ -19,7 +19,7 @@ from fingerpost.evaluate.page import Latency
 from fingerpost.evaluate.report import Evaluation, to_json
 from fingerpost.index.build import building
 from fingerpost.index.epoch import ROUTER
-from fingerpost.index.rooms import silent
+from fingerpost.index.progress import silent
 from fingerpost.route.drift import Audit
 from fingerpost.route.router import Calibration, Router
 

@@ -16,7 +16,7 @@ from fingerpost.cli.app import run
 from fingerpost.evaluate.freshness import STEPS
 from fingerpost.index.build import building
 from fingerpost.index.lagging import MOST_WAITING, NAME, Lagging, Write
-from fingerpost.index.rooms import silent
+from fingerpost.index.progress import silent
 
 WATCHED = fingerpost.Settings.model_validate({"observe": {"metrics": True}})
 

@@ -12,7 +12,7 @@ import fingerpost
 from fingerpost.errors import UsageError
 from fingerpost.index import turns
 from fingerpost.index.build import building
-from fingerpost.index.rooms import silent
+from fingerpost.index.progress import silent
 from fingerpost.index.search import searching
 from fingerpost.index.turns import Turns
 from fingerpost.text import query as queries

@@ -17,7 +17,7 @@ from fingerpost.compiler import chunk
 from fingerpost.errors import CorruptError, LockedError, NotFoundError, StoreError, UsageError
 from fingerpost.index.build import building
 from fingerpost.index.epoch import ROUTER
-from fingerpost.index.rooms import silent
+from fingerpost.index.progress import silent
 from fingerpost.records import Document
 
 WORDS_ONLY = fingerpost.Settings.model_validate({"models": {"encoder": "none"}})

@@ -12,22 +12,16 @@ from threading import Event, Lock, Thread
 
 from fingerpost.errors import FingerpostError
 from fingerpost.index.clock import Clock
+from fingerpost.index.progress import Progress, silent
 
 RETRY_SECONDS = 30.0
 """How long nothing is begun after something failed: a full disk is not filled again at once."""
 
 _log = logging.getLogger(__name__)
 
-Step = Callable[[str, int, "int | None"], None]
-"""``progress(stage, done, total)``."""
-
 
 class Stopped(Exception):
     """Raised in the work when it shall end; what it has begun is nothing yet."""
-
-
-def unheard(stage: str, done: int, total: int | None, /) -> None:
-    """Nobody waits."""
 
 
 class Beside:
@@ -40,7 +34,7 @@ class Beside:
         self._thread: Thread | None = None
         self._untold: Exception | None = None
         self._failed, self._rests = "", float("-inf")
-        self._heard: Step = unheard
+        self._heard: Progress = silent
         self._last: tuple[str, int, int | None] = ("", 0, None)
 
     @property
@@ -55,7 +49,7 @@ class Beside:
             return " ".join(["runs:", *(str(each) for each in self._last if each not in ("", None))])
         return self._failed or "rests"
 
-    def begin(self, work: Callable[[Step], object]) -> bool:
+    def begin(self, work: Callable[[Progress], object]) -> bool:
         """Run ``work(progress)`` unless something runs or failed a moment ago; whether it was begun. The work
         calls ``progress`` often: that raises Stopped where it shall end.
         """
@@ -71,7 +65,7 @@ class Beside:
                 raise
             return True
 
-    def wait(self, progress: Step = unheard) -> None:
+    def wait(self, progress: Progress = silent) -> None:
         """Until nothing runs, ``progress`` told how far it is meanwhile (from its thread). May be
         interrupted: so it waits for an event first, since a ``join`` that Ctrl-C ends takes the thread for
         ended too.
@@ -82,7 +76,7 @@ class Beside:
                 progress(*self._last)
             self._ended.wait()
         finally:
-            self._heard = unheard
+            self._heard = silent
         if self._thread is not None:
             self._thread.join()
 
@@ -106,13 +100,13 @@ class Beside:
         with self._lock:
             self._untold, self._failed, self._rests = None, "", float("-inf")
 
-    def _run(self, work: Callable[[Step], object]) -> None:
+    def _run(self, work: Callable[[Progress], object]) -> None:
         try:
             self._do(work)
         finally:
             self._ended.set()
 
-    def _do(self, work: Callable[[Step], object]) -> None:
+    def _do(self, work: Callable[[Progress], object]) -> None:
         try:
             work(self._progress)
         except Stopped:

@@ -21,5 +21,9 @@ class Clock:
     wall: Callable[[], float] = time.time
     steady: Callable[[], float] = time.monotonic
 
+    def stamp(self) -> int:
+        """The time of day in nanoseconds since 1970."""
+        return int(self.wall() * 1e9)
+
 
 REAL = Clock()

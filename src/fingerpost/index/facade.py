@@ -26,7 +26,8 @@ from fingerpost.index.learn import given as taught_pairs
 from fingerpost.index.learn.generated import Generating
 from fingerpost.index.learn.training import Request as TrainingRequest
 from fingerpost.index.measure import advising, evaluating, explaining, fidelity, timing
-from fingerpost.index.rooms import Progress, Rooms, silent
+from fingerpost.index.progress import Progress, silent
+from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import answering, searching
 from fingerpost.index.search.found import Request
 from fingerpost.index.search.spans import spans_of

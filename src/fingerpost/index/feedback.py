@@ -27,7 +27,7 @@ def click(rooms: Rooms, query: str, doc_id: str, *, principals: Sequence[str]) -
     snapshot = rooms.store.snapshot()
     snapshot.doc_key(doc_id, allow=snapshot.allow(None, principals))
     try:
-        observing.query_log(rooms).click(text, doc_id, at=int(rooms.clock.wall() * 1e9))
+        observing.query_log(rooms).click(text, doc_id, at=rooms.clock.stamp())
     except OSError as error:
         raise DiskError(
             "E_DISK",

@@ -50,7 +50,7 @@ class Observing:
         except Exception as error:
             self._failed("search", query, k, began, error)
         seconds = perf_counter() - began
-        self._tell(Seen("search", query, k, self._now(), seconds, trace, _results(spans)))
+        self._tell(Seen("search", query, k, self._rooms.clock.stamp(), seconds, trace, _results(spans)))
         return spans, trace
 
     def ask(self, query: str, run: Callable[[], Answer]) -> Answer:
@@ -63,16 +63,13 @@ class Observing:
             self._failed("ask", query, k, began, error)
         seconds, cited = perf_counter() - began, _results(answer.citations)
         fell_back = bool(self._rooms.settings.llm.url) and "extractive answer" in answer.reason
-        now = self._now()
+        now = self._rooms.clock.stamp()
         self._tell(Seen("ask", query, k, now, seconds, answer.trace, cited, answer.refused, fell_back))
         return answer
 
-    def _now(self) -> int:
-        return int(self._rooms.clock.wall() * 1e9)
-
     def _failed(self, operation: Operation, query: str, k: int, began: float, error: Exception) -> NoReturn:
         code = error.code if isinstance(error, FingerpostError) else "bug"
-        self._tell(Seen(operation, query, k, self._now(), perf_counter() - began, error=code))
+        self._tell(Seen(operation, query, k, self._rooms.clock.stamp(), perf_counter() - began, error=code))
         raise error
 
     def _tell(self, seen: Seen) -> None:

@@ -13,7 +13,8 @@ from fingerpost.index.build import building, expanding, updating
 from fingerpost.index.build.situating import Announce, unsaid
 from fingerpost.index.epoch import SOURCES
 from fingerpost.index.facade import Index
-from fingerpost.index.rooms import NO_MODEL, Progress, Rooms, silent
+from fingerpost.index.progress import Progress, silent
+from fingerpost.index.rooms import NO_MODEL, Rooms
 from fingerpost.models.encoder import load_encoder
 from fingerpost.records import Report
 from fingerpost.store.check import Finding

@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 from fingerpost.compiler.pool import Warm
 from fingerpost.config import Settings
 from fingerpost.errors import FingerprintError, UsageError
-from fingerpost.index.beside import Beside, Step, unheard
+from fingerpost.index.beside import Beside
 from fingerpost.index.clock import REAL, Clock
 from fingerpost.index.epoch import SOURCES, Epoch, Shelf, mapping, parsed
 from fingerpost.index.lagging import Lagging
+from fingerpost.index.progress import Progress, silent
 from fingerpost.index.turns import Turns
 from fingerpost.models.encoder import Encoder, load_encoder
 from fingerpost.rerank.cross import CrossEncoder
@@ -25,16 +25,6 @@ from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.store import Store
 
 NO_MODEL = "none"
-
-
-class Progress(Protocol):
-    """How far a stage has come; ``total`` is None where nobody knows."""
-
-    def __call__(self, stage: str, done: int, total: int | None, /) -> None: ...
-
-
-def silent(stage: str, done: int, total: int | None, /) -> None:
-    """The progress callback of those who do not look."""
 
 
 @dataclass
@@ -69,7 +59,7 @@ class Rooms:
             raise UsageError("E_USAGE", f"{self.path} was closed here", cure="open the index again")
         self.reading = self.reading or Warm(self.settings.compile)
 
-    def close(self, progress: Step = unheard) -> None:
+    def close(self, progress: Progress = silent) -> None:
         """Wait for the fold that runs beside, let go of the folder and of the reading process, and raise what
         became of that fold; safe to call twice. Interrupted while it waits, it stops the fold: the folder is
         let go of only when nobody publishes any more.

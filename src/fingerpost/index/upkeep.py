@@ -8,7 +8,8 @@ from pathlib import Path
 from fingerpost.errors import CorruptError
 from fingerpost.index.build import building
 from fingerpost.index.epoch import CODEC, LEARNED, ROUTER, SOURCES
-from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.progress import Progress
+from fingerpost.index.rooms import Rooms
 from fingerpost.records import Report
 from fingerpost.route.router import Router
 from fingerpost.store import copies

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.records import Address
+from fingerpost.text.tokens import spell
 
 TERMS = 5
 
@@ -67,9 +68,7 @@ def descriptors(
         titles[leaf].update([title] if title else [])
         own = spelled[leaf]
         for term, word in words.items():
-            known = own.get(term)
-            if known is None or (word != known and (len(word), word) < (len(known), known)):
-                own[term] = word
+            spell(own, term, word)
     idf = _idf(counts)
     return [
         {

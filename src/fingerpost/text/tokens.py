@@ -84,10 +84,20 @@ def spelled(text: str) -> dict[str, str]:
     for written in set(_word_pattern(text).findall(text)):  # in any order: the shortest wins
         for at, term in enumerate(_BODY[written]):
             word = written.lower() if not at and written.isascii() else term
-            known = found.get(term)
-            if known is None or (word != known and (len(word), word) < (len(known), known)):
-                found[term] = word
+            spell(found, term, word)
     return found
+
+
+def spell(known: dict[str, str], term: str, word: str) -> None:
+    """Note that a term stands for ``word``, unless a shorter one is known.
+
+    >>> known = {"key": "keys"}
+    >>> spell(known, "key", "key"), spell(known, "key", "keyed"), known
+    (None, None, {'key': 'key'})
+    """
+    other = known.get(term)
+    if other is None or (word != other and (len(word), word) < (len(other), other)):
+        known[term] = word
 
 
 def places(text: str, wanted: AbstractSet[str]) -> list[tuple[int, int]]:

@@ -19,7 +19,8 @@ from fingerpost.errors import StoreError
 from fingerpost.index import beside
 from fingerpost.index.build import building, updating
 from fingerpost.index.facade import Index
-from fingerpost.index.rooms import Rooms, silent
+from fingerpost.index.progress import Progress, silent
+from fingerpost.index.rooms import Rooms
 from fingerpost.store import Store
 from fingerpost.store.points import Points
 
@@ -313,7 +314,7 @@ def test_an_index_of_words_rolls_back_behind_a_fold(kb: Path, docs: Path) -> Non
 def test_a_log_line_names_a_bug(kb: Path, docs: Path, caplog: pytest.LogCaptureFixture) -> None:
     with fingerpost.open(kb, write=True, settings=SETTINGS) as index:
 
-        def broken(_: beside.Step) -> None:
+        def broken(_: Progress) -> None:
             raise ZeroDivisionError("a bug")
 
         assert index._rooms.beside.begin(broken)

@@ -15,7 +15,7 @@ from bench.history import documents, ranking, state
 
 import fingerpost
 from fingerpost.index.build import building
-from fingerpost.index.rooms import silent
+from fingerpost.index.progress import silent
 
 WORDS_ONLY = fingerpost.Settings.model_validate(
     {

@@ -17,7 +17,7 @@ import fingerpost
 from fingerpost.compiler import chunk
 from fingerpost.index import facade
 from fingerpost.index.build import building, updating
-from fingerpost.index.rooms import silent
+from fingerpost.index.progress import silent
 from fingerpost.records import Chunk, Document
 
 WORDS_ONLY = fingerpost.Settings.model_validate({"models": {"encoder": "none"}})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.index.machines import corpus, nickname, pairs, written
+from tests.index.machines import corpus, nickname, pairs, serves_without_torch, written
 
 import fingerpost
 from fingerpost.cli.app import run
@@ -20,7 +20,7 @@ from fingerpost.index.epoch import DSI
 from fingerpost.index.learn import training
 from fingerpost.index.learn.given import read
 from fingerpost.index.learn.lesson import prepare
-from fingerpost.index.rooms import silent
+from fingerpost.index.progress import silent
 from fingerpost.index.search import gathering, searching
 from fingerpost.index.search.found import Request
 from fingerpost.records import Pair
@@ -90,12 +90,7 @@ def test_what_it_proposes_are_candidates_by_words_no_document_holds(spoken: Path
 
 
 def test_asking_it_does_not_import_torch(spoken: Path) -> None:
-    code = (
-        "import sys, fingerpost\n"
-        f"index = fingerpost.open({str(spoken)!r}); index.search('the zorbo')\n"
-        "sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert serves_without_torch(spoken)
 
 
 def test_a_deleted_document_is_never_named_again(spoken: Path, tmp_path: Path) -> None:

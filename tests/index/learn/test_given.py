@@ -15,7 +15,7 @@ import fingerpost
 from fingerpost.errors import InputError
 from fingerpost.index.learn.given import earlier, read
 from fingerpost.index.learn.lesson import prepare
-from fingerpost.index.rooms import silent
+from fingerpost.index.progress import silent
 from fingerpost.records import Pair
 
 

@@ -14,7 +14,7 @@ import fingerpost
 from fingerpost.config import Settings
 from fingerpost.errors import InputError, NotFoundError
 from fingerpost.index.build import building
-from fingerpost.index.rooms import silent
+from fingerpost.index.progress import silent
 from fingerpost.records import Pair
 
 TOPICS = 60

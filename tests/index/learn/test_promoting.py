@@ -15,7 +15,7 @@ from fingerpost.index.build import building
 from fingerpost.index.epoch import LESSON
 from fingerpost.index.learn.given import GIVEN
 from fingerpost.index.learn.promoting import LEAST, Row, ndcg
-from fingerpost.index.rooms import silent
+from fingerpost.index.progress import silent
 from fingerpost.records import Pair
 
 OLD, TOPICS = 40, 60

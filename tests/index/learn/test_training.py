@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.index.machines import corpus, hits, pairs, written
+from tests.index.machines import corpus, hits, pairs, serves_without_torch, written
 
 import fingerpost
 from fingerpost.cli.app import run
@@ -19,7 +19,7 @@ from fingerpost.index.epoch import QUERIES
 from fingerpost.index.learn import learning, surety, training
 from fingerpost.index.learn.given import earlier, read
 from fingerpost.index.learn.lesson import prepare
-from fingerpost.index.rooms import silent
+from fingerpost.index.progress import silent
 from fingerpost.records import Pair
 from fingerpost.route.deep.artifact import Tuned
 from fingerpost.route.deep.steps import Step
@@ -107,12 +107,7 @@ def test_it_goes_on_from_fold_to_fold(trained: Path, tmp_path: Path) -> None:
 
 
 def test_serving_it_does_not_import_torch(trained: Path) -> None:
-    code = (
-        "import sys, fingerpost\n"
-        f"index = fingerpost.open({str(trained)!r}); index.search('the zorbo')\n"
-        "sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert serves_without_torch(trained)
 
 
 def test_who_learns_later_is_given_vectors_that_were_not_fitted_to_the_question(trained: Path) -> None:

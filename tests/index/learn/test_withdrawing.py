@@ -13,7 +13,7 @@ from fingerpost.cli.app import run
 from fingerpost.errors import InputError, UsageError
 from fingerpost.index.build import building
 from fingerpost.index.learn import withdrawing
-from fingerpost.index.rooms import silent
+from fingerpost.index.progress import silent
 from fingerpost.records import Pair
 
 WRONG = 10

@@ -22,7 +22,8 @@ from fingerpost.index.build.encoding import Encoding
 from fingerpost.index.build.situating import Announce, situating, unsaid
 from fingerpost.index.epoch import ADDRESSES, CODEC, DSI, LEARNED, MEMORY, ROUTER, SOURCES
 from fingerpost.index.lagging import Write
-from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.progress import Progress
+from fingerpost.index.rooms import Rooms
 from fingerpost.models.encoder import Encoder
 from fingerpost.records import Chunk, Document, Rejection
 from fingerpost.rerank.codec import FINE, SMALL, Codec

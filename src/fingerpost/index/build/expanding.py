@@ -13,7 +13,8 @@ import numpy as np
 
 from fingerpost.errors import FingerpostError
 from fingerpost.index.epoch import SPARSE
-from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.progress import Progress
+from fingerpost.index.rooms import Rooms
 from fingerpost.models.splade import SparseEncoder, load_sparse
 from fingerpost.retrieve.legs import NO_KEYS, NO_SCORES, Keys, Scores
 from fingerpost.retrieve.sparse import Postings, Row

@@ -21,7 +21,8 @@ from fingerpost.compiler import situate
 from fingerpost.compiler.situate import Cost
 from fingerpost.errors import ConfigError, UsageError
 from fingerpost.index.build.asking import Asking
-from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.progress import Progress
+from fingerpost.index.rooms import Rooms
 from fingerpost.models.llm import Llm, load_llm
 from fingerpost.records import Chunk, Document
 

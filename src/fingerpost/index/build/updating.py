@@ -8,13 +8,13 @@ from functools import partial
 from math import sqrt
 from pathlib import Path
 
-from fingerpost.index.beside import Step
 from fingerpost.index.build import building
 from fingerpost.index.build.building import Ingested
 from fingerpost.index.build.situating import Announce, unsaid
 from fingerpost.index.build.vanishing import Reread, lost_sources, vanished
 from fingerpost.index.lagging import Write
-from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.progress import Progress
+from fingerpost.index.rooms import Rooms
 from fingerpost.records import Report
 
 MUCH = 2
@@ -41,13 +41,13 @@ def update(
         finish(rooms, done, progress, look=tail(rooms) < MUCH)
     if rooms.roots != dict(done.roots):  # where files get their ids from is kept when this returns
         building.fold(rooms, progress, roots=done.roots)
-    elif tail(rooms) >= 1:
+    else:
         keep_up(rooms, progress)
     return report(rooms, done, deleted=gone)
 
 
 def keep_up(rooms: Rooms, progress: Progress) -> None:
-    """Fold beside; or here, where the tail grows faster than that."""
+    """Fold beside where the tail is worth it; or here, where it grows faster than that."""
     if tail(rooms) >= MUCH:
         rooms.beside.wait(progress)
     if tail(rooms) >= MUCH:
@@ -56,7 +56,7 @@ def keep_up(rooms: Rooms, progress: Progress) -> None:
         rooms.beside.begin(partial(fold_beside, rooms))
 
 
-def fold_beside(rooms: Rooms, heard: Step) -> None:
+def fold_beside(rooms: Rooms, heard: Progress) -> None:
     """A fold that can be stopped before each part that it reads."""
 
     def pause() -> None:

@@ -22,7 +22,8 @@ from fingerpost.errors import InputError, UsageError
 from fingerpost.index.epoch import Epoch, Judges
 from fingerpost.index.learn.given import earlier, read
 from fingerpost.index.learn.lesson import Lesson, prepare
-from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.progress import Progress
+from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import gathering, planning, ranking
 from fingerpost.models.base import Base, load_base
 from fingerpost.records import Pair, Report

@@ -20,7 +20,8 @@ from fingerpost.errors import FingerpostError, InputError, UsageError
 from fingerpost.index.build.situating import Announce, unsaid
 from fingerpost.index.epoch import BALANCE, Judges
 from fingerpost.index.learn import writing
-from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.progress import Progress
+from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import gathering, planning, ranking
 from fingerpost.index.search.ranking import Asked
 from fingerpost.records import Report

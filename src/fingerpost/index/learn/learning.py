@@ -20,7 +20,8 @@ from fingerpost.index.learn.given import Given, read
 from fingerpost.index.learn.lesson import Lesson, prepare
 from fingerpost.index.learn.promoting import Comparison, Marks
 from fingerpost.index.learn.reverting import keep_pairs, known_pairs
-from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.progress import Progress
+from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import gathering, planning, ranking
 from fingerpost.index.search.planning import Replayed
 from fingerpost.records import Pair, Report

@@ -10,7 +10,8 @@ import numpy as np
 from fingerpost.errors import UsageError
 from fingerpost.index.epoch import Epoch
 from fingerpost.index.learn.given import Given, earlier, usable_of
-from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.progress import Progress
+from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import gathering
 from fingerpost.index.search.ranking import Asked
 from fingerpost.models.encoder import EncodedQuery

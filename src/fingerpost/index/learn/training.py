@@ -23,7 +23,8 @@ from fingerpost.index.learn.given import Given, earlier, key_of, read
 from fingerpost.index.learn.learning import Taught
 from fingerpost.index.learn.lesson import Lesson, prepare
 from fingerpost.index.learn.reverting import keep_pairs
-from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.progress import Progress
+from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import gathering
 from fingerpost.models.base import load_base
 from fingerpost.models.encoder import EncodedQuery

@@ -17,7 +17,8 @@ from fingerpost.index.learn import learning
 from fingerpost.index.learn.given import GIVEN, Given, earlier, read
 from fingerpost.index.learn.lesson import prepare
 from fingerpost.index.learn.reverting import known_pairs
-from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.progress import Progress
+from fingerpost.index.rooms import Rooms
 from fingerpost.records import Pair, Report
 
 Source = str | Path | Iterable[Pair]

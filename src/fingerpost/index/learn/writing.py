@@ -17,7 +17,8 @@ from fingerpost.compiler.questions import Made
 from fingerpost.errors import ConfigError
 from fingerpost.index.build.asking import Asking
 from fingerpost.index.build.situating import Announce
-from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.progress import Progress
+from fingerpost.index.rooms import Rooms
 from fingerpost.models.llm import load_llm
 from fingerpost.records import WRITTEN, Chunk, Pair
 from fingerpost.store.snapshot import Snapshot

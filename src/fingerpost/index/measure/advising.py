@@ -17,7 +17,8 @@ from fingerpost.evaluate.advise import Advice, Facts, Group, Stack
 from fingerpost.evaluate.datasets import QuestionSet, load_beir, seen_queries
 from fingerpost.index.epoch import Epoch, Judges, Shelf
 from fingerpost.index.measure.evaluating import TAUGHT, questions_of
-from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.progress import Progress
+from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import listing, searching
 from fingerpost.index.search.found import Request
 from fingerpost.index.search.listing import Run

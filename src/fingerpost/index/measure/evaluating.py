@@ -16,7 +16,8 @@ from fingerpost.evaluate.datasets import QuestionSet, load, load_judged
 from fingerpost.evaluate.generate import generate
 from fingerpost.evaluate.report import Evaluation
 from fingerpost.index.measure import fidelity, promises, workers
-from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.progress import Progress
+from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import answering, listing, searching
 from fingerpost.index.search.found import Found, Keys, Request
 from fingerpost.records import Document

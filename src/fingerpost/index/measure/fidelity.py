@@ -12,7 +12,8 @@ from fingerpost.evaluate import fidelity
 from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.evaluate.fidelity import Fidelity
 from fingerpost.ground import byheart
-from fingerpost.index.rooms import Progress, Rooms
+from fingerpost.index.progress import Progress
+from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import answering, searching
 from fingerpost.index.search.found import Found, Request
 from fingerpost.models.llm import load_llm

@@ -17,7 +17,6 @@ from fingerpost.models.encoder import EncodedQuery
 from fingerpost.records import Candidates, Plan
 from fingerpost.rerank import exact
 from fingerpost.retrieve import legs
-from fingerpost.retrieve.legs import NO_KEYS
 from fingerpost.retrieve.sparse import Postings
 from fingerpost.route.deep.served import SHORTLIST
 from fingerpost.route.memory import Memory
@@ -93,13 +92,13 @@ def named(sight: Sight, query: Query) -> Keys:
         try:
             document = sight.snapshot.doc_key(query.text.strip("\"'`"), allow=sight.allow)
         except NotFoundError:
-            return NO_KEYS
+            return legs.NO_KEYS
         return sight.snapshot.chunk_keys(np.array([document]))[:NAMED]
     found = [
         sight.snapshot.lexical(Query(query.text, (), (name,)), k=2, allow=sight.allow)[0]
         for name in exact.names(query)
     ]
-    return np.unique(np.concatenate([NO_KEYS, *(keys for keys in found if len(keys) == 1)]))
+    return np.unique(np.concatenate([legs.NO_KEYS, *(keys for keys in found if len(keys) == 1)]))
 
 
 def with_chances(gathered: legs.Gathered, proposed: Proposed) -> legs.Gathered:
