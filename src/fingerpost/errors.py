@@ -47,6 +47,7 @@ CODES: dict[str, str] = {
     "E_QRELS": "the judgements cannot be used",
     "E_RANGE": "a number is out of range",
     "E_RATIO": "inflates far beyond its size",
+    "E_RESTS": "a model that failed is not asked for a while",
     "E_TIMEOUT": "took longer than allowed",
     "E_TOO_BIG": "larger than allowed",
     "E_TOO_LONG": "longer than allowed",

@@ -17,6 +17,7 @@ from fingerpost.config import LlmSettings
 from fingerpost.ground.prompted import SCHEMA, Limits, messages, parse, prompted
 from fingerpost.ground.verify import verify
 from fingerpost.models.llm import Llm
+from fingerpost.models.rest import Rest
 from fingerpost.records import Answer, Span
 
 TEXTS = {
@@ -193,6 +194,24 @@ def test_a_server_that_fails_gives_the_extractive_answer_in_time(
     answer = prompted("?", SPANS, llm=llm, extractive=lambda: EXTRACTIVE, limits=Limits(seconds=0.5))
     assert "the language model failed" in answer.reason
     assert time.monotonic() - started < 5
+
+
+def test_a_server_that_was_late_is_left_alone_until_its_rest_is_over(server: Chat) -> None:
+    steady = 0.0
+    rest = Rest(lambda: steady)
+    with Llm(LlmSettings(url=server.url, model="m"), rest) as llm:
+
+        def reason() -> str:
+            limits = Limits(seconds=0.3)
+            return prompted("?", SPANS, llm=llm, extractive=lambda: EXTRACTIVE, limits=limits).reason
+
+        server.reply, before = server.hangs, len(server.requests)
+        assert "failed (E_TIMEOUT" in reason()
+        assert "not asked (E_TIMEOUT at the last call, asked again in 5 s)" in reason()
+        assert len(server.requests) == before + 1
+        steady, server.reply = 5.0, says("nothing of use")
+        assert "the language model failed (a reply that" in reason()
+        assert len(server.requests) == before + 2
 
 
 def test_the_prompt_marks_evidence_with_what_no_document_can_write(server: Chat, llm: Llm) -> None:

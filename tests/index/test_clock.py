@@ -20,8 +20,8 @@ from fingerpost.index.facade import Index
 from fingerpost.index.lagging import Lagging, Write
 from fingerpost.index.progress import silent
 from fingerpost.index.rooms import Rooms
-from fingerpost.index.search.reasoning import REST_SECONDS
 from fingerpost.models import llm
+from fingerpost.models.rest import FIRST_SECONDS
 from fingerpost.store import Store
 
 DAY, TEN_YEARS = 86_400.0, 10 * 366 * 86_400.0
@@ -113,7 +113,7 @@ def test_a_model_that_failed_rests_as_long_whatever_the_time_of_day(
         asked = len(model.requests)
         assert asked
         hands.wall += TEN_YEARS
-        hands.steady += REST_SECONDS - 0.1
+        hands.steady += FIRST_SECONDS - 0.1
         index.search("how do I swap the thing that vouches for passes?")
         assert len(model.requests) == asked
         hands.steady += 0.1

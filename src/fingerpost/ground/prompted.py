@@ -19,6 +19,7 @@ from fingerpost.errors import FingerpostError
 from fingerpost.ground.show import visible
 from fingerpost.ground.verify import unsupported
 from fingerpost.models.llm import Llm, listed
+from fingerpost.models.rest import unasked
 from fingerpost.records import Answer, Span, Statement
 from fingerpost.text.spans import sentences
 
@@ -94,6 +95,8 @@ def prompted(
         )
         claims = parse(reply)
     except (FingerpostError, ValueError, OSError) as error:
+        if why := unasked(error):
+            return _instead(extractive, f"the language model was {why}")
         log.warning("the language model's answer was not used: %s", visible(str(error)[:200], one_line=True))
         return _instead(extractive, f"the language model failed ({_brief(error)})")
     if not claims:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from fingerpost.index.lagging import Lagging
 from fingerpost.index.progress import Progress, silent
 from fingerpost.index.turns import Turns
 from fingerpost.models.encoder import Encoder, load_encoder
+from fingerpost.models.rest import Rest
 from fingerpost.rerank.cross import CrossEncoder
 from fingerpost.route.deep.artifact import Tuned
 from fingerpost.route.drift import Audit
@@ -25,13 +25,6 @@ from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.store import Store
 
 NO_MODEL = "none"
-
-
-@dataclass
-class Rest:
-    """Until when (steady seconds of the clock) a language model that failed is not asked to reason."""
-
-    until: float = float("-inf")
 
 
 class Rooms:
@@ -46,7 +39,8 @@ class Rooms:
         self._roots: tuple[int, Mapping[str, str]] | None = None
         self._closed = False
         self.audit = Audit()
-        self.rest = Rest()
+        self.reasons, self.answers = Rest(clock.steady), Rest(clock.steady)
+        """Of the language model, which has another time limit for reasoning than for answers."""
         self.turns = Turns()
         self.lagging = Lagging(path, clock)
         self.beside = Beside("fold", clock)
@@ -112,7 +106,7 @@ class Rooms:
     def cross_encoder(self) -> CrossEncoder | None:
         """The cross-encoder that the settings name. Raises ModelError where it cannot be used."""
         folder = self.settings.rerank.cross_encoder
-        return CrossEncoder(Path(folder)) if folder else None
+        return CrossEncoder(Path(folder), rest=Rest(self.clock.steady)) if folder else None
 
     @property
     def roots(self) -> Mapping[str, str]:

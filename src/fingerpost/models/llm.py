@@ -17,6 +17,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from urllib.parse import urlsplit
 
 from fingerpost.config import LlmSettings
 from fingerpost.errors import ConfigError, ModelError, missing_extra
+from fingerpost.models.rest import Rest
 
 if TYPE_CHECKING:
     import httpx
@@ -45,15 +47,15 @@ _log = logging.getLogger(__name__)
 
 class Llm:
     """Made by ``load_llm``. One instance keeps one connection pool; ``close`` it, or use it in a ``with``
-    block.
+    block. With a ``rest`` a server that failed is left alone for a while.
     """
 
-    def __init__(self, settings: LlmSettings) -> None:
+    def __init__(self, settings: LlmSettings, rest: Rest | None = None) -> None:
         import httpx  # an extra: asked for only when a server is configured
 
         _check_url(settings.url)
         self._url = settings.url.rstrip("/") + "/chat/completions"
-        self._model = settings.model
+        self._model, self._rest = settings.model, rest
         self._client = httpx.Client(headers=_headers(settings), follow_redirects=False, trust_env=False)
 
     def __enter__(self) -> Llm:
@@ -79,10 +81,11 @@ class Llm:
         knows no schemas is asked again without, so what comes back may still be anything.
 
         Overload (429) and server errors (5xx) are tried again with growing pauses. Raises ModelError:
-        E_TIMEOUT, E_TOO_BIG where the prompt is longer than the server holds, or E_MODEL where it cannot
-        be reached, refuses, answers with more than 2 MB or with something else than a completion.
+        E_TIMEOUT, E_TOO_BIG where the prompt is longer than the server holds, E_RESTS while it rests, or
+        E_MODEL where it cannot be reached, refuses, answers with more than 2 MB or with something else than
+        a completion.
         """
-        body = {
+        body: dict[str, Any] = {
             "model": self._model,
             "messages": list(messages),
             "max_tokens": max_tokens,
@@ -93,7 +96,10 @@ class Llm:
         if schema is not None:
             named = {"name": "reply", "schema": schema, "strict": True}
             body = {**plain, "response_format": {"type": "json_schema", "json_schema": named}}
-        deadline = time.monotonic() + timeout
+        ask = partial(self._answer, body, plain, time.monotonic() + timeout)
+        return ask() if self._rest is None else self._rest.call(ask)
+
+    def _answer(self, body: Mapping[str, Any], plain: Mapping[str, Any], deadline: float) -> str:
         for attempt in range(ATTEMPTS):
             status, data, wait = self._post(body, deadline)
             if status in (400, 422) and body is not plain and not _TOO_LONG.search(data):
@@ -155,8 +161,10 @@ class Llm:
             ) from error
 
 
-def load_llm(settings: LlmSettings) -> Llm | None:
+def load_llm(settings: LlmSettings, rest: Rest | None = None) -> Llm | None:
     """The language model that the settings name, None where ``llm.url`` is empty.
+
+    One ``rest`` for all that asks for the same reason: a limit too short for one says nothing about others.
 
     Raises MissingExtraError without httpx, ConfigError where the address or the key cannot be used.
     """
@@ -164,7 +172,7 @@ def load_llm(settings: LlmSettings) -> Llm | None:
         return None
     if importlib.util.find_spec("httpx") is None:
         raise missing_extra("llm", "asking a language model")
-    return Llm(settings)
+    return Llm(settings, rest)
 
 
 def listed(reply: str, name: str) -> list[object]:

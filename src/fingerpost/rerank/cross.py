@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 
 from fingerpost.errors import FingerpostError, ModelError
 from fingerpost.models import files, runners
+from fingerpost.models.rest import Rest, unasked
 from fingerpost.models.spread import side_by_side
 from fingerpost.models.tokenizer import WordPieces
 
@@ -47,8 +48,9 @@ class CrossEncoder:
     ``weight`` is what its standard scores count beside those of the search; None: it decides alone.
     """
 
-    def __init__(self, folder: Path, *, threads: int = 0) -> None:
-        """``threads`` passages are read side by side, 0 means one a core.
+    def __init__(self, folder: Path, *, threads: int = 0, rest: Rest | None = None) -> None:
+        """``threads`` passages are read side by side, 0 means one a core; with a ``rest`` a model that failed
+        is left alone for a while.
 
         Raises ModelError where the folder holds no such model.
         """
@@ -62,6 +64,7 @@ class CrossEncoder:
             )
         config = files.read_json(folder / "config.json")
         self.weight = _weight(config)
+        self._rest = rest
         self._threads = threads or os.cpu_count() or 1
         self._session = runners.session(files.read(graph).data)
         self._inputs = {node.name: _whole(node.type) for node in self._session.get_inputs()}
@@ -72,8 +75,12 @@ class CrossEncoder:
         """One number a passage, more is better; NaN where the network gave none.
 
         Raises ModelError: E_TIMEOUT after so many ``seconds``, E_MODEL where the network gives another count
-        of numbers a pair than one or two.
+        of numbers a pair than one or two, E_RESTS while it rests.
         """
+        judge = partial(self._judged, query, passages, seconds)
+        return judge() if self._rest is None else self._rest.call(judge)
+
+    def _judged(self, query: str, passages: Sequence[str], seconds: float | None) -> Scores:
         with runners.in_time(seconds) as limits:
             one = partial(self._one, query, limits)
             return np.array(side_by_side(one, passages, self._threads), np.float64)
@@ -106,6 +113,8 @@ def rerank(
     try:
         judged = encoder.score(query, passages, seconds=seconds)
     except Exception as error:  # a foreign model may fail in any way, and search must go on
+        if why := unasked(error):
+            return Judged(before, f"cross-encoder {why}: order kept")
         log.warning("cross-encoder failed: %s", error)
         return Judged(before, f"cross-encoder failed ({_reason(error)}): order kept")
     if not np.isfinite(judged).all():

@@ -12,7 +12,12 @@ from tests.rerank.test_cross import write_model
 import fingerpost
 from fingerpost.config import Settings, parse
 from fingerpost.errors import ModelError
+from fingerpost.index.clock import Clock
+from fingerpost.index.facade import Index
+from fingerpost.index.rooms import Rooms
+from fingerpost.models.rest import FIRST_SECONDS
 from fingerpost.records import Span
+from fingerpost.store import Store
 
 QUESTION = "How do I rotate the signing key?"
 
@@ -69,6 +74,31 @@ def test_one_that_fails_leaves_the_search_as_it_was_and_the_trace_says_so(
     ]
     assert said in note
     assert "order kept" in note
+
+
+def test_one_that_was_late_is_not_waited_for_by_every_search(tiny_kb: Path, tmp_path: Path) -> None:
+    """It is asked again when its rest is over, and rests twice as long when it is late again."""
+    model = write_model(tmp_path / "cross", {"key": 1.0}, slow=True)
+    steady = 100.0
+    with Store.open(tiny_kb) as store:
+        rooms = Rooms(tiny_kb, store, settings(model, "cross_seconds = 0.2"), Clock(steady=lambda: steady))
+        index = Index(rooms)
+
+        def note() -> str:
+            return next(stage.note for stage in index.trace(QUESTION)[1].stages if stage.name == "rerank")
+
+        assert "E_TIMEOUT" in note()
+        assert (
+            "cross-encoder not asked (E_TIMEOUT at the last call, asked again in 5 s): order kept" in note()
+        )
+        steady += FIRST_SECONDS
+        assert "failed (E_TIMEOUT)" in note()
+        steady += FIRST_SECONDS
+        assert "not asked (E_TIMEOUT at the last 2 calls, asked again in 5 s): order kept" in note()
+        spans = index.search(QUESTION)
+    assert [(one.chunk_id, one.score) for one in spans] == [
+        (one.chunk_id, one.score) for one in asked(tiny_kb, None)[0]
+    ]
 
 
 def test_a_folder_that_holds_none_is_named_with_a_cure(tiny_kb: Path, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_late_model_is_not_waited_for_twice(tiny_kb: Path, model: Chat) -> Non
         spans = [span.chunk_id for span in index.search(QUESTION)]
     notes = [stage.note for trace in (first, second) for stage in trace.stages if stage.name == "reason"]
     assert "E_TIMEOUT" in notes[0]
-    assert "failed less than 30 s ago" in notes[1]
+    assert "not asked (E_TIMEOUT at the last call, asked again in" in notes[1]
     assert len(model.requests) == 1
     assert spans == as_asked(tiny_kb)
 

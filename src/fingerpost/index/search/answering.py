@@ -78,7 +78,7 @@ def grounded(rooms: Rooms, found: Found, spans: Sequence[Span]) -> Answer:
 
 def _written(rooms: Rooms, question: str, spans: Sequence[Span], extracted: Answer) -> Answer:
     """What the configured language model makes of the evidence; the extractive answer without one."""
-    llm = load_llm(rooms.settings.llm)
+    llm = load_llm(rooms.settings.llm, rooms.answers)
     if llm is None:
         return extracted
     limits = Limits(seconds=rooms.settings.llm.timeout_seconds)

@@ -23,6 +23,7 @@ from fingerpost.config import Settings
 from fingerpost.errors import FingerpostError
 from fingerpost.index.search.ranking import Ranked, Reading
 from fingerpost.models.llm import listed, load_llm
+from fingerpost.models.rest import unasked
 from fingerpost.observe.trace import Draft, Recorder
 from fingerpost.records import Candidates
 from fingerpost.rerank import exact, matches
@@ -40,8 +41,6 @@ log = logging.getLogger(__name__)
 MAX_QUESTION_CHARS = 4_000
 MAX_VARIANT_CHARS = 2_000
 MAX_REPLY_CHARS = 65_536
-REST_SECONDS = 30.0
-"""How long a model that failed is left alone: searches go on without waiting for it."""
 LEAST_COSINE = 0.2
 """A variant less like the question than this is about something else."""
 SHOWN = 60
@@ -165,11 +164,8 @@ def _asked(rooms: Rooms, question: str, stage: Draft) -> list[str]:
     if not settings.llm.url:
         stage.note = f"{limits.reason} needs llm.url: searched as asked"
         return []
-    if rooms.clock.steady() < rooms.rest.until:
-        stage.note = f"the language model failed less than {REST_SECONDS:.0f} s ago: searched as asked"
-        return []
     try:
-        llm = load_llm(settings.llm)
+        llm = load_llm(settings.llm, rooms.reasons)
         assert llm is not None
         with llm:
             stage.counts["calls"] = 1.0
@@ -181,10 +177,13 @@ def _asked(rooms: Rooms, question: str, stage: Draft) -> list[str]:
             )
         texts = parse(reply, most=limits.reason_queries, free=limits.reason == FREE)
     except (FingerpostError, ValueError, OSError) as error:
-        rooms.rest.until = rooms.clock.steady() + REST_SECONDS
-        reason = error.code if isinstance(error, FingerpostError) else str(error)
-        log.warning("searched without reasoning: %s", error)
-        stage.note = f"the language model failed ({_short(reason)}): searched as asked"
+        if why := unasked(error):
+            stage.counts["calls"] = 0.0
+        else:
+            log.warning("searched without reasoning: %s", error)
+            reason = error.code if isinstance(error, FingerpostError) else _short(str(error))
+            why = f"the language model failed ({reason})"
+        stage.note = f"{why}: searched as asked"
         return []
     new = [text for text in texts if text.casefold() != question.casefold()]
     nothing = "said it again" if texts else "wrote nothing"

@@ -140,7 +140,7 @@ def read_together(rooms: Rooms, snapshot: Snapshot, asked: Asked, ranked: Ranked
     )
     scores = ranked.scores.copy()
     scores[order] = judged.scores
-    note = f", cross-encoder on {len(passages)}{judged.note and ': '}{judged.note}"
+    note = f", {judged.note or f'cross-encoder on {len(passages)}'}"
     return replace(ranked, scores=scores, dealt=scores - ranked.scores), note
 
 
