@@ -8,7 +8,7 @@ import pytest
 
 import fingerpost
 from fingerpost.config import Settings, parse
-from fingerpost.errors import ConfigError
+from fingerpost.errors import ConfigError, FingerprintError
 from fingerpost.index import Index
 from fingerpost.rerank.codec import FINE, SMALL, Codec
 
@@ -31,17 +31,31 @@ def made(request: pytest.FixtureRequest, corpus: Path, tmp_path_factory: pytest.
 
 
 def test_an_index_keeps_the_form_it_was_made_with(made: Path, corpus: Path) -> None:
-    """Whatever the settings say later: codes of two forms cannot be compared, and a note says so."""
+    """Codes of two forms cannot be compared: other settings are refused, with the cure, and change nothing."""
     own, other = (made.name, "small" if made.name == "fine" else "fine")
-    form = {"small": SMALL, "fine": FINE}[own]
-    for asked, said in ((own, ()), (other, ("token codes stay",))):
-        with fingerpost.compile(corpus / "docs", to=made, settings=settings(asked)) as index:
-            assert codec(index).fits(form)
+    with pytest.raises(FingerprintError, match=f"store.token_codes = {own}, not {other}") as found:
+        fingerpost.compile(corpus / "docs", to=made, settings=settings(other))
+    assert found.value.cure == "set store.token_codes as it was, or compile into a new folder"
+    with (
+        fingerpost.open(made, write=True, settings=settings(other)) as index,
+        pytest.raises(FingerprintError, match="store.token_codes"),
+    ):
+        index.update(corpus / "docs")
+    with fingerpost.open(made, settings=settings(other)) as index:
+        assert index.search("signing keys"), "searching goes by the codec that is there"
+    for same in (settings(own), None):
+        with fingerpost.compile(corpus / "docs", to=made, settings=same) as index:
+            assert codec(index).fits({"small": SMALL, "fine": FINE}[own])
             assert index.report is not None
-            notes = [note for note in index.report.notes if "token codes" in note]
-            assert len(notes) == len(said)
-            assert all(map(str.startswith, notes, said))
-            assert index.search("signing keys")
+            assert index.report.counts["unchanged"] > 0
+
+
+def test_where_no_codec_was_trained_nothing_is_refused(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    fingerpost.compile(tmp_path / "empty", to=tmp_path / "kb", settings=settings("small")).close()
+    for _ in range(2):
+        with fingerpost.compile(corpus / "docs", to=tmp_path / "kb", settings=settings("fine")) as index:
+            assert codec(index).fits(FINE)
 
 
 def test_another_word_is_refused() -> None:

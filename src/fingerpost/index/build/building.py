@@ -118,13 +118,22 @@ def _check_made_so(rooms: Rooms) -> None:
     for name, was, wish in (
         ("compile.context", made.compile.context, given.compile.context),
         ("store.late", made.store.late, given.store.late),
+        ("store.token_codes", _coded(rooms), given.store.token_codes),
     ):
-        if was != wish:
+        if was is not None and was != wish:
             raise FingerprintError(
                 "E_FINGERPRINT",
                 f"{rooms.path} was made with {name} = {str(was).lower()}, not {str(wish).lower()}",
                 cure=f"set {name} as it was, or compile into a new folder",
             )
+
+
+def _coded(rooms: Rooms) -> str | None:
+    """What ``store.token_codes`` was when the codec of an index was trained; None where it has none. To keep
+    token vectors more finely, or less, all of the text would have to be encoded again.
+    """
+    codec = rooms.epoch(rooms.store.desk).judges.codec
+    return None if codec is None else "fine" if codec.fits(FINE) else "small"
 
 
 def put(rooms: Rooms, batch: Sequence[tuple[Document, list[Chunk]]], done: Ingested) -> None:
@@ -300,14 +309,6 @@ def _trained(rooms: Rooms, encoder: Encoder, progress: Progress) -> Codec:
     rooms.store.republish({CODEC: codec.to_bytes()})
     rooms.store.put_vectors(sample, encoded.vectors, codec.encode(encoded.tokens, encoded.token_ids))
     return codec
-
-
-def other_codes(rooms: Rooms) -> tuple[str, ...]:
-    """A note where the settings ask for other token codes than the index has, whose are all of one form."""
-    codec, asked = rooms.epoch(rooms.store.desk).judges.codec, rooms.settings.store.token_codes
-    if codec is None or codec.fits(FORMS[asked]) or (asked == "small" and not codec.fits(FINE)):
-        return ()
-    return (f"token codes stay as this index was made: for {asked!r} ones compile into a new folder",)
 
 
 def _lay_out(rooms: Rooms, keys: NDArray[np.int64], vectors: NDArray[np.float16]) -> Addresses:

@@ -137,5 +137,4 @@ def report(rooms: Rooms, done: Ingested, *, deleted: int) -> Report:
         "documents": float(snapshot.n_documents),
         "chunks": float(snapshot.n_chunks),
     }
-    notes = (*done.notes, *building.other_codes(rooms))
-    return Report(counts, tuple(done.rejections), notes, snapshot.generation)
+    return Report(counts, tuple(done.rejections), done.notes, snapshot.generation)
