@@ -65,6 +65,10 @@ class CompileSettings(Section):
     context: Annotated[bool, Field(description="put title › headings before each chunk in the indexes")] = (
         True
     )
+    metadata: Annotated[
+        bool,
+        Field(description="put short metadata before each chunk in the indexes too; needs context"),
+    ] = True
     situate: Annotated[
         bool,
         Field(

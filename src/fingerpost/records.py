@@ -67,6 +67,7 @@ class Rejection:
 class Chunk:
     """A piece of a document. ``heading`` is its path in the outline, outermost first; ``about`` a sentence on
     where it stands, written by a language model where one was asked: indexed, and kept out of the evidence.
+    ``facts`` are short metadata of the document, indexed and kept out likewise.
     """
 
     chunk_id: str
@@ -78,6 +79,7 @@ class Chunk:
     title: str = ""
     heading: tuple[str, ...] = ()
     about: str = ""
+    facts: str = ""
 
     @property
     def context(self) -> str:
@@ -87,12 +89,13 @@ class Chunk:
 
     @property
     def passage(self) -> str:
-        """What is embedded and lexically indexed: the context, the sentence about it, the text, a line each.
+        """What is embedded and lexically indexed: the context, the sentence about it, the facts, the text, a
+        line each.
 
         >>> Chunk("c", "d", 0, 0, 4, "Wait", title="queue.py", heading=("Queue", "get")).passage
         'queue.py › Queue › get\\nWait'
         """
-        return "\n".join(part for part in (self.context, self.about, self.text) if part)
+        return "\n".join(part for part in (self.context, self.about, self.facts, self.text) if part)
 
     @property
     def said(self) -> str:
@@ -101,13 +104,14 @@ class Chunk:
 
     @property
     def own(self) -> str:
-        """Where names and codes are looked up: what the document says, and what it is called. A ticket's key
-        or a file's whole path may stand nowhere else.
+        """Where names and codes are looked up: what the document says, its facts, and what it is called. A
+        ticket's key or a file's whole path may stand nowhere else.
 
-        >>> Chunk("c", "PROJ-7", 0, 0, 4, "Wait", title="Queue").own
-        'PROJ-7\\nQueue\\nWait'
+        >>> Chunk("c", "PROJ-7", 0, 0, 4, "Wait", title="Queue", facts="version: 2.1").own
+        'PROJ-7\\nQueue\\nWait\\nversion: 2.1'
         """
-        return self.said if self.doc_id in self.context else f"{self.doc_id}\n{self.said}"
+        said = f"{self.said}\n{self.facts}" if self.facts else self.said
+        return said if self.doc_id in self.context else f"{self.doc_id}\n{said}"
 
 
 WRITTEN = "written:"

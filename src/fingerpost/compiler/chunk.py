@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import NamedTuple
 
+from fingerpost.compiler.facts import facts
 from fingerpost.compiler.pieces import balanced
 from fingerpost.compiler.tokens import Counter, TokenOffsets, Words
 from fingerpost.config import CompileSettings, Settings
@@ -41,11 +43,13 @@ def split(
     >>> [chunk.text for chunk in split(Document("d", "One two.\\n\\nThree."))]
     ['One two.\\n\\nThree.']
     """
-    options = (settings or Settings()).compile
+    chosen = settings or Settings()
+    options = chosen.compile
     counter = count or Words()
     text = document.text
     tokens = Counter(text, counter)
-    labels = _Labels(document.title, counter, options)
+    told = facts(document, counter, chosen)
+    labels = _Labels(document.title, counter, options, room=len(counter.offsets(told)) if told else 0)
     spans: list[Part] = []
     for part in _merged(_parts(document), tokens, options, labels):
         limit = _room(options) - labels.size(part.path)
@@ -54,7 +58,7 @@ def split(
             Part(start, end, part.path)
             for start, end in balanced(text, part.start, part.end, tokens=tokens, limit=limit, lines=lines)
         ]
-    return _named(document, spans, labels)
+    return [replace(chunk, facts=told) for chunk in _named(document, spans, labels)]
 
 
 def about_pieces(options: CompileSettings) -> int:
@@ -70,15 +74,17 @@ def _room(options: CompileSettings) -> int:
 class _Labels:
     """Titles and headings as they are put before chunks: bounded, and counted once a path."""
 
-    def __init__(self, title: str, counter: TokenOffsets, options: CompileSettings) -> None:
+    def __init__(self, title: str, counter: TokenOffsets, options: CompileSettings, *, room: int = 0) -> None:
+        """``room`` is what the facts take beside them, in word pieces."""
+        self._room = room
         self._title = title
         self._counter = counter
         self._bound = min(MAX_CONTEXT, options.chunk_tokens // 4) if options.context else 0
         self._known: dict[Path, tuple[str, Path, int]] = {}
 
     def size(self, path: Path) -> int:
-        """Word pieces of the context line."""
-        return self.label(path)[2]
+        """Word pieces of what stands before the text."""
+        return self.label(path)[2] + self._room
 
     def label(self, path: Path) -> tuple[str, Path, int]:
         """Title and headings, shortened where they are too long, and their word pieces."""

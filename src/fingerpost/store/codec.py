@@ -32,25 +32,29 @@ def named(chunk: Chunk, *, context: bool = True) -> str:
 
 
 def place(chunk: Chunk) -> str:
-    """Heading path, and the sentence about the chunk where there is one, as they are written down.
+    """Heading path, and the sentence about the chunk and its facts where there are any, as they are written
+    down.
 
     >>> place(Chunk("c", "d", 0, 0, 4, "text", heading=("Install",)))
     '["Install"]'
     """
     path = list(chunk.heading)
-    return dump({"about": chunk.about, "path": path} if chunk.about else path)
+    if not chunk.about and not chunk.facts:
+        return dump(path)
+    facts = {"facts": chunk.facts} if chunk.facts else {}
+    return dump({"about": chunk.about, "path": path, **facts})
 
 
-def read_place(text: str) -> tuple[tuple[str, ...], str]:
+def read_place(text: str) -> tuple[tuple[str, ...], str, str]:
     """The inverse of ``place``.
 
     >>> read_place(place(Chunk("c", "d", 0, 0, 4, "text", heading=("Install",), about="On Linux.")))
-    (('Install',), 'On Linux.')
+    (('Install',), 'On Linux.', '')
     """
     found = json.loads(text)
     if isinstance(found, dict):
-        return tuple(found["path"]), str(found["about"])
-    return tuple(found), ""
+        return tuple(found["path"]), str(found["about"]), str(found.get("facts", ""))
+    return tuple(found), "", ""
 
 
 def dump_labels(labels: Labels) -> str | None:
@@ -83,10 +87,7 @@ def content_digest(document: Document, chunks: Sequence[Chunk]) -> bytes:
     """What decides whether a document put again is unchanged: everything it says and how it was cut (who may
     read it is compared apart).
     """
-    cut = [
-        [c.chunk_id, c.ordinal, c.start, c.end, c.title, list(c.heading), *([c.about] if c.about else [])]
-        for c in chunks
-    ]
+    cut = [[c.chunk_id, c.ordinal, c.start, c.end, c.title, list(c.heading), *_beside(c)] for c in chunks]
     return digest(
         document.doc_id,
         document.text,
@@ -98,6 +99,11 @@ def content_digest(document: Document, chunks: Sequence[Chunk]) -> bytes:
         dump(cut),
         size=CONTENT_BYTES,
     )
+
+
+def _beside(chunk: Chunk) -> list[str]:
+    """What an older index's digests did not cover is left out where there is none."""
+    return [chunk.about, chunk.facts] if chunk.facts else [chunk.about] if chunk.about else []
 
 
 def pages(text: str) -> Iterator[bytes]:

@@ -244,9 +244,9 @@ class Ledger:
         if not owner.first_chunk <= key < owner.first_chunk + owner.chunk_count:
             raise corrupt(f"ledger.db chunk {key}", f"it is not one of document {doc}")
         text = self.text(owner, start, end)
-        path, about = codec.read_place(heading)
+        path, about, facts = codec.read_place(heading)
         shown = owner.title if title is None else title
-        return Chunk(chunk_id, owner.doc_id, ordinal, start, end, text, shown, path, about)
+        return Chunk(chunk_id, owner.doc_id, ordinal, start, end, text, shown, path, about, facts)
 
     def text(self, version: Version, start: int, end: int) -> str:
         """Characters ``start:end`` of a version's text; only the pages that hold them are inflated."""

@@ -31,14 +31,14 @@ def made(request: pytest.FixtureRequest, corpus: Path, tmp_path_factory: pytest.
 
 
 def test_an_index_keeps_the_form_it_was_made_with(made: Path, corpus: Path) -> None:
-    """Codes of two forms cannot be compared: other settings are refused, with the cure, and change nothing."""
+    """Codes of two forms cannot be compared: other settings are refused, and change nothing."""
     own, other = (made.name, "small" if made.name == "fine" else "fine")
-    with pytest.raises(FingerprintError, match=f"store.token_codes = {own}, not {other}") as found:
+    with pytest.raises(FingerprintError, match=rf"store\.token_codes = {own}, not {other}") as found:
         fingerpost.compile(corpus / "docs", to=made, settings=settings(other))
     assert found.value.cure == "set store.token_codes as it was, or compile into a new folder"
     with (
         fingerpost.open(made, write=True, settings=settings(other)) as index,
-        pytest.raises(FingerprintError, match="store.token_codes"),
+        pytest.raises(FingerprintError, match=r"store\.token_codes"),
     ):
         index.update(corpus / "docs")
     with fingerpost.open(made, settings=settings(other)) as index:

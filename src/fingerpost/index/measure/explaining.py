@@ -65,7 +65,7 @@ def _result(found: Found, at: int) -> Explanation:
     return Explanation(
         f"{at + 1}. {chunk.doc_id}:{chunk.start}-{chunk.end}",
         f"{found.scores[at]:.3f}",
-        " · ".join(part for part in (chunk.context, chunk.about) if part),
+        " · ".join(part for part in (chunk.context, chunk.about, chunk.facts) if part),
         (
             Explanation("legs", children=ranks),
             Explanation("factors", "", "they add up to the score", factors(added)),
