@@ -27,8 +27,13 @@ def passage(chunk: Chunk, *, context: bool = True) -> str:
 
 
 def named(chunk: Chunk, *, context: bool = True) -> str:
-    """Where the codes of a chunk are looked up: what a model wrote about it names none of them."""
-    return chunk.own if context else chunk.text
+    """Where the codes of a chunk are looked up: what a model wrote about it names none of them. What its
+    document is called is no context.
+
+    >>> named(Chunk("c", "PROJ-7", 0, 0, 4, "Wait", title="Queue"), context=False)
+    'PROJ-7\\nWait'
+    """
+    return chunk.own if context else f"{chunk.doc_id}\n{chunk.text}"
 
 
 def place(chunk: Chunk) -> str:

@@ -80,6 +80,27 @@ def test_a_file_is_found_by_its_path_and_by_the_end_of_it(index: Index, tickets:
     assert index.search("another/customer_account_repository.py")[0].doc_id == path
 
 
+@pytest.fixture(scope="module", params=["words", "vectors"])
+def without_context(
+    request: pytest.FixtureRequest, tickets: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Index]:
+    encoder = 'encoder = "none"' if request.param == "words" else ""
+    settings = parse(f"[compile]\ncontext = false\n[models]\n{encoder}")
+    with fingerpost.compile(tickets, to=tmp_path_factory.mktemp("bare") / "kb", settings=settings) as opened:
+        yield opened
+
+
+def test_what_a_document_is_called_is_found_without_context_too(
+    without_context: Index, tickets: Path
+) -> None:
+    [path] = [str(one.relative_to(tickets)) for one in tickets.rglob("*.py")]
+    for query in (path, "another/customer_account_repository.py", f"who wrote {path} and why?"):
+        assert without_context.search(query)[0].doc_id == path
+    for query in ("PROJ-239", "what became of PROJ-239?"):
+        assert without_context.search(query)[0].doc_id == "PROJ-239"
+    assert without_context.doctor() == []
+
+
 @pytest.mark.parametrize(
     "question", ["what does {} do?", "why do I get {} after the update?", "{} part what does"]
 )
