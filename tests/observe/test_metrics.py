@@ -52,7 +52,8 @@ def test_searches_answers_errors_and_stages_are_counted(watched: Callable[..., I
 def test_fresh_chunks_and_audits_are_those_of_the_moment(watched: Callable[..., Index]) -> None:
     index = watched(metrics=True)
     assert samples(index.metrics())["fingerpost_fresh_chunks", ()] == 0
-    index._rooms.audit = index._rooms.audit.added(0.5)
+    rooms = index._rooms
+    rooms.audits.add(rooms.audited(rooms.epoch(rooms.store.snapshot())), 0.5)
     found = samples(index.metrics())
     assert (found["fingerpost_audits_total", ()], found["fingerpost_audit_recall", ()]) == (1, 0.5)
 

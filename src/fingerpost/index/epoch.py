@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -92,6 +93,8 @@ class Epoch:
     sparse: Postings | None = None
     stranger: bool = False
     unfit: str = ""
+    audited: str = ""
+    """What audits of its router are kept under: they begin anew when something is learned."""
 
     def for_query(self, encoded: EncodedQuery | None) -> Epoch:
         """The epoch as far as it may be believed for a query: without what was learned where the query is
@@ -139,7 +142,11 @@ class Epoch:
         dsi = read(DSI, Generative.from_bytes)
         unfit = router.misfit(snapshot.leaf_offsets, snapshot.dim) if router else ""
         sparse = read(SPARSE, Postings.from_bytes)
-        return cls(None if unfit else router, judges, addresses, tuned, dsi, sparse, unfit=unfit)
+        taught = router.taught if router else b""
+        lesson = blake2b(snapshot.artifact(LESSON) or b"", digest_size=8, key=taught).hexdigest()
+        return cls(
+            None if unfit else router, judges, addresses, tuned, dsi, sparse, unfit=unfit, audited=lesson
+        )
 
 
 def parsed(name: str, body: bytes, parse: Callable[[bytes], T]) -> T:

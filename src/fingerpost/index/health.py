@@ -20,24 +20,28 @@ def status(rooms: Rooms) -> Facts:
     found["dsi"] = "none" if epoch.dsi is None else "trained"
     found["taught_documents"] = 0 if epoch.judges.memory is None else len(epoch.judges.memory.keys)
     chunks = int(found["chunks"])
+    audit, target = rooms.audit(epoch, anew=True), rooms.settings.route.recall
     found["router_health"] = health(rooms, epoch, chunks)
-    audit, target = rooms.audit, rooms.settings.route.recall
-    advised = drift.advice(newer=newer(rooms), chunks=chunks, audit=audit, target=target)
+    newer = _newer(rooms)
+    advised = drift.advice(newer=newer or 0, chunks=chunks, audit=audit, target=target)
+    late = rooms.store.desk.n_fresh if newer is None else newer
+    found["newer_share"] = round(late / chunks, 4) if chunks else 0.0
+    found["audits"], found["audit_recall"] = audit.queries, round(audit.recall, 4)
     found["fold"] = rooms.beside.state
     found["advice"] = "; ".join(advised.notes)
     return found
 
 
-def newer(rooms: Rooms) -> int:
-    """How many chunks came after the lesson that serves; 0 without one."""
+def _newer(rooms: Rooms) -> int | None:
+    """How many chunks came after the lesson that serves; None without one."""
     lesson = rooms.store.desk.artifact(LESSON)
     newest = None if lesson is None else parsed(LESSON, lesson, mapping).get("newest")
-    return 0 if newest is None else int((rooms.store.live().keys > newest).sum())
+    return None if newest is None else int((rooms.store.live().keys > newest).sum())
 
 
 def health(rooms: Rooms, epoch: Epoch, chunks: int) -> str:
     """Whether queries are routed now, by what, and what audits say; or why everything is searched."""
-    router, audit, settings = epoch.router, rooms.audit, rooms.settings.route
+    router, audit, settings = epoch.router, rooms.audit(epoch), rooms.settings.route
     if router is None:
         return f"full search: {epoch.unfit or 'nothing is folded yet'}"
     if off := audit.verdict(settings.recall) or router.resting(settings, chunks):
@@ -49,6 +53,7 @@ def health(rooms: Rooms, epoch: Epoch, chunks: int) -> str:
     parts = (
         f"routes among {router.n_leaves:,} leaves",
         needs if known.needed_share else "not calibrated: run `fingerpost learn`",
-        told if audit.queries else "no audit since it was opened",
+        told if audit.queries else "no audit yet" if settings.audit else "audits are off",
+        f"audits are not kept: {unkept}" if (unkept := rooms.audits.unkept) else "",
     )
-    return " · ".join(parts)
+    return " · ".join(filter(None, parts))

@@ -2,9 +2,8 @@
 
 A write is *accepted* when reading it begins, *durable* when the ledger has it on disk, *lexical* when a
 search for its words finds it, *dense* when one for its meaning does, *routed* when a generation holds it, so
-that the router leads to it like to everything else. `freshness.json` is a measurement, no evidence: it is
-written over and not flushed (some file systems flush what is renamed over another file), nothing is answered
-from it, and one that is damaged begins anew.
+that the router leads to it like to everything else. `freshness.json` is a measurement, no evidence (see
+``kept``): one that is damaged begins anew.
 
 Lags are counted in the clock's steady seconds. Only what waits for a fold when its writer ends is kept by the
 time of day, since steady seconds mean nothing to the next one.
@@ -14,15 +13,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from time import sleep
 
 from fingerpost.evaluate.freshness import EDGES, STEPS, Freshness, Lags
+from fingerpost.index import kept as sheet
 from fingerpost.index.clock import REAL, Clock
 
 NAME = "freshness.json"
@@ -115,7 +112,7 @@ class Lagging:
     def read(self) -> Kept:
         """What is kept; nothing where the file is missing or damaged."""
         try:
-            found = json.loads(self._body())
+            found = json.loads(sheet.read(self._path))
             steps = {step: Lags(**found["steps"][step]) for step in STEPS}
             waiting = [(int(seq), self._steady(float(at)), int(n)) for seq, at, n in found["waiting"]]
         except FileNotFoundError:
@@ -129,19 +126,6 @@ class Lagging:
         """A time of day in steady seconds: not later than now, whatever was done to the clock."""
         return self._clock.steady() - max(0.0, self._clock.wall() - wall)
 
-    def _body(self) -> str:
-        """The text in the file. Raises ValueError where it is not what was written, also after a moment: it
-        may just be written.
-        """
-        for patience in (0.0, 0.01, 0.1):
-            sleep(patience)
-            head, _, text = self._path.read_text(encoding="utf-8").partition("\n")
-            size, _, digest = head.partition(" ")
-            body = text[: int(size)] if size.isdecimal() else ""
-            if digest == _digest(body):
-                return body
-        raise ValueError("its digest does not match")
-
     def _write(self, kept: Kept) -> None:
         steps = {
             step: {"counts": lags.counts, "total": lags.total, "longest": lags.longest}
@@ -150,15 +134,8 @@ class Lagging:
         since = self._clock.wall() - self._clock.steady()
         waiting = [(seq, since + accepted, changes) for seq, accepted, changes in kept.waiting]
         body = json.dumps({"steps": steps, "waiting": waiting})
-        whole = f"{len(body)} {_digest(body)}\n{body}".encode()
         try:
-            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                os.pwrite(handle, whole, 0)
-                if os.fstat(handle).st_size > len(whole):
-                    os.ftruncate(handle, len(whole))
-            finally:
-                os.close(handle)
+            sheet.write(self._path, body)
         except OSError as error:  # a full disk: the write itself was acknowledged, only its lag is lost
             _log.warning("%s cannot be written (%s)", self._path, error)
 
@@ -172,7 +149,3 @@ def _bounded(waiting: list[tuple[int, float, int]]) -> list[tuple[int, float, in
         odd = waiting[-1:] if len(waiting) % 2 else []
         waiting = [(two[0], min(one[1], two[1]), one[2] + two[2]) for one, two in pairs] + odd
     return waiting
-
-
-def _digest(body: str) -> str:
-    return sha256(body.encode()).hexdigest()

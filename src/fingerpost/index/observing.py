@@ -119,6 +119,9 @@ def _results(spans: Sequence[Span]) -> list[tuple[str, float]]:
 
 
 def _state(rooms: Rooms) -> State:
-    snapshot, audit = rooms.store.snapshot(), rooms.audit
+    snapshot = rooms.store.snapshot()
+    audit = rooms.audit(rooms.epoch(snapshot), anew=True)
     fresh = rooms.lagging.read().counted()
-    return State(audit.queries, audit.recall, snapshot.n_fresh, snapshot.n_chunks, snapshot.generation, fresh)
+    return State(
+        rooms.audits.made, audit.recall, snapshot.n_fresh, snapshot.n_chunks, snapshot.generation, fresh
+    )

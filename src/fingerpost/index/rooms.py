@@ -10,6 +10,7 @@ from pathlib import Path
 from fingerpost.compiler.pool import Warm
 from fingerpost.config import Settings
 from fingerpost.errors import FingerprintError, UsageError
+from fingerpost.index.audits import Audits
 from fingerpost.index.beside import Beside
 from fingerpost.index.clock import REAL, Clock
 from fingerpost.index.epoch import SOURCES, Epoch, Shelf, mapping, parsed
@@ -38,7 +39,7 @@ class Rooms:
         self._asking: tuple[Tuned, Encoder] | None = None
         self._roots: tuple[int, Mapping[str, str]] | None = None
         self._closed = False
-        self.audit = Audit()
+        self.audits = Audits(path)
         self.reasons, self.answers = Rest(clock.steady), Rest(clock.steady)
         """Of the language model, which has another time limit for reasoning than for answers."""
         self.turns = Turns()
@@ -59,6 +60,7 @@ class Rooms:
         let go of only when nobody publishes any more.
         """
         self._closed = True
+        self.audits.close()
         if self.reading is not None:
             self.reading.close()
         try:
@@ -117,6 +119,17 @@ class Rooms:
             kept = desk.artifact(SOURCES)
             known = self._roots = (desk.generation, {} if kept is None else parsed(SOURCES, kept, mapping))
         return known[1]
+
+    def audit(self, epoch: Epoch, *, anew: bool = False) -> Audit:
+        """What audits found of an epoch's router under these settings, in all processes; nothing where audits
+        are off.
+        """
+        return self.audits.of(self.audited(epoch), anew=anew) if self.settings.route.audit else Audit()
+
+    def audited(self, epoch: Epoch) -> str:
+        """What an epoch's audits are kept under: how far it looks is up to the settings too."""
+        retrieve = self.settings.retrieve
+        return f"{epoch.audited} {self.settings.route.budget} {retrieve.depth} {retrieve.hop}"
 
     def epoch(self, snapshot: Shelf) -> Epoch:
         """The epoch of a snapshot's (or the desk's) generation, read once."""

@@ -11,6 +11,8 @@ STALE = 0.1
 """Share of chunks newer than the epoch at which training again is advised."""
 LEAST = 30
 """Audits before they may judge."""
+MOST = 2_000
+"""Audits that count; beyond, half of the weight goes to newer ones, so that no good past hides a bad day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +22,23 @@ class Audit:
     queries: int = 0
     recall_sum: float = 0.0
 
+    @classmethod
+    def checked(cls, queries: int, recall_sum: float) -> Audit:
+        """As many. Raises ValueError for sums that no audits have."""
+        if type(queries) is not int or not 0 <= queries <= MOST or not 0 <= recall_sum <= queries:
+            raise ValueError(f"{queries!r} audits of recall {recall_sum!r} in all")
+        return cls(queries, float(recall_sum))
+
     def added(self, recall: float) -> Audit:
         """One more audited query.
 
         >>> Audit().added(1.0).added(0.5).recall
         0.75
         """
-        return Audit(self.queries + 1, self.recall_sum + min(max(recall, 0.0), 1.0))
+        queries, total = self.queries, self.recall_sum
+        if queries >= MOST:
+            queries, total = queries // 2, total * (queries // 2) / queries
+        return Audit(queries + 1, total + min(max(recall, 0.0), 1.0))
 
     @property
     def recall(self) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Any, cast
 
 import numpy as np
@@ -98,6 +99,12 @@ class Router:
     def trained(self) -> bool:
         """Whether a trained head is in use (else the optimist rule)."""
         return self.head.trained
+
+    @property
+    def taught(self) -> bytes:
+        """A digest of what it learned that no fold changes: which router this is."""
+        own = f"{self.head.trained} {self.head.weights.tolist()} {self.calibration}"
+        return blake2b(own.encode(), digest_size=8).digest()
 
     def score(self, query: F32, votes: NDArray[np.floating] | None = None) -> F32:
         """A score per leaf, [L] float32, for ``query`` [d] and BM25 ``votes`` [L] (how many of its best

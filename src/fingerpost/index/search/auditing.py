@@ -7,6 +7,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.index.epoch import Epoch
 from fingerpost.index.rooms import Rooms
 from fingerpost.records import Plan
 from fingerpost.retrieve.legs import Gathered
@@ -25,13 +26,14 @@ def due(rooms: Rooms, plan: Plan, text: str) -> bool:
 
 def audit(
     rooms: Rooms,
+    epoch: Epoch,
     snapshot: Snapshot,
     vector: NDArray[np.float32],
     gathered: Gathered,
     allow: Allow | None,
 ) -> float:
-    """The share of the exhaustive top hits that the routed search had too; kept in the rooms' audit."""
+    """The share of the exhaustive top hits that the routed search had too; kept with the epoch's audits."""
     best, _, _ = snapshot.dense(vector, k=TOP, allow=allow)
     recall = float(np.isin(best, gathered.candidates.keys).mean()) if len(best) else 1.0
-    rooms.audit = rooms.audit.added(recall)
+    rooms.audits.add(rooms.audited(epoch), recall)
     return recall

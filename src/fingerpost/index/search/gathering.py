@@ -185,7 +185,7 @@ def plan_for(
         return Plan(
             legs=("lexical", "dense"), reason=f"full search: {epoch.unfit or 'nothing is folded yet'}"
         )
-    off = rooms.audit.verdict(rooms.settings.route.recall)
+    off = rooms.audit(epoch).verdict(rooms.settings.route.recall)
     if off:
         return Plan(legs=("lexical", "dense"), reason=f"full search: {off}")
     votes = votes_of(snapshot, epoch.router, voters)

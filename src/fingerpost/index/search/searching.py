@@ -67,7 +67,7 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
         gathered = gathering.gather(rooms, once, asked, sight)
         stage.counts.update({name: float(count) for name, count in gathered.counts.items()})
         if asked.encoded is not None and auditing.due(rooms, plan, query.text):
-            recall = auditing.audit(rooms, snapshot, asked.encoded.vector, gathered, allow)
+            recall = auditing.audit(rooms, epoch, snapshot, asked.encoded.vector, gathered, allow)
             stage.counts["scored"] += float(snapshot.n_chunks)
             stage.note = f"audited: {recall:.0%} of the exhaustive top {auditing.TOP} were found"
         stage.counts["chunks"] = float(snapshot.n_chunks if allow is None else allow.n_chunks)
