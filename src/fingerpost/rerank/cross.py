@@ -25,6 +25,7 @@ from fingerpost.models import files, runners
 from fingerpost.models.rest import Rest, unasked
 from fingerpost.models.spread import side_by_side
 from fingerpost.models.tokenizer import WordPieces
+from fingerpost.scores import centre
 
 log = logging.getLogger(__name__)
 
@@ -154,8 +155,8 @@ def together(search: Scores, judged: Scores, weight: float) -> Scores:
 
 
 def _standard(scores: Scores) -> Scores:
-    centred: Scores = scores - scores.mean()
-    return centred / max(float(scores.std()), 1e-9)
+    centred, spread = centre(scores)
+    return centred / max(spread, 1e-9)
 
 
 def _reason(error: Exception) -> str:

@@ -56,14 +56,14 @@ def names(query: Query) -> tuple[str, ...]:
     return tuple(code for code in query.codes if _NAME.search(code) and not _NUMBER.fullmatch(code))
 
 
-def literal(query: Query) -> bool:
-    """Whether a query is to be found as it is written: identifiers alone, or with the signs of source code.
+def signed(query: Query) -> bool:
+    """Whether a query has the signs of source code.
 
     >>> from fingerpost.text.query import parse
-    >>> [literal(parse(text)) for text in ("E4012", "operator<<", "list(map(int, x))", "why E4012?")]
-    [True, True, True, False]
+    >>> [signed(parse(text)) for text in ("operator<<", "list(map(int, x))", "why E4012?")]
+    [True, True, False]
     """
-    return only_names(query) or _SIGNS.search(query.text) is not None
+    return _SIGNS.search(query.text) is not None
 
 
 def verbatim(query: Query, texts: Sequence[str | None]) -> NDArray[np.bool_]:
@@ -74,7 +74,7 @@ def verbatim(query: Query, texts: Sequence[str | None]) -> NDArray[np.bool_]:
     >>> verbatim(parse("a[i] = b"), ["then a[i]  = b;", "a[i] = bc", "a i b", None]).tolist()
     [True, False, False, False]
     """
-    if _SIGNS.search(query.text) is None:
+    if not signed(query):
         return np.zeros(len(texts), np.bool_)
     sought = whole(_even(query.text))
     return np.array([text is not None and sought.search(_even(text)) is not None for text in texts], np.bool_)

@@ -14,7 +14,6 @@ candidate at all, or gave all the same score, says nothing and changes nothing.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import ModelError
+from fingerpost.scores import centre
 
 Array = NDArray[np.float64]
 Legs = Mapping[str, NDArray[np.floating]]
@@ -169,18 +169,6 @@ def standard(scores: NDArray[np.floating]) -> Array:
     filled = _filled(scores)
     centred, spread = centre(filled)
     return centred / spread if _tells_apart(filled, spread) else np.zeros(len(scores))
-
-
-def centre(known: Array) -> tuple[Array, float]:
-    """Scores less their mean, and their standard deviation; ``np.std`` finds both in five times as long.
-
-    >>> centre(np.array([1.0, 3.0]))
-    (array([-1.,  1.]), 1.0)
-    """
-    if not len(known):
-        return known, 0.0
-    centred = known - known.sum() / len(known)
-    return centred, math.sqrt(float(centred @ centred) / len(known))
 
 
 def stretched(scores: NDArray[np.floating]) -> Array:

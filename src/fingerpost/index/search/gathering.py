@@ -75,20 +75,21 @@ def gather(rooms: Rooms, look: OneLook, asked: Asked, sight: Sight) -> legs.Gath
         plan = Plan(legs=(*plan.legs, "memory"), full=plan.full, leaves=plan.leaves)
     pieces, weighed, note = expanding.scores(rooms, sight.sparse, asked.query.text)
     asked_legs: legs.Request[Query, Allow] = legs.Request(
-        asked.query, vector, plan, sight.allow, remembered, (pieces, weighed), named(sight, asked.query)
+        asked.query, vector, plan, sight.allow, remembered, (pieces, weighed), named(sight, asked)
     )
     gathered = replace(legs.gather(look, asked_legs, rooms.settings.retrieve), note=note)
     return with_chances(gathered, sight.proposed)
 
 
-def named(sight: Sight, query: Query) -> Keys:
+def named(sight: Sight, asked: Asked) -> Keys:
     """The chunks, of those that may be seen, of the document that the query names and nothing else; or those
     that alone hold a name which it says among other words.
 
     BM25 does not always bring them: others may say a document's name oftener than it does itself, and a name
     in a long list of others, such as a log, is a faint one.
     """
-    if exact.only_names(query):
+    query = asked.query
+    if asked.only_names:
         try:
             document = sight.snapshot.doc_key(query.text.strip("\"'`"), allow=sight.allow)
         except NotFoundError:

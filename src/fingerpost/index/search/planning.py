@@ -13,7 +13,6 @@ from fingerpost.config import RerankSettings
 from fingerpost.index.epoch import Judges
 from fingerpost.index.search.ranking import NONE, SHORT, Asked, Effort, Look, look_again, shorter
 from fingerpost.records import Candidates
-from fingerpost.rerank import exact
 from fingerpost.rerank.forest import Forest
 from fingerpost.rerank.learn import FitResult, Group, ndcg
 from fingerpost.retrieve import fuse
@@ -80,7 +79,7 @@ def effort(
     is whether the first ten change.
     """
     whole = full(settings)
-    literal = asked.query.codes or exact.literal(asked.query)
+    literal = asked.query.codes or asked.literal
     if literal or asked.encoded is None or not len(candidates.keys) or scale.results > plan.TOP:
         return whole
     if not max(settings.skip, settings.short) or (judges.plan == plan.DEFAULT and scale.chunks < SMALL):

@@ -67,12 +67,22 @@ class Ranked:
         return judges.confidence.chance(signs(self.scores, self.candidates.docs))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asked:
     """A query in all its forms."""
 
     query: Query
     encoded: EncodedQuery | None
+
+    @cached_property
+    def only_names(self) -> bool:
+        """Whether it consists of identifiers and nothing else."""
+        return exact.only_names(self.query)
+
+    @property
+    def literal(self) -> bool:
+        """Whether it is to be found as it is written: identifiers alone, or with the signs of source code."""
+        return self.only_names or exact.signed(self.query)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +158,7 @@ def shorter(asked: Asked, look: Look, judges: Judges, *, read: int) -> Look:
 def _first(asked: Asked, candidates: Candidates, judges: Judges, read: int) -> NDArray[np.intp]:
     """Which candidates are read: the first by the sum, and BM25's where the very words are sought."""
     first = _sum(judges, candidates.scores).order[:read]
-    if not exact.literal(asked.query):
+    if not asked.literal:
         return first
     worded = np.argsort(-np.nan_to_num(candidates.scores["lexical"], nan=-np.inf), kind="stable")
     return np.asarray(list(dict.fromkeys((*first.tolist(), *worded[:read].tolist()))), np.intp)
@@ -175,7 +185,7 @@ def rank(snapshot: Snapshot, asked: Asked, look: Look, judges: Judges) -> Ranked
         told = memory_columns(snapshot, asked, look.candidates, judges.memory)
         rows = feature_rows(asked, look, told, names=judges.forest.names)
         scores = judges.forest.predict(rows)
-    scores, lifted = _exact_first(asked.query, scores, look)
+    scores, lifted = _exact_first(asked, scores, look)
     return Ranked(look.candidates, look.total, scores, lifted, look.read, rows)
 
 
@@ -240,14 +250,15 @@ def _words(read: Reading) -> dict[str, NDArray[np.float32]]:
 
 
 def _exact_first(
-    query: Query, scores: NDArray[np.float64], look: Look
+    asked: Asked, scores: NDArray[np.float64], look: Look
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Exact matches above all others where a query is nothing but identifiers, the document of that name
     first; else what alone holds a name that it says (see ``gathering.named``), or holds it as it is written.
     """
     named = np.isfinite(look.candidates.scores.get("named", np.full(len(scores), np.nan)))
     texts = [passage.text if passage else None for passage in look.read.passages]
-    if not exact.only_names(query):
+    query = asked.query
+    if not asked.only_names:
         return exact.lift(scores, named | exact.verbatim(query, texts))
     tiers = exact.holding(query, texts)
     tiers[named] = exact.CALLED

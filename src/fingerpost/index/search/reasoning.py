@@ -26,7 +26,7 @@ from fingerpost.models.llm import listed, load_llm
 from fingerpost.models.rest import unasked
 from fingerpost.observe.trace import Draft, Recorder
 from fingerpost.records import Candidates
-from fingerpost.rerank import exact, matches
+from fingerpost.rerank import matches
 from fingerpost.retrieve import fuse
 from fingerpost.text import query as queries
 
@@ -136,7 +136,7 @@ def joined(question: Ranked, variants: Sequence[Ranked], ties: TiesOf) -> Ranked
 def _variants(rooms: Rooms, found: Found, search: Callable[[str, bool], Found], stage: Draft) -> list[Found]:
     """The searches for what the model wrote, as far as that can be used; counts and the note say the rest."""
     settings, question = rooms.settings, found.asked.query
-    if exact.only_names(question):
+    if found.asked.only_names:
         stage.note = "not asked: nothing but identifiers"
         return []
     texts = _asked(rooms, question.text, stage)

@@ -13,7 +13,7 @@ from fingerpost.index.search.ranking import Asked, Ranked, look_again, rank
 from fingerpost.models.encoder import EncodedQuery, Encoder
 from fingerpost.observe.trace import Recorder
 from fingerpost.records import Plan, Trace
-from fingerpost.rerank import cross, exact
+from fingerpost.rerank import cross
 from fingerpost.store.isolated import Isolated
 from fingerpost.store.scoring import MOST_TERMS
 from fingerpost.store.snapshot import Snapshot
@@ -130,7 +130,7 @@ def read_together(rooms: Rooms, snapshot: Snapshot, asked: Asked, ranked: Ranked
     encoder, settings = rooms.cross_encoder, rooms.settings.rerank
     if encoder is None or not settings.cross_depth or not len(ranked.scores):
         return ranked, ""
-    if exact.only_names(asked.query):
+    if asked.only_names:
         return ranked, ", cross-encoder not asked: nothing but identifiers"
     order = ranked.order
     first = ranked.candidates.keys[order[: settings.cross_depth]]
