@@ -4,7 +4,7 @@ A query of identifiers alone – ``ERR_CONN_RESET``, ``foo.bar --flag`` – has 
 encoder reads its letters as it pleases. So the passages that hold every one whole come before those that
 do not, and those that hold them in the same letters (``CONTENT_TYPE``, not ``content_type``) before the
 others, each tier in its old order; the document that bears the name itself comes before all. A query with
-other words beside them is left to the fusion, but for names that a single passage holds: that one is meant.
+other words beside them is left to the fusion, but for names that a single document holds: that one is meant.
 What is written with the signs of source code, such as ``Vec<Option<u8>>``, is looked for as it is written.
 """
 
@@ -27,6 +27,7 @@ CALLED = 3
 
 _NAME = re.compile(r"[_\\/]|::|->|^--|^[@$]|\w\.\w|[^\W\d]-?\d{3}|^(?=.{10})(?:\D*\d){4}")
 _SIGNS = re.compile(r"[<>\[\]{}()=$#&|^~*\\@]|->|::")
+_CONSTANT = re.compile(r"_*[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+_*")
 _NUMBER = re.compile(r"\W*\d+(?:\W\d+)?\W*")
 
 
@@ -54,6 +55,18 @@ def names(query: Query) -> tuple[str, ...]:
     ('2024-11-02t10:00:00z', '550e8400-e29b')
     """
     return tuple(code for code in query.codes if _NAME.search(code) and not _NUMBER.fullmatch(code))
+
+
+def constants(query: Query) -> dict[str, re.Pattern[str]]:
+    """Of a query's codes those that are written as source code writes constants, each with what finds it in
+    the same letters: there ``CONTENT_TYPE`` is another thing than ``content_type``.
+
+    >>> from fingerpost.text.query import parse
+    >>> list(constants(parse("where do we set CONTENT_TYPE, content_length and OCT3/4?")))
+    ['content_type']
+    """
+    written = zip(query.codes, _written(query), strict=True)
+    return {code: whole(name) for code, name in written if _CONSTANT.fullmatch(name)}
 
 
 def signed(query: Query) -> bool:

@@ -12,6 +12,7 @@ import fingerpost
 from fingerpost.config import Settings, parse
 from fingerpost.index import Index
 
+WORDS = ("red", "blue", "green", "north", "south", "east", "west", "lower", "upper", "inner", "outer")
 WORDS_ONLY = parse('[models]\nencoder = "none"')
 
 
@@ -40,6 +41,23 @@ def tickets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     written = ["foo->bar", "$_GET['id']", "Vec<Option<u8>>", "<init>", "operator<<"]
     for at, code in enumerate((*written, *(f"{code[:-1]}z" for code in written))):
         (folder / f"sign{at}.md").write_text(f"The export of part {at} met {code} in the night.\n")
+    calls = "\n".join(
+        f'def close_{at}(book):\n    """{"Close the books of the month. " * 40}"""\n'
+        f"    ledger.settle_ledger(book)\n    settle_ledger(book, {at})\n"
+        for at in range(3)
+    )
+    (folder / "ledger.py").write_text(f"def settle_ledger(book, at=0):\n    return book\n\n\n{calls}")
+    limits = [*(f"{word.upper()}_LIMIT = {at}" for at, word in enumerate(WORDS)), "EXPORT_LIMIT = 40"]
+    (folder / "limits.py").write_text("\n".join(limits))
+    for at in range(6):
+        (folder / f"export{at}.md").write_text(
+            f"# What does export_limit do, and where is it set?\n\nexport_limit is set to {at} here; "
+            "export_limit limits exports to what export_limit says.\n"
+        )
+        (folder / f"settle{at}.md").write_text(
+            f"# Where is it defined that we settle, and who calls?\n\nTo settle the ledger, ask desk {at}. "
+            "What is wrong with a ledger that we settle is defined by who calls.\n"
+        )
     deep = folder / "services/billing/infrastructure/persistence/implementation/very/deep/below/another"
     deep.mkdir(parents=True)
     (deep / "customer_account_repository.py").write_text(
@@ -75,7 +93,7 @@ def test_the_end_of_a_long_title_is_not_lost(index: Index) -> None:
 
 
 def test_a_file_is_found_by_its_path_and_by_the_end_of_it(index: Index, tickets: Path) -> None:
-    [path] = [str(one.relative_to(tickets)) for one in tickets.rglob("*.py")]
+    [path] = [str(one.relative_to(tickets)) for one in tickets.rglob("customer*.py")]
     assert index.search(path)[0].doc_id == path
     assert index.search("another/customer_account_repository.py")[0].doc_id == path
 
@@ -93,7 +111,7 @@ def without_context(
 def test_what_a_document_is_called_is_found_without_context_too(
     without_context: Index, tickets: Path
 ) -> None:
-    [path] = [str(one.relative_to(tickets)) for one in tickets.rglob("*.py")]
+    [path] = [str(one.relative_to(tickets)) for one in tickets.rglob("customer*.py")]
     for query in (path, "another/customer_account_repository.py", f"who wrote {path} and why?"):
         assert without_context.search(query)[0].doc_id == path
     for query in ("PROJ-239", "what became of PROJ-239?"):
@@ -109,6 +127,22 @@ def test_what_alone_holds_a_name_comes_first_among_other_words(index: Index, que
         span = index.search(question.format(code))[0]
         assert span.doc_id == "app.log"
         assert sum(span.parts.values()) == pytest.approx(span.score, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("question", ["where is {} defined and who calls it?", "why is {} wrong?"])
+def test_a_name_of_one_document_brings_its_passages_first(index: Index, question: str) -> None:
+    """It stands in several passages of a module, but in no other document."""
+    for name in ("settle_ledger", "ledger.settle_ledger"):
+        spans = index.search(question.format(name), k=3)
+        assert spans[0].doc_id == "ledger.py"
+        assert "settle_ledger" in spans[0].text
+
+
+@pytest.mark.parametrize("question", ["where is {} set and to what?", "what does {} do?"])
+def test_a_constant_is_found_in_its_own_letters(index: Index, question: str) -> None:
+    assert index.search(question.format("EXPORT_LIMIT"))[0].doc_id == "limits.py"
+    spans = index.search(question.format("export_limit"), k=3)
+    assert all("exact" not in span.parts for span in spans), "in small letters it is one of several"
 
 
 @pytest.mark.parametrize("code", ["foo->bar", "$_GET['id']", "Vec<Option<u8>>", "<init>", "operator<<"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -30,6 +31,8 @@ VOTERS = 100
 """BM25's best chunks that vote for their leaves."""
 NAMED = 100
 """Chunks of a document that is asked for by its name, at most."""
+HOLDERS = 32
+"""Chunks that hold a name, from which on it is one of many."""
 Proposed = tuple[Keys, Scores]
 NOBODY: Proposed = (legs.NO_KEYS, legs.NO_SCORES)
 REMEMBERED = 20
@@ -83,7 +86,7 @@ def gather(rooms: Rooms, look: OneLook, asked: Asked, sight: Sight) -> legs.Gath
 
 def named(sight: Sight, asked: Asked) -> Keys:
     """The chunks, of those that may be seen, of the document that the query names and nothing else; or those
-    that alone hold a name which it says among other words.
+    of the one document that holds a name which it says among other words.
 
     BM25 does not always bring them: others may say a document's name oftener than it does itself, and a name
     in a long list of others, such as a log, is a faint one.
@@ -95,11 +98,22 @@ def named(sight: Sight, asked: Asked) -> Keys:
         except NotFoundError:
             return legs.NO_KEYS
         return sight.snapshot.chunk_keys(np.array([document]))[:NAMED]
-    found = [
-        sight.snapshot.lexical(Query(query.text, (), (name,)), k=2, allow=sight.allow)[0]
-        for name in exact.names(query)
-    ]
-    return np.unique(np.concatenate([legs.NO_KEYS, *(keys for keys in found if len(keys) == 1)]))
+    constants = exact.constants(query)
+    found = [alone(sight, query, name, constants.get(name)) for name in exact.names(query)]
+    return np.unique(np.concatenate([legs.NO_KEYS, *found]))
+
+
+def alone(sight: Sight, query: Query, name: str, written: re.Pattern[str] | None) -> Keys:
+    """The chunks that hold a name, where they are all of one document; of a constant, those that hold it in
+    its own letters, where any do.
+    """
+    keys = sight.snapshot.lexical(Query(query.text, (), (name,)), k=HOLDERS, allow=sight.allow)[0]
+    if len(keys) == HOLDERS:
+        return legs.NO_KEYS
+    if written is not None and len(keys) > 1:
+        same = [written.search(chunk.own) is not None for chunk in sight.snapshot.chunks(keys)]
+        keys = keys[same] if any(same) else keys
+    return keys if len(np.unique(sight.snapshot.doc_keys(keys))) == 1 else legs.NO_KEYS
 
 
 def with_chances(gathered: legs.Gathered, proposed: Proposed) -> legs.Gathered:
