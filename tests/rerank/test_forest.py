@@ -63,6 +63,25 @@ def test_each_query_is_judged_by_what_was_not_taught_its_document():
     assert before.judges[other].to_bytes() != after.judges[other].to_bytes()
 
 
+def test_late_queries_teach_the_trees_and_are_judged_apart(fitted):
+    """The document of a late query has a missing count, and nothing else would find it."""
+    given, count = groups(400, signal=3.0), NAMES.index("memory_count")
+    for at, one in enumerate(given):
+        one.rows[:, count] = 1.0
+        if at % 4 < 2:
+            one.rows[:, [SUM, NEAR]] = 0.0
+            one.rows[-1, count] = np.nan
+            one.grades[:] = one.grades[::-1]
+    told = fit([replace(one, late=at % 4 < 2) for at, one in enumerate(given)])
+    assert told.forest is not None
+    figures = told.figures
+    assert (figures["queries"], figures["late queries"]) == (200, 200)
+    assert figures["late learned"] > figures["late untrained"] + 0.4
+    assert figures["learned"] > fitted.figures["learned"] - 0.05
+    assert told.forest.line.weights[NEAR] > 0.8 * fitted.forest.line.weights[NEAR]
+    assert not any(name.startswith("late") for name in fitted.figures)
+
+
 def test_what_is_kept_of_the_judging_is_what_the_judges_say(fitted):
     given = groups(200, signal=3.0)
     for at in (0, 57, 199):

@@ -12,6 +12,7 @@ from fingerpost.errors import FingerprintError, InputError, ModelError
 from fingerpost.route import descent, gate, memory, wording
 from fingerpost.route.kmeans import unit
 from fingerpost.route.memory import Memory, Penalty
+from fingerpost.route.pack import pack, unpack
 from fingerpost.route.pairs import Pairs, folds, groups, pairs
 
 DIM = 24
@@ -162,6 +163,41 @@ def test_out_of_fold_memories_never_saw_the_query() -> None:
     blind = [memories[n].scores(twice.queries, keys(vectors), vectors) for n in range(3)]
     apart = np.mean([blind[fold[q]][q, d] for q, d in zip(query, right, strict=True)])
     assert apart < own - 0.05
+
+
+def test_a_tenth_of_what_all_ask_for_is_withheld_out_of_fold() -> None:
+    vectors, given = world(60)
+    like = memory.fit(vectors, keys(vectors), given, penalty=Penalty(1e-2, 1e-3))
+    _, memories = gate.out_of_fold(vectors, keys(vectors), given, like=like, count=3)
+    for each in memories:
+        assert len(each.withheld) == 3
+        assert np.isin(each.withheld, like.keys).all()
+        assert not np.isin(each.withheld, each.keys).any()
+        columns = each.columns(given.queries[0], keys(vectors), vectors)
+        assert np.isnan(columns["trained"]).tolist() == np.isin(keys(vectors), each.withheld).tolist()
+        away = each.withheld - 1000
+        assert (columns["memory"][away] == columns["map"][away]).all()
+        assert not columns["nearest"][away].any()
+    assert len({tuple(each.withheld.tolist()) for each in memories}) == 3
+    once = given.only(np.arange(0, len(given.query), 3))
+    _, memories = gate.out_of_fold(vectors, keys(vectors), once, like=like, count=3)
+    assert not any(len(each.withheld) for each in memories)
+
+
+def test_nothing_is_said_of_how_often_a_later_document_was_asked_for() -> None:
+    vectors, given = world(60)
+    stood = keys(vectors)[:50]
+    learned = memory.fit(vectors[:50], stood, given, penalty=Penalty(1e-2, 1e-3))
+    for kept in (learned, Memory.from_bytes(learned.to_bytes())):
+        counts = kept.columns(given.queries[0], keys(vectors), vectors)["trained"]
+        assert (counts[:30] > 0).all()
+        assert (counts[30:50] == 0).all()
+        assert np.isnan(counts[50:]).all()
+    moved = learned.renamed({1000: 2000}).columns(given.queries[0], np.array([2000]), vectors[:1])
+    assert moved["trained"][0] > 0
+    arrays, facts = unpack("memory", learned.to_bytes())
+    before = Memory.from_bytes(pack("memory", arrays, {n: v for n, v in facts.items() if n != "newest"}))
+    assert (before.columns(given.queries[0], keys(vectors), vectors)["trained"][50:] == 0).all()
 
 
 def test_columns_shortlist_and_deletion() -> None:

@@ -37,6 +37,7 @@ ROUNDS = 200
 PATIENCE = 25
 CUTOFF = 10
 START_WEIGHT = 2.0
+_LATE = ("late queries", "late untrained", "late learned")
 _PARAMETERS: Mapping[str, object] = {
     "objective": "lambdarank",
     "metric": "ndcg",
@@ -55,17 +56,22 @@ _PARAMETERS: Mapping[str, object] = {
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One query for training: ``rows`` [n, F], ``grades`` [n] (0 = not relevant), its document."""
+    """One query for training: ``rows`` [n, F], ``grades`` [n] (0 = not relevant), its document; ``late``
+    where that was kept from the memory as if it had come after the lesson: such a query teaches, and is
+    judged apart.
+    """
 
     rows: Table
     grades: NDArray[np.int32]
     document: str
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """The forest, or None and ``reason``; ``figures`` by name, measured on held-out documents, and for each
-    document a forest that was not taught about it: who judges with its own lessons judges too well.
+    """The forest, or None and ``reason``; ``figures`` by name, measured on held-out documents (of ``late``
+    queries under names that begin so), and for each document a forest that was not taught about it: who
+    judges with its own lessons judges too well.
     ``values`` is the held-out nDCG@10 of each group given, by whoever ranks from now on (the forest or the
     untrained sum); ``scores``, where there is a forest, what its judge gave the rows of each group.
     """
@@ -101,7 +107,11 @@ def fit(groups: Sequence[Group], *, seed: int = 0, threads: int = 1) -> FitResul
         judges = {group.document: forests[at] for group, at in zip(usable, fold.tolist(), strict=True)}
         judged = {at: judges[groups[at].document].predict(groups[at].rows) for at in kept}
         after = np.array([ndcg(scores, groups[at].grades) for at, scores in judged.items()])
-        figures = _figures(values[kept], after, rounds)
+        late = np.array([group.late for group in usable])
+        figures = _figures(values[kept][~late], after[~late], rounds)
+        if late.any():
+            own = zip(_LATE, (late.sum(), values[kept][late].mean(), after[late].mean()), strict=True)
+            figures |= {name: float(value) for name, value in own}
         if not matters(figures["gain"], figures["error"]):
             reason = "no better than the untrained sum on held-out documents"
             return FitResult(None, reason, figures, values=values)
@@ -258,7 +268,8 @@ def _boost(
     import lightgbm  # a second of work, and only training needs it
 
     rising = [name in RISING for name in NAMES]
-    own = line.fit([group.rows for group in taught], [group.grades for group in taught], start, rising)
+    known = [group for group in taught if not group.late]  # a line cannot tell the others apart: trees can
+    own = line.fit([group.rows for group in known], [group.grades for group in known], start, rising)
     data = _dataset(taught, own, None)
     booster = lightgbm.train(
         dict(parameters) | {"monotone_constraints": list(map(int, rising))},

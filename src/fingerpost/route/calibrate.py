@@ -102,12 +102,19 @@ def auroc(inside: NDArray[np.floating], outside: NDArray[np.floating]) -> float:
 
 def with_scope(memory: Memory, queries: F32, fold: I64, memories: Sequence[Memory]) -> Memory:
     """The memory with the energy that ``KEPT`` of its own training queries [m, d] have, each judged by the
-    memory of its fold, which never saw it. At most the rest of such queries is taken for strangers.
+    memory of its fold, which never saw it, with the rows put back that were withheld from it. At most the
+    rest of such queries is taken for strangers. Those of no fold (-1) say nothing.
     """
     if not len(memory.keys):
         return memory
-    own = np.concatenate([energy(judge, queries[fold == at]) for at, judge in enumerate(memories)])
+    own = np.concatenate([energy(_whole(one, memory), queries[fold == n]) for n, one in enumerate(memories)])
     return replace(memory, familiar=float(np.quantile(own, 1 - KEPT)))
+
+
+def _whole(judge: Memory, memory: Memory) -> Memory:
+    """A memory with the rows of the documents that were withheld from it: for ``energy`` alone."""
+    back = memory.rows[np.isin(memory.keys, judge.withheld)]
+    return replace(judge, rows=np.concatenate([judge.rows, back]))
 
 
 def router(given: Router, held: Examples, *, recall: float) -> Router:

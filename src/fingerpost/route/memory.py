@@ -32,6 +32,11 @@ EVERYTHING = -2.0
 """An energy that every query has: none is unfamiliar."""
 SAMPLE = 256
 """Training queries that stand for all of them."""
+NOBODY = np.zeros(0, np.int64)
+ALWAYS = int(np.iinfo(np.int64).max)
+"""The newest document of a memory that does not say which: it takes all others for documents that it could
+have been asked for.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,8 @@ class Memory:
 
     ``asked`` [counts.sum(), d]: the mapped training queries, those of a document side by side; ``wording``:
     their words. They are in the artifact; ``forgetful`` leaves them out. ``familiar`` is the least ``energy``
-    of a query that is like those it was taught.
+    of a query that is like those it was taught. ``newest`` is the largest key of a document that stood when
+    it was taught; ``withheld`` are the keys of those that were kept from it as if they had come later.
     """
 
     matrix: F32
@@ -65,6 +71,8 @@ class Memory:
     notes: tuple[str, ...] = ()
     familiar: float = EVERYTHING
     wording: Wording = SILENT
+    newest: int = ALWAYS
+    withheld: I64 = field(default_factory=NOBODY.copy)
     _last: tuple[F32, F32, F32] | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
@@ -120,7 +128,9 @@ class Memory:
         whose terms are ``said``, with their idf.
 
         ``map``: q'·v. ``memory``: q'·row, or q'·v where the document has none. ``trained``: log(1 + its
-        training queries). ``surprise``: memory − q·v, what was learned about this candidate.
+        training queries), NaN for a document that came later: that nobody asked for it says nothing, where
+        it speaks against one that could have been asked for. ``surprise``: memory − q·v, what was learned
+        about this candidate.
         ``nearest``: the best cosine to a training query of the document, 0 without one; ``wording.NAMES``:
         how like their words are.
         """
@@ -130,11 +140,12 @@ class Memory:
         at, found = self._find(doc_keys)
         own = self.rows[at] @ moved - np.float32(self.penalty.shift) if len(self.rows) else by_map
         memory = np.where(found, own, by_map).astype(np.float32)
-        counts = np.where(found, self.counts[at] if len(self.counts) else 0, 0)
+        counts = np.where(found, self.counts[at] if len(self.counts) else 0, 0).astype(np.float32)
+        counts[~found & self.later(doc_keys)] = np.nan
         return {
             "map": by_map,
             "memory": memory,
-            "trained": np.log1p(counts).astype(np.float32),
+            "trained": np.log1p(counts),
             "surprise": (memory - chunk @ query).astype(np.float32),
             **self._asked(moved, said or {}, at, found),
         }
@@ -163,6 +174,10 @@ class Memory:
             for name, values in zip(NAMES, self.wording.take(rows).compare(counts, said), strict=True):
                 columns[name][found] = values[place]
         return columns
+
+    def later(self, doc_keys: I64) -> NDArray[np.bool_]:
+        """Whether documents came after the lesson, or were kept from it as if they had, [n]."""
+        return np.asarray((doc_keys > self.newest) | np.isin(doc_keys, self.withheld), np.bool_)
 
     @cached_property
     def sample(self) -> F32:
@@ -206,7 +221,7 @@ class Memory:
         }  # fmt: skip
         facts = {
             "matrix_l2": self.penalty.matrix, "rows_l2": self.penalty.rows, "shift": self.penalty.shift,
-            "notes": list(self.notes), "familiar": self.familiar,
+            "notes": list(self.notes), "familiar": self.familiar, "newest": self.newest,
         }  # fmt: skip
         return pack("memory", arrays, facts)
 
@@ -230,6 +245,7 @@ class Memory:
             tuple(cast(list[str], facts["notes"])),
             float(cast(float, facts.get("familiar", EVERYTHING))),
             _wording(arrays),
+            int(cast(int, facts.get("newest", ALWAYS))),
         )
 
     @cached_property
@@ -268,7 +284,7 @@ def fit_many(
     problem = _problem(given, keys, start)
     problem = replace(problem, steps=steps or passes(len(problem.queries)))
     empty = Memory.identity(start.shape[1])
-    matrix, last = empty.matrix, inf
+    matrix, last, newest = empty.matrix, inf, int(docs.max(initial=0))
     by_document = given.query[np.argsort(given.doc, kind="stable")]
     asked, wording = given.queries[by_document], given.wording.take(by_document)
     for penalty in penalties:
@@ -276,11 +292,11 @@ def fit_many(
             last = penalty.matrix
             matrix = empty.matrix if last == inf else fit_map(problem, l2=last, seed=seed)
         if penalty.rows == inf:
-            yield replace(empty, matrix=matrix, penalty=penalty)
+            yield replace(empty, matrix=matrix, penalty=penalty, newest=newest)
             continue
         rows = start + fit_rows(problem, matrix, l2=penalty.rows, seed=seed)
         own = (counts.astype(np.int32), mapped(matrix, asked), penalty)
-        yield Memory(matrix, keys, rows, *own, wording=wording)
+        yield Memory(matrix, keys, rows, *own, wording=wording, newest=newest)
 
 
 def starts(vectors: NDArray[np.floating], docs: I64, given: Pairs, keys: I64) -> F32:

@@ -78,7 +78,7 @@ def test_a_new_document_is_found_without_learning_again(taught: Path, tmp_path: 
 def test_a_query_unlike_all_lessons_is_ranked_as_if_there_had_been_none(taught: Path, tmp_path: Path) -> None:
     strange = (
         "tide tables of the northern harbour",
-        "how is mercury spelled in Latin",
+        "how many moons has Jupiter",
         "bake bread at altitude",
     )
     shutil.copytree(taught, tmp_path / "kb")
@@ -90,6 +90,49 @@ def test_a_query_unlike_all_lessons_is_ranked_as_if_there_had_been_none(taught: 
             spans, trace = index.trace(query)
             assert "unlike those it was taught" in trace.stages[3].note
             assert [span.chunk_id for span in spans] == [span.chunk_id for span in plain.search(query)]
+
+
+WORDS = [
+    *("harbour", "meadow", "lantern", "granite", "violin", "pepper", "falcon", "marble", "cotton", "walnut"),
+    *("copper", "saddle", "thimble", "orchid", "glacier", "canyon", "basket", "ribbon", "pillow", "anchor"),
+    *("barley", "cactus", "dagger", "easel", "ferret", "goblet", "hammock", "icicle", "jacket", "kettle"),
+]
+
+
+def test_what_comes_after_a_lesson_is_not_buried_and_buries_nothing(tmp_path: Path) -> None:
+    """All sixty machines were asked for, by nicknames and by words of their pages; twenty more come later."""
+    random, later = np.random.default_rng(1), np.random.default_rng(9)
+    own = [random.choice(WORDS, 6, replace=False).tolist() for _ in range(TOPICS + 20)]
+    pages = [
+        json.dumps({"_id": f"m{at}", "title": f"Machine {at}", "text": f"Seen with {' '.join(words)}."})
+        + "\n"
+        for at, words in enumerate(own)
+    ]
+    (tmp_path / "old.jsonl").write_text("".join(pages[:TOPICS]))
+    (tmp_path / "new.jsonl").write_text("".join(pages[TOPICS:]))
+
+    def asked(at: int, draw: np.random.Generator) -> str:
+        return f"which one has {' '.join(draw.permutation(own[at])[:2])}"
+
+    given = [Pair(asked(at, random), f"m{at}") for at in range(TOPICS) for _ in range(3)]
+    questions = [(asked(at, later), f"m{at}") for at in range(len(own)) for _ in range(3)]
+
+    def ranks(index: fingerpost.Index) -> tuple[float, float]:
+        """Mean reciprocal rank of old and of new documents."""
+        found = [[span.doc_id for span in index.search(text, k=20)] for text, _ in questions]
+        pairs = zip(found, questions, strict=True)
+        worth = [1 / (1 + ids.index(right)) if right in ids else 0.0 for ids, (_, right) in pairs]
+        return float(np.mean(worth[: 3 * TOPICS])), float(np.mean(worth[3 * TOPICS :]))
+
+    with fingerpost.compile(tmp_path / "old.jsonl", to=tmp_path / "kb") as index:
+        report = index.learn([*pairs(), *given])
+        assert any("as if they came after it" in note for note in report.notes)
+        index.update(tmp_path / "new.jsonl")
+        old, new = ranks(index)
+        index.rollback()
+        plain_old, plain_new = ranks(index)
+    assert old > plain_old - 0.05
+    assert new > plain_new - 0.05
 
 
 @pytest.mark.parametrize("folded", [False, True])

@@ -8,11 +8,12 @@ in the report are for queries and documents that the judging parts were not trai
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fingerpost.index.epoch import CONFIDENCE, FOREST, LESSON, MEMORY, PLAN, ROUTER, Judges
 from fingerpost.index.learn import promoting, steering
@@ -135,17 +136,18 @@ def train(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) 
     seed = rooms.settings.compile.seed
     memory, verdict = gate.train(vectors, standing.docs, lesson.pairs, seed=seed, progress=progress)
     fold, memories = gate.out_of_fold(vectors, standing.docs, lesson.pairs, like=memory, seed=seed)
-    memory = calibrate.with_scope(memory, lesson.pairs.queries, fold, memories)
+    late = _late(lesson, fold, memories)
+    memory = calibrate.with_scope(memory, lesson.pairs.queries, np.where(late, -1, fold), memories)
     chosen, replayed = drawn(rooms, lesson), []
     for count, at in enumerate(chosen, start=1):
-        replayed.append(_replay(rooms, snapshot, lesson, at, memories[int(fold[at])]))
+        replayed.append(_replay(rooms, snapshot, lesson, at, memories[int(fold[at])], late=bool(late[at])))
         progress("replay", count, len(chosen))
     threads = rooms.settings.compile.threads or os.cpu_count() or 1
     result = fusion.fit([one.full for one in replayed], seed=seed, threads=threads)
     settings, tried = rooms.settings.rerank, planning.tried(replayed, result)
     chooser, said = planning.taught(tried, settings, seed=seed)
     confidence, told = planning.believed(tried, chooser, settings, seed=seed)
-    marks = Marks.of(lesson, np.array(chosen), replayed, result)
+    marks = Marks.of(lesson, np.array(chosen), replayed, result).only(np.flatnonzero(~late[chosen]).tolist())
     notes = (*memory.notes, *_said(verdict, result), *said, *told)
     return Trained(memory, result, chooser, confidence, marks, notes, verdict.consistent)
 
@@ -157,7 +159,16 @@ def drawn(rooms: Rooms, lesson: Lesson) -> list[int]:
     return found
 
 
-def _replay(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Memory) -> Replayed:
+def _late(lesson: Lesson, fold: NDArray[np.int64], memories: Sequence[Memory]) -> NDArray[np.bool_]:
+    """Which questions are answered by a document that is withheld from the memory they are replayed with."""
+    withheld = [frozenset(memory.withheld.tolist()) for memory in memories]
+    pairs = zip(lesson.answers, fold.tolist(), strict=True)
+    return np.array([not answers.isdisjoint(withheld[at]) for answers, at in pairs], np.bool_)
+
+
+def _replay(
+    rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: Memory, *, late: bool
+) -> Replayed:
     """One training query with a memory that never saw it."""
     asked, epoch = lesson.asked[at], rooms.epoch(snapshot)
     proposed, standing = lesson.proposed[at], epoch.judges
@@ -168,7 +179,8 @@ def _replay(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int, memory: M
     rows, short, none = (ranking.feature_rows(asked, look, told) for look in looks)
     grades = np.isin(candidates.docs, list(lesson.answers[at])).astype(np.int32)
     features = planning.features(asked, candidates)
-    return Replayed(Group(rows, grades, lesson.doc_ids[at]), (short, none), features, candidates.docs)
+    group = Group(rows, grades, lesson.doc_ids[at], late)
+    return Replayed(group, (short, none), features, candidates.docs)
 
 
 def _said(verdict: gate.Verdict, result: FitResult) -> tuple[str, ...]:
@@ -181,4 +193,11 @@ def _said(verdict: gate.Verdict, result: FitResult) -> tuple[str, ...]:
     if result.figures:
         before, after, error = (result.figures[name] for name in ("untrained", "learned", "error"))
         lines.append(f"search, held-out nDCG@10: {before:.3f} → {after:.3f} (± {1.96 * error:.3f})")
+    if "late queries" in result.figures:
+        count, before, after = (
+            result.figures[f"late {name}"] for name in ("queries", "untrained", "learned")
+        )
+        lines.append(
+            f"the same of {count:,.0f} about documents as if they came after it: {before:.3f} → {after:.3f}"
+        )
     return tuple(lines)
