@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fingerpost.errors import ConfigError, UsageError
 
 MAX_CONFIG_BYTES = 1_000_000
-
+Unlabelled = Literal["visible", "until-labels", "hidden"]
 
 EFFORTS: Mapping[int, Mapping[str, Mapping[str, object]]] = {
     1: {
@@ -62,9 +62,7 @@ class CompileSettings(Section):
     min_chunk_tokens: Annotated[
         int, Field(ge=1, le=256, description="shorter pieces join their neighbour")
     ] = 48
-    context: Annotated[bool, Field(description="put title › headings before each chunk in the indexes")] = (
-        True
-    )
+    context: Annotated[bool, Field(description="put title › headings before chunks in the indexes")] = True
     metadata: Annotated[
         bool,
         Field(description="put short metadata before each chunk in the indexes too; needs context"),
@@ -151,9 +149,10 @@ class StoreSettings(Section):
             "'fine' in 30 bytes, 5 kB, by which late interaction alone ranks as by whole vectors"
         ),
     ] = "small"
-    unlabelled_visible: Annotated[
-        bool, Field(description="documents without access labels are visible to everybody")
-    ] = True
+    unlabelled: Annotated[
+        Unlabelled,
+        Field(description="who finds documents without labels: all, all until there are labels, or nobody"),
+    ] = "until-labels"
     isolation: Annotated[
         Literal["shared", "strict"],
         Field(

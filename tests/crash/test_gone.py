@@ -19,6 +19,7 @@ from tests.seeds import seeds
 
 from fingerpost.errors import NotFoundError
 from fingerpost.store import Allow, Store
+from fingerpost.store.access import Access
 from fingerpost.store.live import Live
 from fingerpost.store.permits import Permits
 from fingerpost.text.query import parse
@@ -27,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from worker import DIM, document, encode, fold, promote
 
 USERS = ("user:a", "user:b", "user:c")
+NOBODY = ""
 NAMES = [f"doc{number}" for number in range(10)]
 ANY = np.ones(DIM, dtype=np.float32)
 Owners = dict[str, str]
@@ -35,8 +37,9 @@ CHANGES = (28, 34, 32, 3, 2, 1)
 
 
 def put(store: Store, name: str, version: int, owner: str) -> None:
+    """A document of one user, or (``owner`` is "") without labels: found by nobody, for others have some."""
     whole, chunks = document(name, version)
-    result = store.put([(replace(whole, labels=(owner,)), chunks)])
+    result = store.put([(replace(whole, labels=(owner,) if owner else None), chunks)])
     store.put_vectors(result.keys, encode(result.passages))
 
 
@@ -49,8 +52,8 @@ def change(store: Store, owners: Owners, choice: random.Random, number: int) -> 
         del owners[gone]
     elif kind == "relabel" and owners:
         name = choice.choice(sorted(owners))
-        owner = choice.choice([user for user in USERS if user != owners[name]])
-        store.relabel({name: (owner,)})
+        owner = choice.choice([user for user in (*USERS, NOBODY) if user != owners[name]])
+        store.relabel({name: (owner,) if owner else None})
         owners[name] = owner
     elif kind in ("fold", "promote"):
         (fold if kind == "fold" else promote)(store, number)
@@ -58,8 +61,9 @@ def change(store: Store, owners: Owners, choice: random.Random, number: int) -> 
         store.rollback()
     else:
         name = choice.choice(NAMES)
-        owners[name] = choice.choice(USERS)
-        put(store, name, number, owners[name])
+        owner = choice.choice((*USERS, NOBODY))
+        owners[name] = owner or owners.get(name, NOBODY)  # without labels it keeps those that it has
+        put(store, name, number, owner)
         kind = "put"
     return kind
 
@@ -138,12 +142,16 @@ def remembered(monkeypatch: pytest.MonkeyPatch, key: Callable[[tuple[str, ...]],
     known: dict[object, Allow] = {}
     decide = Permits._decide
 
-    def broken(self: Permits, view: object, chosen: object, held: tuple[str, ...]) -> Allow:
-        fresh = decide(self, view, chosen, held)  # type: ignore[arg-type]
+    def broken(self: Permits, view: object, chosen: object, held: tuple[str, ...], hides: bool) -> Allow:
+        fresh = decide(self, view, chosen, held, hides)  # type: ignore[arg-type]
         kept = known.setdefault((key(held), len(fresh.base), len(fresh.tail)), fresh)
         return replace(kept, of=view)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Permits, "_decide", broken)
+
+
+def documents_without_labels_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Access, "hides", lambda self: False)
 
 
 def permissions_remembered_across_changes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,6 +166,7 @@ GUARDS = (
     tombstones_not_applied,
     permissions_remembered_across_changes,
     permissions_remembered_for_all_users,
+    documents_without_labels_shown,
 )
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import fingerpost
-from fingerpost.config import Settings
-from fingerpost.errors import FingerprintError
+from fingerpost.config import Settings, parse
+from fingerpost.errors import ConfigError, FingerprintError, NotFoundError
 
 PLAIN = {"encoder": "none"}
 
@@ -37,9 +37,9 @@ def seen(kb: Path, chosen: Settings | None, *principals: str) -> set[str]:
 
 def test_documents_without_labels_can_be_hidden_in_an_index_that_is_there(tmp_path: Path) -> None:
     """The setting used to count when the index was made, and to be passed over in silence ever after."""
-    kb = made(tmp_path, settings())
-    assert seen(kb, None, "ops") == {"open", "shut"}
-    shut = settings(unlabelled_visible=False)
+    kb = made(tmp_path, settings(unlabelled="visible"))
+    assert seen(kb, None, "ops") == seen(kb, settings(), "ops") == {"open", "shut"}
+    shut = settings(unlabelled="hidden")
     assert seen(kb, shut, "ops") == {"shut"}
     assert seen(kb, shut) == set()
     with fingerpost.open(kb, settings=shut, as_of=1) as index:
@@ -47,10 +47,51 @@ def test_documents_without_labels_can_be_hidden_in_an_index_that_is_there(tmp_pa
         assert len(index.search("zebra", principals=["ops"])) == 1
 
 
-@pytest.mark.parametrize("chosen", [None, settings(), settings(unlabelled_visible=True)])
+@pytest.mark.parametrize(
+    "chosen", [None, settings(), settings(unlabelled="visible"), settings(unlabelled="until-labels")]
+)
 def test_what_an_index_hides_no_settings_show(chosen: Settings | None, tmp_path: Path) -> None:
-    kb = made(tmp_path, settings(unlabelled_visible=False))
+    kb = made(tmp_path, settings(unlabelled="hidden"))
     assert seen(kb, chosen, "ops") == {"shut"}
+
+
+def test_the_default_hides_once_there_are_labels(tmp_path: Path) -> None:
+    """The first ``update`` with labels says so; deleting them opens nothing; no settings lift it."""
+    records = tmp_path / "c.jsonl"
+    records.write_text(json.dumps({"_id": "open", "text": "zebra foal"}))
+    fingerpost.compile(
+        records, to=tmp_path / "kb", settings=Settings.model_validate({"models": PLAIN})
+    ).close()
+    kb, later = tmp_path / "kb", tmp_path / "d.jsonl"
+    assert seen(kb, None) == {"open"}
+    later.write_text(json.dumps({"_id": "shut", "text": "zebra mare", "labels": ["ops"]}))
+    with fingerpost.open(kb) as reader, fingerpost.open(kb, write=True) as index:
+        assert reader.status()["unlabelled"] == (
+            "until-labels: no document has borne labels, everybody finds all"
+        )
+        assert reader.search("zebra")
+        assert "first access labels" in index.update(later).notes[-1]
+        assert not reader.search("zebra")
+        assert index.update(later).notes == ()
+        told = "until-labels: nobody finds 1 documents without labels"
+        assert reader.status()["unlabelled"] == index.status()["unlabelled"] == told
+        index.delete("shut")
+        assert not reader.search("zebra")
+        assert not index.search("zebra", principals=["ops"])
+        with pytest.raises(NotFoundError):
+            reader.document("open", principals=["ops"])
+    for chosen in (None, settings(), settings(unlabelled="visible"), settings(isolation="strict")):
+        assert seen(kb, chosen, "ops") == set()
+    with fingerpost.open(kb, as_of=1) as past:
+        assert not past.search("zebra", principals=["ops"])
+    assert fingerpost.doctor(kb, repair=True) == []
+    assert seen(kb, None, "ops") == set()
+
+
+def test_the_name_of_before_is_refused_with_the_one_of_today() -> None:
+    with pytest.raises(ConfigError, match="unlabelled_visible") as caught:
+        parse("[store]\nunlabelled_visible = false")
+    assert "store.unlabelled" in caught.value.cure
 
 
 @pytest.mark.parametrize(
@@ -78,4 +119,4 @@ def test_two_kinds_of_chunks_are_not_mixed(other: Mapping[str, object], tmp_path
         pytest.raises(FingerprintError, match="was made with"),
     ):
         index.update(tmp_path / "c.jsonl")
-    assert seen(kb, changed) == {"open"}
+    assert seen(kb, changed, "ops") == {"shut"}

@@ -118,7 +118,8 @@ def test_compiling_again_gives_the_same_bytes(folder: Path, tmp_path: Path) -> N
 
 def test_labels_hide_documents_from_search_answers_and_explanations(tmp_path: Path) -> None:
     records = [
-        {"_id": "open", "text": "The canteen opens at noon."},
+        {"_id": "open", "text": "The canteen opens at noon.", "labels": ["staff"]},
+        {"_id": "plain", "text": "The merger of Heron's canteens has no labels."},
         {
             "_id": "secret",
             "text": "The merger with Initech is called project Heron.",
@@ -128,9 +129,16 @@ def test_labels_hide_documents_from_search_answers_and_explanations(tmp_path: Pa
     source = tmp_path / "notes.jsonl"
     source.write_text("".join(json.dumps(record) + "\n" for record in records))
     with fingerpost.compile(source, to=tmp_path / "kb") as index:
-        assert ids(index.search("project Heron merger")) == ["open"]
-        assert ids(index.search("project Heron merger", principals=["group:board"]))[0] == "secret"
-        assert index.ask("What is the merger called?").refused
+        assert "from now on documents without labels are found by nobody" in index.report.notes[-1]
+        assert ids(index.search("project Heron merger", principals=["staff"])) == ["open"]
+        assert ids(index.search("project Heron merger", principals=["group:board"])) == ["secret"]
+        for principals, told in (((), "gives no principals"), (("x",), "these principals")):
+            spans, trace = index.trace("project Heron merger", principals=principals)
+            assert not spans
+            assert told in next(stage.note for stage in trace.stages if stage.name == "retrieve")
+            answer = index.ask("What is the merger called?", principals=principals)
+            assert answer.refused
+            assert answer.reason.endswith(told)
         with pytest.raises(NotFoundError):
             index.explain("merger", doc_id="secret")
 

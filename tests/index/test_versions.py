@@ -20,7 +20,9 @@ from fingerpost.index.epoch import ROUTER
 from fingerpost.index.progress import silent
 from fingerpost.records import Document
 
-WORDS_ONLY = fingerpost.Settings.model_validate({"models": {"encoder": "none"}})
+WORDS_ONLY = fingerpost.Settings.model_validate(
+    {"models": {"encoder": "none"}, "store": {"unlabelled": "visible"}}
+)
 WORDS = ["amber", "basalt", "cedar", "delta", "ember", "fjord"]
 
 

@@ -44,7 +44,7 @@ class Histories(RuleBasedStateMachine):
         self.root = Path(tempfile.mkdtemp())
         self.model: dict[str, tuple[Document, list[Chunk]]] = {}
         self.store = Store.create(self.root / "kb", fingerprint="f", dim=DIM)
-        self.folds = 0
+        self.folds, self.labelled = 0, False
 
     @rule(doc_id=NAMES, words=WORDS, labels=LABELS, metadata=METADATA)
     def put(self, doc_id: str, words: list[str], labels: object, metadata: object) -> None:
@@ -57,6 +57,7 @@ class Histories(RuleBasedStateMachine):
         same = old is not None and (old[0], old[1]) == (kept, chunks)
         assert result.unchanged == same
         self.model[doc_id] = (kept, chunks)
+        self.labelled |= labels is not None
         self.store.put_vectors(result.keys, np.ones((len(result.keys), DIM)))
 
     @rule(doc_id=NAMES)
@@ -68,6 +69,7 @@ class Histories(RuleBasedStateMachine):
     def relabel(self, doc_id: str, labels: tuple[str, ...] | None) -> None:
         self.store.relabel({doc_id: labels})
         if doc_id in self.model:
+            self.labelled |= labels is not None
             document, chunks = self.model[doc_id]
             fields = {"labels": labels, "metadata": document.metadata, "sections": document.sections}
             self.model[doc_id] = (Document(doc_id, document.text, "Title", **fields), chunks)  # type: ignore[arg-type]
@@ -113,8 +115,13 @@ class Histories(RuleBasedStateMachine):
             chunk.chunk_id
             for document, chunks in self.model.values()
             for chunk in chunks
-            if "red" in chunk.text and (document.labels is None or set(document.labels) & set(principals))
+            if "red" in chunk.text and self._may_read(document, principals)
         }
+
+    def _may_read(self, document: Document, principals: tuple[str, ...]) -> bool:
+        if document.labels is None:
+            return not self.labelled
+        return bool(set(document.labels) & set(principals))
 
     def teardown(self) -> None:
         assert self.store.check() == []

@@ -207,7 +207,8 @@ def _labelled(folder: Path) -> Path:
 def test_q37_q38_q63_a_forbidden_document_is_as_good_as_missing(tmp_path: Path) -> None:
     """Q55, Q60, Q61: neither by title, nor by id, nor by explain; and a label that is taken away ends it."""
     path = _labelled(tmp_path)
-    with fingerpost.compile(str(path), to=tmp_path / "kb") as index:
+    open_form = fingerpost.Settings.model_validate({"store": {"unlabelled": "visible"}})
+    with fingerpost.compile(str(path), to=tmp_path / "kb", settings=open_form) as index:
         for query in ("Zanzibar plan", "secret", "zanzibar annex"):
             assert {span.doc_id for span in index.search(query)} <= {"open"}
             assert _told(index, query, "secret") == _told(index, query, "missing").replace(

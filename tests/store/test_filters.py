@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fingerpost.config import Settings
 from fingerpost.errors import NotFoundError, UsageError
 from fingerpost.records import Chunk, Document
 from fingerpost.store import Filter, Layout, Store
@@ -156,7 +157,9 @@ def test_the_snapshot_refuses_what_it_cannot_do(store: Store) -> None:
 
 @pytest.fixture
 def labelled(tmp_path: Path) -> Iterator[Store]:
-    with Store.create(tmp_path / "kb", fingerprint="f", dim=DIM) as store:
+    """One document without labels, which this index was made to show."""
+    shows = Settings.model_validate({"store": {"unlabelled": "visible"}})
+    with Store.create(tmp_path / "kb", fingerprint="f", dim=DIM, settings=shows) as store:
         documents = []
         for name, labels in (("open", None), ("ops", ("ops",)), ("both", ("ops", "dev")), ("nobody", ())):
             text = f"secret plan of {name}"

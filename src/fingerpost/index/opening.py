@@ -17,6 +17,7 @@ from fingerpost.index.progress import Progress, silent
 from fingerpost.index.rooms import NO_MODEL, Rooms
 from fingerpost.models.encoder import load_encoder
 from fingerpost.records import Report
+from fingerpost.store import access
 from fingerpost.store.check import Finding
 from fingerpost.store.disk import no_index
 from fingerpost.store.past import AsOf
@@ -71,9 +72,9 @@ def open(
 
     ``settings`` may differ from those it was compiled with in how it searches and answers; another masking
     policy is refused here, another model when it is first needed, and of what they and the index say about
-    access (``unlabelled_visible``, ``isolation``) the stricter holds. ``as_of`` opens what it was: a seq (see
-    ``status``) or a generation (``"gen-7"``) that is still held, with the router and everything learned of
-    that time; NotFoundError E_NOT_HELD says what is.
+    access (``store.unlabelled`` where they name it, ``isolation``) the stricter holds. ``as_of`` opens what
+    it was: a seq (see ``status``) or a generation (``"gen-7"``) that is still held, with the router and
+    everything learned of that time; NotFoundError E_NOT_HELD says what is.
     """
     _must_exist(Path(path))
     moment = None if as_of is None else AsOf.parse(as_of)
@@ -102,8 +103,7 @@ def _must_exist(path: Path) -> None:
 def _opened(path: Path, settings: Settings | None, *, write: bool, as_of: AsOf | None = None) -> Rooms:
     """An index that is there, under the settings of who opens it, or its own."""
     policy = policy_digest(settings.mask) if settings else None
-    open_to_all = settings is None or settings.store.unlabelled_visible
-    store = Store.open(path, write=write, policy=policy, as_of=as_of, unlabelled=open_to_all)
+    store = Store.open(path, write=write, policy=policy, as_of=as_of, unlabelled=access.named(settings))
     try:
         return Rooms(path, store, settings or store.settings)
     except BaseException:

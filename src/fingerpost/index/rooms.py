@@ -22,6 +22,7 @@ from fingerpost.models.rest import Rest
 from fingerpost.rerank.cross import CrossEncoder
 from fingerpost.route.deep.artifact import Tuned
 from fingerpost.route.drift import Audit
+from fingerpost.store import access
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.store import Store
 
@@ -153,14 +154,14 @@ class Rooms:
 
 
 def _as_strict(settings: Settings, made: Settings) -> Settings:
-    """The settings of who opens an index, isolating callers at least as strictly as the index was made to: a
-    settings file that happens to lie where a command is run must not lift that.
+    """The settings of who opens an index, isolating callers and hiding documents at least as strictly as the
+    index was made to: a settings file that happens to lie where a command is run must not lift that.
     """
-    if made.store.isolation == settings.store.isolation or made.store.isolation == "shared":
-        return settings
-    return settings.model_copy(
-        update={"store": settings.store.model_copy(update={"isolation": made.store.isolation})}
-    )
+    own, given = made.store, settings.store
+    isolation = own.isolation if own.isolation == "strict" else given.isolation
+    unlabelled = access.stricter(own.unlabelled, access.named(settings))
+    held = given.model_copy(update={"isolation": isolation, "unlabelled": unlabelled})
+    return settings.model_copy(update={"store": held})
 
 
 def _stranger(path: Path, made: str, own: str) -> FingerprintError:

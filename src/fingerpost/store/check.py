@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fingerpost.errors import CorruptError, StoreError
-from fingerpost.store import checkpoint, headmark
+from fingerpost.store import access, checkpoint, headmark
 from fingerpost.store.disk import REBUILD, RESTORE, corrupt, no_index
 from fingerpost.store.generation import NAME, held, verify
 from fingerpost.store.ledger import Ledger
@@ -49,6 +49,7 @@ def status(state: State) -> dict[str, int | str]:
         "dim": state.dim,
         "fingerprint": manifest.fingerprint,
         "policy": manifest.policy,
+        "unlabelled": state.access.told(),
         "bytes": sum(path.stat().st_size for path in files),
     }
 
@@ -78,6 +79,7 @@ def ledger_findings(ledger: Ledger) -> Iterator[Finding]:
                 yield Finding("ledger.db", str(line), RESTORE)
         ledger.verify_documents(again=True)
         checkpoint.verify(ledger)
+        access.verify(ledger)
         sql = "SELECT key FROM documents NOT INDEXED WHERE valid_to IS NULL ORDER BY key"
         keys = [int(row[0]) for row in ledger.rows(sql)]
     except CorruptError as error:

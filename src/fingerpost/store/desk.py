@@ -38,6 +38,11 @@ class Desk:
         return self._state.live.seq
 
     @property
+    def hides_unlabelled(self) -> bool:
+        """Whether documents without labels are hidden from everybody."""
+        return self._state.access.hides()
+
+    @property
     def n_missing(self) -> int:
         """Standing chunks without a vector."""
         with self._state.lock:

@@ -112,20 +112,19 @@ class Past(State):
 
     def permits(self) -> Permits:
         """What decides who sees what of the past."""
-        return PastPermits(self.ledger, unlabelled=self._unlabelled, tokens=self.tokens)
+        return PastPermits(self.ledger, access=self.access, tokens=self.tokens)
 
 
 class PastPermits(Permits):
     """What a query may see of the past."""
 
-    def _open_to_all(self) -> bool:
-        """Whether no version carries labels, standing or not."""
-        labelled = self._ledger.rows("SELECT count(labels) FROM documents NOT INDEXED")[0][0]
-        return self._unlabelled and not labelled
+    def _labelled(self) -> bool:
+        """Whether a version carries labels, standing or not."""
+        return bool(self._ledger.rows("SELECT count(labels) FROM documents NOT INDEXED")[0][0])
 
-    def _keys(self, view: View, chosen: Filter, held: tuple[str, ...]) -> NDArray[np.int64]:
-        keys = super()._keys(view, chosen, held)
-        visible, bound = filters.readable(held, unlabelled=self._unlabelled)
+    def _keys(self, view: View, chosen: Filter, held: tuple[str, ...], hides: bool) -> NDArray[np.int64]:
+        keys = super()._keys(view, chosen, held, hides)
+        visible, bound = filters.readable(held, unlabelled=not hides)
         sql = f"SELECT doc_id FROM documents NOT INDEXED WHERE valid_to IS NULL AND NOT {visible}"
         hidden = {row[0] for row in self._ledger.rows(sql, bound)}
         versions = self._ledger.versions(keys.tolist())

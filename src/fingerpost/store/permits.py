@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
 from fingerpost.store import filters
+from fingerpost.store.access import Access
 from fingerpost.store.digest import Field
 from fingerpost.store.filters import Filter
 from fingerpost.store.ledger import Ledger
@@ -41,10 +42,10 @@ class Permits:
     """Answers for one state of the index, remembered until it changes."""
 
     def __init__(
-        self, ledger: Ledger, *, unlabelled: bool, tokens: Callable[[list[int]], dict[int, bytes]]
+        self, ledger: Ledger, *, access: Access, tokens: Callable[[list[int]], dict[int, bytes]]
     ) -> None:
-        self._ledger, self._unlabelled, self.tokens = ledger, unlabelled, tokens
-        self._known: dict[tuple[Filter, tuple[str, ...]], Allow] = {}
+        self._ledger, self._access, self.tokens = ledger, access, tokens
+        self._known: dict[tuple[Filter, tuple[str, ...], bool], Allow] = {}
 
     def allow(
         self, view: View, wanted: Filter | str | Sequence[str] | None, principals: Sequence[str] | None
@@ -52,26 +53,28 @@ class Permits:
         """See Snapshot.allow."""
         chosen = wanted if isinstance(wanted, Filter) else Filter.parse(wanted or ())
         held = _checked(principals)
-        if self._open_to_all() and not chosen.conditions:
+        hides = self._access.hides()
+        if not (hides or chosen.conditions or self._labelled()):
             return None
-        known = self._known.get((chosen, held))
+        known = self._known.get((chosen, held, hides))
         if known is None or known.of is not view:
-            known = self._decide(view, chosen, held)
+            known = self._decide(view, chosen, held, hides)
             if len(self._known) >= _KEPT:
                 self._known.clear()
-            self._known[chosen, held] = known
+            self._known[chosen, held, hides] = known
         return known
 
-    def _decide(self, view: View, chosen: Filter, held: tuple[str, ...]) -> Allow:
+    def _decide(self, view: View, chosen: Filter, held: tuple[str, ...], hides: bool) -> Allow:
         self._ledger.verify_documents()
-        return _masks(view, self._keys(view, chosen, held))
+        return _masks(view, self._keys(view, chosen, held, hides))
 
-    def _open_to_all(self) -> bool:
-        return self._unlabelled and not self._ledger.head().labelled
+    def _labelled(self) -> bool:
+        """Whether labels hide anything."""
+        return bool(self._ledger.head().labelled)
 
-    def _keys(self, view: View, chosen: Filter, held: tuple[str, ...]) -> NDArray[np.int64]:
+    def _keys(self, view: View, chosen: Filter, held: tuple[str, ...], hides: bool) -> NDArray[np.int64]:
         """Document keys that the filter and the labels allow."""
-        visible, bound = filters.readable(held, unlabelled=self._unlabelled)
+        visible, bound = filters.readable(held, unlabelled=not hides)
         terms, values = [filters.STANDING, visible], [view.seq, view.seq, *bound]
         self._check_keys(chosen, terms, values)
         for condition in chosen.conditions:

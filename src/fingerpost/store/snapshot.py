@@ -84,8 +84,8 @@ class Snapshot:
     ) -> Allow | None:
         """What a query may see; None means everything.
 
-        Once any standing document carries labels, a document with labels is visible only to principals that
-        hold one of them: ``None`` and ``()`` see only documents without labels. Raises UsageError E_FILTER.
+        A document with labels is visible only to principals that hold one of them; ``None`` and ``()`` hold
+        none. Who sees documents without labels ``store.unlabelled`` says. Raises UsageError E_FILTER.
         """
         return self._permits.allow(self._view, filter, principals)
 

@@ -13,7 +13,9 @@ from threading import RLock
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.config import Unlabelled
 from fingerpost.store import checkpoint, codec, ties
+from fingerpost.store.access import Access
 from fingerpost.store.disk import corrupt
 from fingerpost.store.fresh import Encoded, Fresh
 from fingerpost.store.generation import NAME, Generation, Manifest, Verify, read_manifest
@@ -40,12 +42,12 @@ def tail_path(root: Path, number: int) -> Path:
 @dataclass(frozen=True, slots=True)
 class How:
     """How an index is opened: what is checked, whether it is written to, and whether documents without labels
-    may be seen, where the index says so too.
+    are hidden by a stricter rule than its own.
     """
 
     verify: Verify
     write: bool = False
-    unlabelled: bool = True
+    unlabelled: Unlabelled | None = None
 
 
 class State:
@@ -57,7 +59,7 @@ class State:
         meta = ledger.meta()
         self.dim = int(meta["dim"])
         self.context = meta["context"] == "1"
-        self._unlabelled = how.unlabelled and meta["unlabelled"] == "1"
+        self.access = Access(ledger, how.unlabelled)
         self._glance: Glance | None = None
         self._snapshot: Snapshot | None = None
         self._fresh_version = -1
@@ -169,7 +171,7 @@ class State:
 
     def permits(self) -> Permits:
         """What decides who sees what of this state."""
-        return Permits(self.ledger, unlabelled=self._unlabelled, tokens=self.tokens)
+        return Permits(self.ledger, access=self.access, tokens=self.tokens)
 
     def _pin(self) -> Snapshot:
         view = View(self.generation, self.live.alive, self.tail.view(), self.live.seq, self.documents)

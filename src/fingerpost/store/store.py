@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.config import Settings
+from fingerpost.config import Settings, Unlabelled
 from fingerpost.errors import DiskError, FingerprintError, UsageError
 from fingerpost.records import Chunk, Document, Pair
-from fingerpost.store import ballast, codec, headmark, pins
+from fingerpost.store import access, ballast, codec, headmark, pins
 from fingerpost.store.check import Finding, check, check_empty, status
 from fingerpost.store.checkpoint import GENESIS
 from fingerpost.store.desk import Desk
@@ -64,7 +64,7 @@ class Store:
         verify: Verify,
         points: Points,
         as_of: AsOf | None = None,
-        unlabelled: bool = True,
+        unlabelled: Unlabelled | None = None,
     ) -> None:
         self.path, self._points = path, points
         self._lock = WriterLock(path) if write else None
@@ -117,7 +117,7 @@ class Store:
                 "dim": str(dim),
                 "policy": policy,
                 "context": "1" if chosen.compile.context else "0",
-                "unlabelled": "1" if chosen.store.unlabelled_visible else "0",
+                **access.begun(chosen),
                 "settings": chosen.model_dump_json(),
             }
             create_ledger(root / "ledger.db", meta)
@@ -138,10 +138,10 @@ class Store:
         verify: Verify = "full",
         points: Points = _NOWHERE,
         as_of: AsOf | None = None,
-        unlabelled: bool = True,
+        unlabelled: Unlabelled | None = None,
     ) -> Store:
-        """Open an index, or for reading only what it was ``as_of`` an earlier moment. Documents without
-        labels are seen where both the index and ``unlabelled`` say so.
+        """Open an index, or for reading only what it was ``as_of`` an earlier moment. Of its own rule on
+        documents without labels and ``unlabelled`` the stricter holds.
 
         Raises NotFoundError (E_NOT_HELD for a moment that is not kept), CorruptError, LockedError (another
         writer), FingerprintError (made with another model, ``fingerprint``, or masking policy).
@@ -352,7 +352,7 @@ class Store:
     @property
     def settings(self) -> Settings:
         """The settings the index was made with."""
-        return Settings.model_validate_json(self._meta["settings"], strict=False)
+        return access.settings(self._meta)
 
     def close(self) -> None:
         """Let go of files and lock; safe to call twice."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from fingerpost.records import WRITTEN, Chunk, Document, Pair
-from fingerpost.store import checkpoint, codec
+from fingerpost.store import access, checkpoint, codec
 from fingerpost.store.checkpoint import BEGINNING, GENESIS
 from fingerpost.store.digest import CONTENT_BYTES, Field, digest
 from fingerpost.store.disk import corrupt, named_errors
@@ -66,6 +66,7 @@ class Batch:
     went: list[tuple[int, int, int]] = field(default_factory=list)
     touched: bool = False
     labelled: int = 0
+    bore: bool = False
 
     @property
     def seq(self) -> int:
@@ -124,6 +125,8 @@ class Writer:
             batch = Batch(self.ledger.head())
             yield batch
             if batch.came or batch.went or batch.touched:
+                if batch.bore or batch.head.labelled:
+                    access.mark(self.connection, batch.seq)
                 head, came, went = batch.link()
                 row = (head.seq, came, went, head.chain)
                 self.connection.execute("INSERT INTO log VALUES (?, ?, ?, ?)", row)
@@ -168,6 +171,7 @@ class Writer:
         self.connection.executemany(_CHUNK, cut)
         batch.came.append(version.extent)
         batch.labelled += labels is not None
+        batch.bore |= labels is not None
         return version
 
     def end(self, batch: Batch, version: Version) -> None:
@@ -181,6 +185,7 @@ class Writer:
         self._update(replace(version, labels=labels))
         batch.touched = True
         batch.labelled += (labels is not None) - (version.labels is not None)
+        batch.bore |= labels is not None
 
     def drop_pairs(self, doc_ids: Iterable[str], *, origins: Sequence[str] = ()) -> None:
         """Forget training pairs of these documents, of all origins or of the ones named; part of the

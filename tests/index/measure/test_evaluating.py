@@ -118,7 +118,9 @@ def build(folder: Path, count: int) -> Planted:
     source = folder / "docs.jsonl"
     source.write_text("".join(json.dumps({"_id": name, "text": text}) + "\n" for name, text in drawn))
     chunks = {"threads": 1, "chunk_tokens": 64, "min_chunk_tokens": 8}
-    settings = Settings.model_validate({"compile": chunks, "route": ROUTED})
+    settings = Settings.model_validate(
+        {"compile": chunks, "route": ROUTED, "store": {"unlabelled": "visible"}}
+    )
     fingerpost.compile(source, to=folder / "kb", settings=settings).close()
     enough, asked = (510, 1_050) if count == MANY else (30, 40)
     return Planted(folder / "kb", dict(drawn), enough, asked)

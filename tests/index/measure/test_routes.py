@@ -15,7 +15,10 @@ from fingerpost.route import describe
 WORDS = ("granites", "rivers", "kettles", "violins", "harbours", "orchards", "tunnels", "lanterns")
 COUNT = 400
 SETTINGS = fingerpost.Settings.model_validate(
-    {"route": {"full_below": 0, "leaf_chunks": 64, "budget": 0.3}, "store": {"late": False}}
+    {
+        "route": {"full_below": 0, "leaf_chunks": 64, "budget": 0.3},
+        "store": {"late": False, "unlabelled": "visible"},
+    }
 )
 
 

@@ -108,7 +108,7 @@ def _labels(record: Mapping[str, Any]) -> tuple[str, ...] | None:
     if not isinstance(value, list) or not all(isinstance(label, str) and label for label in value):
         raise bad_format(
             "'labels' is not a list of names",
-            cure='write "labels": ["team-a"], or [] for nobody, or leave the key out for everybody',
+            cure='write "labels": ["team-a"], or [] for nobody, or leave the key out',
         )
     if len(value) > 10_000:
         raise InputError("E_TOO_MANY", f"{len(value)} labels (at most 10000)", cure="use groups")

@@ -32,6 +32,7 @@ from fingerpost.route.address import Addresses
 from fingerpost.route.deep.served import Generative
 from fingerpost.route.memory import Memory
 from fingerpost.route.router import Router
+from fingerpost.store.access import FIRST
 from fingerpost.store.codec import refusal
 from fingerpost.store.live import Standing
 from fingerpost.store.publish import Layout
@@ -91,6 +92,7 @@ def ingest(
     """
     _check_made_so(rooms)
     done = Ingested(ahead=ahead, began=rooms.clock.steady())
+    hidden = rooms.store.desk.hides_unlabelled
 
     def sources() -> read.Sources:
         return read.sources(paths, rooms.settings, known_roots=rooms.roots, warm=rooms.reading)
@@ -106,7 +108,8 @@ def ingest(
             done.began = rooms.clock.steady()
             if run is not None:
                 run.written()
-        done.notes, done.roots = (*items.notes, *(run.notes() if run else ())), items.roots
+        first = () if hidden or not rooms.store.desk.hides_unlabelled else (FIRST,)
+        done.notes, done.roots = (*items.notes, *(run.notes() if run else ()), *first), items.roots
     return done
 
 

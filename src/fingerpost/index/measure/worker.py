@@ -21,7 +21,7 @@ def serve(told: IO[bytes], answers: IO[bytes]) -> None:
     path, settings = Path(start["path"]), Settings.model_validate_json(start["settings"], strict=False)
     parsed = measures.parse(start["measures"])
     names: dict[int, str] = {}
-    store = Store.open(path)
+    store = Store.open(path, unlabelled=settings.store.unlabelled)
     rooms = Rooms(path, store, settings)
     try:
         for line in told:

@@ -35,7 +35,7 @@ def ask(rooms: Rooms, request: Request) -> Answer:
     found = searching.find(rooms, request)
     recorder = Recorder()
     with recorder.stage("ground") as stage:
-        answer = unsure(rooms, found) or grounded(rooms, found, evidence(rooms, found))
+        answer = unsure(rooms, found, request) or grounded(rooms, found, evidence(rooms, found))
         faults = verify(answer, lambda doc_id: found.snapshot.document(doc_id, allow=found.allow).text)
         if (
             faults
@@ -50,8 +50,13 @@ def ask(rooms: Rooms, request: Request) -> Answer:
     return replace(answer, trace=searching.extended(found.trace, recorder))
 
 
-def unsure(rooms: Rooms, found: Found) -> Answer | None:
-    """A refusal where the first result is right with less chance than ``ground.confidence`` asks for."""
+def unsure(rooms: Rooms, found: Found, request: Request) -> Answer | None:
+    """A refusal where nothing may be seen, or the first result is right with less chance than
+    ``ground.confidence`` asks for.
+    """
+    unseen = searching.unseen(found.snapshot, found.allow, request)
+    if unseen:
+        return grounding.refusal(found.asked.query, unseen)
     chance, least = found.trace.confidence, rooms.settings.ground.confidence
     if chance is None or chance >= least:
         return None

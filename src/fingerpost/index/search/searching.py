@@ -15,6 +15,7 @@ from fingerpost.observe.trace import Recorder
 from fingerpost.records import Plan, Trace
 from fingerpost.rerank import cross
 from fingerpost.store.isolated import Isolated
+from fingerpost.store.permits import Allow
 from fingerpost.store.scoring import MOST_TERMS
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as queries
@@ -74,6 +75,7 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
         told = (
             without_vectors(snapshot.missing(allow)),
             unasked(query),
+            unseen(snapshot, allow, request),
             gathered.note,
         )
         stage.note = " · ".join(filter(None, (stage.note, *told)))
@@ -108,6 +110,16 @@ def judged_by(ranked: Ranked, epoch: Epoch) -> str:
 def without_vectors(missing: int) -> str:
     """The note of a trace when the dense leg could not see some of what may be seen."""
     return f"{missing:,} chunks have no vector: run `fingerpost doctor --repair`" if missing else ""
+
+
+def unseen(snapshot: Snapshot, allow: Allow | None, request: Request) -> str:
+    """The note of a trace, and the reason of a refusal, where the asker may see nothing at all: the same in
+    an index that holds nothing and in one that hides everything.
+    """
+    if request.filters or (snapshot.n_chunks if allow is None else allow.n_chunks):
+        return ""
+    whose = "these principals" if request.principals else "who gives no principals"
+    return f"there is nothing that may be seen by {whose}"
 
 
 def unread(encoder: Encoder | None, text: str) -> str:
