@@ -11,6 +11,7 @@ from fingerpost.errors import InputError
 from fingerpost.records import Chunk, Document, Section, Value
 from fingerpost.store.digest import CONTENT_BYTES, digest
 from fingerpost.store.schema import PAGE_CHARS
+from fingerpost.text import labels as label_names
 
 Labels = tuple[str, ...] | None
 MAX_ID_BYTES = 512
@@ -63,12 +64,12 @@ def read_place(text: str) -> tuple[tuple[str, ...], str, str]:
 
 
 def dump_labels(labels: Labels) -> str | None:
-    """Labels as they are written down: sorted, each once.
+    """Labels as they are written down: sorted, each once. Raises InputError for what is no label.
 
     >>> dump_labels(("b", "a", "b")), dump_labels(()), dump_labels(None)
     ('["a","b"]', '[]', None)
     """
-    return None if labels is None else dump(sorted(set(labels)))
+    return None if labels is None else dump(sorted(label_names.checked(labels)))
 
 
 def dump(value: object) -> str:
@@ -131,6 +132,7 @@ def check_input(document: Document, chunks: Sequence[Chunk]) -> None:
     the text they name. Raises InputError (E_ID, E_ENCODING, E_BAD_FORMAT).
     """
     _check_id(document.doc_id)
+    dump_labels(document.labels)
     try:
         document.text.encode()
         dump([document.title, dict(document.metadata), document.labels, document.flags]).encode()

@@ -9,6 +9,7 @@ from fingerpost.compiler.decode import decode
 from fingerpost.compiler.formats import MAX_LINE_BYTES, Source, bad_format, strictjson
 from fingerpost.errors import InputError
 from fingerpost.records import Document, Rejection, Value
+from fingerpost.text import labels
 
 ID_KEYS = ("_id", "id", "doc_id")
 TEXT_KEYS = ("text", "contents", "content", "body")
@@ -102,17 +103,8 @@ def _id(record: Mapping[str, Any], number: int) -> str:
 
 
 def _labels(record: Mapping[str, Any]) -> tuple[str, ...] | None:
-    if "labels" not in record:
-        return None
-    value = record["labels"]  # null is no list: it may mean nobody as well as everybody
-    if not isinstance(value, list) or not all(isinstance(label, str) and label for label in value):
-        raise bad_format(
-            "'labels' is not a list of names",
-            cure='write "labels": ["team-a"], or [] for nobody, or leave the key out',
-        )
-    if len(value) > 10_000:
-        raise InputError("E_TOO_MANY", f"{len(value)} labels (at most 10000)", cure="use groups")
-    return tuple(dict.fromkeys(value))
+    """Null is no list: it may mean nobody as well as everybody."""
+    return labels.checked(record["labels"]) if "labels" in record else None
 
 
 def _metadata(record: Mapping[str, Any]) -> tuple[dict[str, Value], int]:
