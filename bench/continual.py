@@ -147,8 +147,10 @@ def untaught(index: fingerpost.Index) -> None:
     index._rooms.store.republish({}, drop=(MEMORY, FOREST, PLAN, LESSON))
 
 
-def batches(name: str, seed: int, most: Sequence[int], home: Path) -> list[Batch]:
-    """Three batches of documents with their training pairs and test questions."""
+def batches(
+    name: str, seed: int, most: Sequence[int], home: Path, *, cuts: Sequence[float] = CUTS
+) -> list[Batch]:
+    """Batches of documents, cut at these shares of them, with their training pairs and test questions."""
     folder, random = data_folder() / name, np.random.default_rng(seed)
     splits = {split: load_beir(folder, split) for split in ("train", "test")}
     kept = {s: drawn(splits[s], n, random) for s, n in (("train", most[1]), ("test", most[2]))}
@@ -158,10 +160,10 @@ def batches(name: str, seed: int, most: Sequence[int], home: Path) -> list[Batch
     others = [doc_id for doc_id in random.permutation(sorted(records)).tolist() if doc_id not in named]
     chosen = random.permutation(sorted([*named, *others[: max(0, most[0] - len(named))]])).tolist()
     batch_of = {
-        doc_id: int(np.searchsorted(CUTS, (at + 1) / len(chosen))) for at, doc_id in enumerate(chosen)
+        doc_id: int(np.searchsorted(cuts, (at + 1) / len(chosen))) for at, doc_id in enumerate(chosen)
     }
     made = []
-    for number in range(len(CUTS)):
+    for number in range(len(cuts)):
         path = home / f"batch-{number + 1}.jsonl"
         own = [json.dumps(records[doc_id]) for doc_id in chosen if batch_of[doc_id] == number]
         path.write_text("\n".join(own) + "\n")

@@ -19,8 +19,13 @@ def questions(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return rows, np.random.default_rng(seed + 1).random(count) < chances
 
 
+def alone(count: int) -> list[str]:
+    """A family for every question."""
+    return [f"q{at}" for at in range(count)]
+
+
 def test_a_chance_means_what_it_says_on_other_questions() -> None:
-    found = confidence.fit(*questions(4_000), seed=0)
+    found = confidence.fit(*questions(4_000), alone(4_000), seed=0)
     assert found is not None
     rows, right = questions(4_000, seed=7)
     chances = np.array([found.confidence.chance(row) for row in rows])
@@ -33,9 +38,23 @@ def test_a_chance_means_what_it_says_on_other_questions() -> None:
 def test_signs_that_say_nothing_are_refused() -> None:
     rows, right = questions(400)
     shuffled = np.random.default_rng(4).permutation(right)
-    assert confidence.fit(rows, shuffled, seed=1) is None
-    assert confidence.fit(rows[:99], right[:99], seed=0) is None
-    assert confidence.fit(rows, np.ones(400, bool), seed=0) is None
+    assert confidence.fit(rows, shuffled, alone(400), seed=1) is None
+    assert confidence.fit(rows[:99], right[:99], alone(99), seed=0) is None
+    assert confidence.fit(rows, np.ones(400, bool), alone(400), seed=0) is None
+
+
+def test_a_family_does_not_judge_what_it_taught() -> None:
+    """Signs without a meaning, each question five times: known by heart, they would seem to have one."""
+    random = np.random.default_rng(5)
+    rows, right = random.normal(size=(24, 2)), random.random(24) < 0.5
+    rows[:, 0] += np.where(right, 0.8, -0.8)
+    many = np.repeat(rows, 5, axis=0), np.repeat(right, 5)
+    apart = confidence.fit(*many, [f"q{at // 5}" for at in range(120)], seed=0)
+    mixed = confidence.fit(*many, alone(120), seed=0)
+    assert apart is not None
+    assert mixed is not None
+    assert mixed.brier < apart.brier
+    assert confidence.fit(*many, ["one"] * 120, seed=0) is None
 
 
 NAN = b'{"bias": NaN, "weights": {"score": 1, "lead": 1}}'

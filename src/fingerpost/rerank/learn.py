@@ -56,7 +56,8 @@ _PARAMETERS: Mapping[str, object] = {
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One query for training: ``rows`` [n, F], ``grades`` [n] (0 = not relevant), its document; ``late``
+    """One query for training: ``rows`` [n, F], ``grades`` [n] (0 = not relevant), its document, or that of
+    another query which must fall on the same side of every split; ``late``
     where that was kept from the memory as if it had come after the lesson: such a query teaches, and is
     judged apart.
     """

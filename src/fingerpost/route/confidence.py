@@ -8,6 +8,7 @@ fitted on questions that whoever ranked them was not taught (Platt 1999, with a 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -79,14 +80,15 @@ def signs(scores: NDArray[np.floating], docs: NDArray[np.int64]) -> F64:
     return np.array([scores[first], scores[first] - others.max() if len(others) else 0.0], dtype=np.float64)
 
 
-def fit(rows: F64, right: NDArray[np.bool_], *, seed: int) -> Fitted | None:
-    """From the signs [m, 2] of held-out questions and whether their first document was right [m]; None where
-    there are too few of either kind, or where on the judging half it is not better than the mean by more than
-    one standard error.
+def fit(rows: F64, right: NDArray[np.bool_], family: Sequence[str], *, seed: int) -> Fitted | None:
+    """From the signs [m, 2] of held-out questions and whether their first document was right [m]; those of
+    one ``family`` [m] teach or judge together. None where there are too few of either kind, or where on the
+    judging half it is not better than the mean by more than one standard error.
     """
-    order = np.random.default_rng(seed).permutation(len(rows))
-    taught, judged = order[::2], order[1::2]
-    if len(rows) < LEAST or not (right[taught].any() and not right[taught].all()):
+    names, which = np.unique(np.array(family, dtype=str), return_inverse=True)
+    half = np.random.default_rng(seed).permutation(len(names))[which] % 2
+    taught, judged = half == 0, half == 1
+    if len(rows) < LEAST or len(names) < 2 or not (right[taught].any() and not right[taught].all()):
         return None
     trial = Confidence(*logistic.fit(rows[taught], right[taught]))
     promised = np.array([trial.chance(row) for row in rows[judged]])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fingerpost.route.descent import STEPS
 from fingerpost.route.kmeans import F32, I64, group_sums, unit
 from fingerpost.route.memory import Memory, Penalty, fit, fit_many
-from fingerpost.route.pairs import Pairs, checked, folds, unseen_rate
+from fingerpost.route.pairs import Pairs, checked, folds, groups, unseen_rate
 
 MATRIX = (1e-4, 1e-3, 1e-2, 1e-1)
 ROWS = (1e-2, 1e-4, 1e-3, 3e-3, 3e-2, inf)
@@ -201,6 +201,8 @@ class _Split:
         hidden = random.permutation(documents)[: max(1, len(documents) // HELD)]
         away = np.zeros(len(given.queries), dtype=np.bool_)
         away[given.query[np.isin(given.doc, hidden)]] = True
+        alike = groups(given.queries)
+        away = np.isin(alike, alike[away])  # what is almost the same, of another document, goes with it
         aside = (folds(given.queries, HELD, seed=seed) == 0) & ~away
         held = given.only((away | aside)[given.query] & (given.gold | ~given.gold.any()))
         train = given.only(~(away | aside)[given.query])

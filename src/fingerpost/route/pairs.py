@@ -124,6 +124,36 @@ def groups(queries: F32, *, alike: float = ALIKE) -> I64:
     return group
 
 
+def families(group: I64, documents: Sequence[str]) -> I64:
+    """A family number per query, [m]: those of one ``group`` [m] or of one of the ``documents`` [m] share it,
+    and whoever shares one with them. All of a family fall on one side of a split, or it leaks.
+
+    >>> families(np.array([0, 0, 2, 3]), ["a", "b", "b", "c"]).tolist()
+    [0, 0, 0, 3]
+    """
+    names = np.arange(len(group))
+    sides = [np.unique(each, return_inverse=True)[1] for each in (group, np.array(documents, dtype=str))]
+    while True:
+        before = names
+        for side in sides:
+            least = np.full(len(names), len(names))
+            np.minimum.at(least, side, names)
+            names = least[side]
+        if np.array_equal(before, names):
+            return names.astype(np.int64)
+
+
+def aside(family: Sequence[str], share: float, *, seed: int) -> NDArray[np.bool_]:
+    """A draw of about a ``share`` of the queries, [m]: whole families.
+
+    >>> aside(["a", "a", "b", "b"], 0.5, seed=0).tolist()
+    [False, False, True, True]
+    """
+    names, which = np.unique(np.array(family, dtype=str), return_inverse=True)
+    drawn: NDArray[np.bool_] = (np.random.default_rng(seed).random(len(names)) < share)[which]
+    return drawn
+
+
 def folds(queries: F32, count: int, *, seed: int) -> I64:
     """A fold number per query, [m], near-duplicates together.
 

@@ -154,7 +154,7 @@ def material(
     """Examples to train on and questions to judge with, of different documents."""
     seed = rooms.settings.compile.seed
     random = np.random.default_rng(seed)
-    fold = folds(lesson.doc_ids, seed=seed)
+    fold = folds(lesson.families, seed=seed)
     order = random.permutation(len(lesson.asked))
     train, held = order[fold[order] > 0][:MOST_EXAMPLES], order[fold[order] == 0][:MOST_HELD]
     if len(held) < LEAST_HELD:

@@ -179,7 +179,7 @@ def _replay(
     rows, short, none = (ranking.feature_rows(asked, look, told) for look in looks)
     grades = np.isin(candidates.docs, list(lesson.answers[at])).astype(np.int32)
     features = planning.features(asked, candidates)
-    group = Group(rows, grades, lesson.doc_ids[at], late)
+    group = Group(rows, grades, lesson.families[at], late)
     return Replayed(group, (short, none), features, candidates.docs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -36,6 +37,14 @@ class Lesson:
     notes: tuple[str, ...]
     proposed: tuple[gathering.Proposed, ...]
     earlier: tuple[bool, ...]
+
+    @cached_property
+    def families(self) -> tuple[str, ...]:
+        """For each query the document that its family goes by: near-duplicates are of one family, and those
+        about one document. No split of a lesson parts them.
+        """
+        first = training.families(training.groups(self.pairs.queries), self.doc_ids)
+        return tuple(self.doc_ids[at] for at in first.tolist())
 
 
 def prepare(rooms: Rooms, snapshot: Snapshot, given: Given, progress: Progress) -> Lesson:

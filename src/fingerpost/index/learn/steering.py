@@ -9,6 +9,7 @@ from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import gathering
 from fingerpost.route import calibrate
 from fingerpost.route import train as heads
+from fingerpost.route.pairs import aside
 from fingerpost.route.router import Router
 from fingerpost.store.snapshot import Snapshot
 
@@ -29,7 +30,7 @@ def train(rooms: Rooms, snapshot: Snapshot, lesson: Lesson) -> tuple[Router | No
         if len(given.queries) < LEAST_HELD:
             return None, ()
         return calibrate.warmed(router, given), _chances(router, given)
-    held = np.random.default_rng(seed).random(len(given.queries)) < HELD_OUT
+    held = aside(lesson.families, HELD_OUT, seed=seed)
     said: tuple[str, ...] = ()
     trained, verdict = heads.leaf_head(router, given.only(np.flatnonzero(~held)), seed=seed)
     if held.sum() >= LEAST_HELD:

@@ -45,7 +45,7 @@ def choose(rooms: Rooms, snapshot: Snapshot, lesson: Lesson) -> Sure:
     """The cosine for a lesson whose vectors are those of an encoder that did not see the questions."""
     drawn = learning.drawn(rooms, lesson)
     values = np.stack([_values(rooms, snapshot, lesson, at) for at in drawn], axis=1)
-    return chosen(values, [lesson.doc_ids[at] for at in drawn], seed=rooms.settings.compile.seed)
+    return chosen(values, [lesson.families[at] for at in drawn], seed=rooms.settings.compile.seed)
 
 
 def chosen(values: Values, documents: Sequence[str], *, seed: int) -> Sure:

@@ -17,6 +17,7 @@ from fingerpost.rerank.forest import Forest
 from fingerpost.rerank.learn import FitResult, Group, ndcg
 from fingerpost.retrieve import fuse
 from fingerpost.route import confidence, plan
+from fingerpost.route.pairs import aside
 from fingerpost.store.snapshot import Snapshot
 
 HELD_OUT = 0.2
@@ -111,7 +112,7 @@ def taught(
     """The plan of a learned ranking, and what it did on queries it was not fitted on; one that loses too much
     there, or cannot be judged, gives every query its full second look.
     """
-    held = np.random.default_rng(seed).random(len(tried)) < HELD_OUT
+    held = aside([one.family for one in tried], HELD_OUT, seed=seed)
     if min(held.sum(), (~held).sum()) < LEAST_HELD:
         return plan.NEVER, ()
     rows, changed = np.stack([one.features for one in tried]), np.array([one.changed for one in tried])
@@ -144,7 +145,7 @@ def believed(
         scores = one.scores(chosen(chooser.chance(one.features), settings))
         signs.append(confidence.signs(scores, one.replayed.docs))
         right.append(one.replayed.full.grades[int(np.argmax(scores))] > 0)
-    found = confidence.fit(np.stack(signs), np.array(right), seed=seed)
+    found = confidence.fit(np.stack(signs), np.array(right), [one.family for one in tried], seed=seed)
     if found is None:
         return None, ()
     said = f"held-out Brier score {found.brier:.3f}, of the mean {found.base:.3f}"
@@ -166,6 +167,11 @@ class Tried:
     def features(self) -> NDArray[np.float64]:
         """What the plan is chosen by, [9]."""
         return self.replayed.features
+
+    @property
+    def family(self) -> str:
+        """What no split parts it from: the others of this name."""
+        return self.replayed.full.document
 
     @property
     def changed(self) -> bool:
