@@ -62,6 +62,17 @@ def test_what_is_not_known_is_missing():
     assert all(np.isnan(column(rows, name)).all() for name in EXTRA)
 
 
+def test_recency_is_relative_and_neutral_where_it_is_missing():
+    days = np.where(np.arange(200) < 100, 18_000.0 + np.arange(200), np.nan)
+    values = column(build(evidence(extra={"recency": days})), "recency")
+    assert np.allclose(values[:100], standard(days[:100]), atol=1e-5)
+    assert (values[100:] == 0).all()
+    shifted = column(build(evidence(extra={"recency": days + 5_000})), "recency")
+    assert np.allclose(values, shifted, atol=1e-4)
+    same = build(evidence(extra={"recency": np.full(200, 20_000.0)}))
+    assert not column(same, "recency").any()
+
+
 def test_columns_of_other_rooms_are_taken_by_name():
     rows = build(evidence(extra={"memory": np.arange(200.0), "router": np.full(200, -1.5)}))
     assert np.allclose(column(rows, "memory"), np.arange(200))

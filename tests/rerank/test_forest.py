@@ -82,6 +82,17 @@ def test_late_queries_teach_the_trees_and_are_judged_apart(fitted):
     assert not any(name.startswith("late") for name in fitted.figures)
 
 
+def test_a_forest_knows_what_it_reads(forest):
+    assert forest.reads("near")
+    assert not forest.reads("unheard of")
+    constant, at = groups(200, signal=3.0), NAMES.index("recency")
+    for one in constant:
+        one.rows[:, at] = 0.0
+    told = fit(constant).forest
+    assert told is not None
+    assert not told.reads("recency")
+
+
 def test_what_is_kept_of_the_judging_is_what_the_judges_say(fitted):
     given = groups(200, signal=3.0)
     for at in (0, 57, 199):

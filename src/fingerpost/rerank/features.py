@@ -5,6 +5,8 @@
     words    coverage, order, nearness, title, codes (``matches``), as they are and standardised
     router   log-probability of the document, where the DSI proposed it; memory's columns: given by
              name, NaN where missing
+    recency  how new the document is beside the other candidates, standardised; 0, as of the mean, where it
+             does not say
     company  what is near a candidate (``company``), as it is and standardised, where vectors are known
     document best and mean of the untrained sum over the document's candidates, and how many there are
     query    its length, its codes, each leg's best score and how far that is ahead of the tenth
@@ -98,6 +100,8 @@ def build(evidence: Evidence, names: Sequence[str] = NAMES) -> Table:
     columns["sum_z"] = standard(evidence.total)
     columns |= _word_columns(evidence.words)
     columns |= {name: evidence.extra.get(name, missing) for name in EXTRA}
+    if "recency" in evidence.extra:
+        columns["recency"] = np.nan_to_num(standard(columns["recency"]))
     columns |= {f"{name}_z": standard(columns[name]) for name in ("memory", "memory_map", "memory_knn")}
     columns |= _company_columns(evidence, asked=not set(_COMPANY).isdisjoint(names))
     columns |= _document_columns(evidence.docs, columns["sum_z"])

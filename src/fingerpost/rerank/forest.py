@@ -88,6 +88,14 @@ class Forest:
         total: NDArray[np.float64] = self.value.ravel()[leaf].reshape(trees, count).sum(axis=0)
         return total + self.line.scores(rows)
 
+    def reads(self, name: str) -> bool:
+        """Whether any score can hang on a feature."""
+        if name not in self.names:
+            return False
+        at = self.names.index(name)
+        inner = self.children[..., 0] != np.arange(self.children.shape[1])
+        return bool(self.line.weights[at] or (inner & (self.feature == at)).any())
+
     def explain(self, rows: Table) -> list[dict[str, float]]:
         """What each feature added to the scores of rows [n, F], largest first; with ``bias`` they sum to the
         row's score.

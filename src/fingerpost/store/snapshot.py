@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from fingerpost.errors import NotFoundError, UsageError
 from fingerpost.records import Chunk, Document
 from fingerpost.store import scoring
+from fingerpost.store.dates import day
 from fingerpost.store.filters import Filter
 from fingerpost.store.ledger import Ledger, Version
 from fingerpost.store.permits import Allow, Permits
@@ -28,6 +30,7 @@ class Snapshot:
 
     def __init__(self, view: View, ledger: Ledger, permits: Permits) -> None:
         self._view, self._ledger, self._permits = view, ledger, permits
+        self._days: dict[int, float] = {}
 
     @property
     def generation(self) -> int:
@@ -205,6 +208,16 @@ class Snapshot:
         keys = [int(key) for key in doc_keys]
         versions = self._ledger.versions(keys)
         return [self._ledger.about(versions[key]) for key in keys]
+
+    def days(self, doc_keys: Keys) -> NDArray[np.float64]:
+        """When documents were last changed, as their metadata say (``modified``, an ISO date or time): days
+        since 1970, [n]. NaN for one that does not say, or not in this way. What was read once is kept.
+        """
+        wanted = doc_keys.tolist()
+        unknown = {key for key in wanted if key not in self._days}
+        for key, version in self._ledger.versions(unknown).items():
+            self._days[key] = day(json.loads(version.metadata).get("modified"))
+        return np.array([self._days[key] for key in wanted], np.float64)
 
     def documents(self, doc_keys: Iterable[int]) -> list[Document]:
         """Documents by key, text and all."""

@@ -107,8 +107,8 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is known of candidates by their ``vectors`` [n, d]: the memory's columns by name, and ``past``
-    questions [m, d] to compare them with.
+    """What is known of candidates by their ``vectors`` [n, d]: the memory's columns and ``recency`` by name,
+    and ``past`` questions [m, d] to compare them with.
     """
 
     columns: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -182,7 +182,8 @@ def rank(snapshot: Snapshot, asked: Asked, look: Look, judges: Judges) -> Ranked
     rows = None
     scores = look.total.scores
     if judges.forest is not None:
-        told = memory_columns(snapshot, asked, look.candidates, judges.memory)
+        dated = judges.forest.reads("recency")
+        told = memory_columns(snapshot, asked, look.candidates, judges.memory, dated=dated)
         rows = feature_rows(asked, look, told, names=judges.forest.names)
         scores = judges.forest.predict(rows)
     scores, lifted = _exact_first(asked, scores, look)
@@ -269,14 +270,20 @@ def _exact_first(
     return exact.lift(scores, tiers)
 
 
-def memory_columns(snapshot: Snapshot, asked: Asked, candidates: Candidates, memory: Memory | None) -> Told:
-    """What the docid memory says of each candidate; no columns where nothing was learned."""
+def memory_columns(
+    snapshot: Snapshot, asked: Asked, candidates: Candidates, memory: Memory | None, *, dated: bool = True
+) -> Told:
+    """What the docid memory says of each candidate, nothing where nothing was learned; if ``dated``, how new
+    their documents are, which takes a look at each in the ledger.
+    """
     if asked.encoded is None:
         return Told()
     vectors = snapshot.vectors(candidates.keys)
+    age = {"recency": snapshot.days(candidates.docs).astype(np.float32)} if dated else {}
     if memory is None or not memory.trained:
-        return Told(vectors=vectors)
+        return Told(age, vectors)
     terms = asked.query.terms
     said = dict(zip(terms, snapshot.idf(terms).tolist(), strict=True))
     columns = memory.columns(asked.encoded.vector, candidates.docs, vectors, said)
-    return Told({name: columns[own] for own, name in MEMORY_COLUMNS.items()}, vectors, memory.sample)
+    named = {name: columns[own] for own, name in MEMORY_COLUMNS.items()}
+    return Told({**named, **age}, vectors, memory.sample)
