@@ -121,7 +121,7 @@ def replayed(count: int, *, looks_matter: bool) -> list[Replayed]:
     a look puts the right one first – and where ``looks_matter``, so it does behind a clear lead.
     """
     rng, found = np.random.default_rng(0), []
-    for _ in range(count):
+    for at in range(count):
         clear = rng.random() < 0.5
         rows = np.zeros((5, len(NAMES)), np.float32)
         rows[:, NAMES.index(START)] = [2, 1, 0, 0, 0]
@@ -134,7 +134,7 @@ def replayed(count: int, *, looks_matter: bool) -> list[Replayed]:
         if looks_matter:
             features = rng.normal(size=len(plan.NAMES)) - 5 * (rng.random() < 0.9)
         docs = np.arange(5, dtype=np.int64)
-        found.append(Replayed(Group(looked, grades, "d"), (looked, rows), features, docs))
+        found.append(Replayed(Group(looked, grades, f"d{at}"), (looked, rows), features, docs))
     return found
 
 
