@@ -7,6 +7,7 @@ file from this tree, and docs/reference/settings.md is generated from it.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -15,36 +16,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fingerpost.efforts import EFFORTS
 from fingerpost.errors import ConfigError, UsageError
 
 MAX_CONFIG_BYTES = 1_000_000
 Unlabelled = Literal["visible", "until-labels", "hidden"]
 
-EFFORTS: Mapping[int, Mapping[str, Mapping[str, object]]] = {
-    1: {
-        "store": {"late": False},
-        "retrieve": {"depth": 50},
-        "rerank": {"read": 10, "skip": 0.15},
-        "route": {"budget": 0.02},
-    },
-    2: {
-        "retrieve": {"depth": 50},
-        "rerank": {"depth": 50, "read": 10, "skip": 0.15},
-        "route": {"budget": 0.03},
-    },
-    3: {},
-    4: {
-        "retrieve": {"depth": 200},
-        "rerank": {"depth": 200, "read": 50, "skip": 0.01},
-        "route": {"budget": 0.1},
-    },
-    5: {
-        "retrieve": {"depth": 400},
-        "rerank": {"depth": 400, "read": 100, "skip": 0.0},
-        "route": {"budget": 0.2},
-    },
+RETIRED: Mapping[str, str] = {
+    "rerank.short": "rerank.unread took its place",
+    "store.unlabelled_visible": "store.unlabelled took its place",
 }
-"""What each effort sets where the file does not say otherwise; 3 is the defaults below."""
+"""Keys of earlier versions, and what took their place. Indexes made then still hold them."""
 
 
 class Section(BaseModel):
@@ -199,15 +181,15 @@ class RerankSettings(Section):
             le=1,
             description="no second look where it would change the first result with less chance than this",
         ),
-    ] = 0.05
-    short: Annotated[
+    ] = 0.1
+    unread: Annotated[
         float,
         Field(
             ge=0,
             le=1,
-            description="a short second look (10 candidates read) where the chance is less than this",
+            description="words not read where, after late interaction, they would change it with less chance",
         ),
-    ] = 0.4
+    ] = 0.15
     cross_encoder: Annotated[str, Field(description="folder of a cross-encoder (ONNX); empty = none")] = ""
     cross_depth: Annotated[int, Field(ge=0, le=200, description="candidates the cross-encoder scores")] = 20
     cross_seconds: Annotated[
@@ -349,6 +331,18 @@ def parse(text: str, *, name: str = "fingerpost.toml") -> Settings:
         raise _key_error(error, name) from error
 
 
+def stored(tree: Mapping[str, object]) -> Settings:
+    """The settings an index was made with, from the tree it keeps; keys retired since are left out.
+
+    >>> stored({"effort": 3, "rerank": {"short": 0.4, "depth": 50}}).rerank.depth
+    50
+    """
+    kept = json.loads(json.dumps(tree))
+    for section, _, key in (name.partition(".") for name in RETIRED):
+        kept.get(section, {}).pop(key, None)
+    return Settings.model_validate_json(json.dumps(kept), strict=False)
+
+
 def _read(path: Path) -> str:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
@@ -376,6 +370,7 @@ def _key_error(error: ValidationError, name: str) -> ConfigError:
     if first["type"] == "extra_forbidden":
         near = get_close_matches(key, known_keys(), n=1, cutoff=0.4)
         cure = f"did you mean '{near[0]}'?" if near else "see docs/reference/settings.md"
+        cure = RETIRED.get(key, cure)
         return ConfigError("E_CONFIG_KEY", f"{name}: unknown key '{key}'", cure=cure, detail=key)
     if not key:  # two keys that do not go together
         message = first["msg"].removeprefix("Value error, ")

@@ -29,6 +29,7 @@ TEXTS = [
         "unknown key 'compile.chunk_tokenz'",
         "did you mean 'compile.chunk_tokens'?",
     ),
+    ("Co07", "[rerank]\nshort = 0.4", "unknown key 'rerank.short'", "rerank.unread took its place"),
     ("Co08", "acl_enforce = true", "unknown key 'acl_enforce'", ""),
     ("Co08", "[mask]\nenable = false", "unknown key 'mask.enable'", "did you mean 'mask.enabled'?"),
     ("Co09", "effort = 1\neffort = 2", "not valid TOML", ""),

@@ -72,7 +72,7 @@ class Judges:
     codec: Codec | None = None
     memory: Memory | None = None
     forest: Forest | None = None
-    plan: plan.Chooser = plan.DEFAULT
+    plan: plan.Plan = plan.DEFAULT
     balance: fuse.Balance = fuse.BALANCED
     confidence: Confidence | None = None
 
@@ -134,7 +134,7 @@ class Epoch:
             codec=read(CODEC, Codec.from_bytes),
             memory=read(MEMORY, Memory.from_bytes),
             forest=forest,
-            plan=read(PLAN, plan.Chooser.from_bytes) or (plan.NEVER if forest else plan.DEFAULT),
+            plan=read(PLAN, plan.Plan.from_bytes) or (plan.NEVER if forest else plan.DEFAULT),
             balance=balance,
             confidence=read(CONFIDENCE, Confidence.from_bytes),
         )

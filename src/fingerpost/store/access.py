@@ -13,7 +13,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 
-from fingerpost.config import Settings, Unlabelled
+from fingerpost.config import Settings, Unlabelled, stored
 from fingerpost.store.digest import digest
 from fingerpost.store.disk import corrupt
 from fingerpost.store.ledger import Ledger
@@ -51,9 +51,8 @@ def made(meta: Mapping[str, str]) -> Unlabelled:
 def settings(meta: Mapping[str, str]) -> Settings:
     """The settings that an index was made with; what bore another name then, under its name of today."""
     tree = json.loads(meta["settings"])
-    tree["store"].pop("unlabelled_visible", None)
     tree["store"]["unlabelled"] = made(meta)
-    return Settings.model_validate_json(json.dumps(tree), strict=False)
+    return stored(tree)
 
 
 def named(given: Settings | None) -> Unlabelled | None:

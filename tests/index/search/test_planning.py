@@ -12,7 +12,7 @@ import fingerpost
 from fingerpost.config import RerankSettings, Settings
 from fingerpost.index.search import gathering, planning
 from fingerpost.index.search.planning import Replayed
-from fingerpost.index.search.ranking import NONE, SHORT, Asked, Effort, Told, feature_rows, look_again
+from fingerpost.index.search.ranking import NONE, Asked, Effort, Told, feature_rows, look_again
 from fingerpost.records import Trace
 from fingerpost.rerank.features import NAMES
 from fingerpost.rerank.forest import START, Forest
@@ -61,9 +61,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("chances", "depth", "note"),
     [
-        ({"skip": 0.0, "short": 0.0}, 100, "untrained sum"),
-        ({"skip": 0.0, "short": 1.0}, SHORT.depth, "a short second look"),
-        ({"skip": 1.0, "short": 1.0}, 0, "no second look"),
+        ({"skip": 0.0, "unread": 0.0}, 100, "untrained sum"),
+        ({"skip": 0.0, "unread": 1.0}, 100, "untrained sum, words not read"),
+        ({"skip": 1.0, "unread": 1.0}, 0, "untrained sum, no second look"),
     ],
 )
 def test_the_settings_decide_how_careful_the_plan_is(
@@ -71,45 +71,53 @@ def test_the_settings_decide_how_careful_the_plan_is(
 ) -> None:
     trace = traced(many, "which valve fits the piston", **chances)
     assert trace.plan.rerank_depth == depth
-    assert note in trace.stages[3].note
+    assert trace.stages[3].note.partition(":")[0] == note
 
 
 def test_names_are_always_looked_for_in_the_text(many: Path) -> None:
-    assert traced(many, "E_TIMEOUT_504", skip=1.0, short=1.0).plan.rerank_depth == 100
+    assert traced(many, "E_TIMEOUT_504", skip=1.0, unread=1.0).plan.rerank_depth == 100
 
 
 def test_a_small_index_that_has_learned_nothing_always_looks_again(tiny_kb: Path) -> None:
-    assert traced(tiny_kb, "how do I get my money back", skip=1.0, short=1.0).plan.rerank_depth == 100
+    assert traced(tiny_kb, "how do I get my money back", skip=1.0, unread=1.0).plan.rerank_depth == 100
 
 
 def test_who_asks_for_more_than_ten_results_gets_a_full_look(many: Path) -> None:
-    careless = Settings(rerank=RerankSettings(skip=1.0, short=1.0))
+    careless = Settings(rerank=RerankSettings(skip=1.0, unread=1.0))
     with fingerpost.open(many, settings=careless) as index:
         depths = [index.trace("which valve fits the piston", k=k)[1].plan.rerank_depth for k in (10, 11)]
     assert depths == [0, 100]
 
 
-def test_a_short_look_is_never_more_than_the_settings_allow() -> None:
-    small = RerankSettings(depth=5, read=3, skip=0.1, short=0.5)
-    assert planning.chosen(0.05, small) == NONE
-    assert planning.chosen(0.3, small) == Effort(5, 3)
-    assert planning.chosen(0.9, small) == Effort(5, 3)
-    assert planning.chosen(0.3, RerankSettings(skip=0.1, short=0.5)) == SHORT
+def test_each_stage_has_its_threshold() -> None:
+    settings = RerankSettings(depth=5, read=3, skip=0.1, unread=0.2)
+    zeros = np.zeros(len(plan.LOOK)), np.zeros(len(plan.WORDS))
+
+    def flat(zero: np.ndarray, chance: float) -> plan.Chooser:
+        return plan.Chooser((0.0,) * len(zero), float(np.log(chance / (1 - chance))))
+
+    def effort(look: float, words: float) -> Effort:
+        both = plan.Plan(flat(zeros[0], look), flat(zeros[1], words))
+        return planning.chosen(both, zeros, settings)
+
+    assert effort(0.05, 0.9) == NONE
+    assert effort(0.15, 0.15) == Effort(5, 0)
+    assert effort(0.15, 0.25) == Effort(5, 3)
 
 
-@pytest.mark.parametrize(("depth", "read"), [(100, 20), (100, 10), (100, 5), (50, 20)])
-def test_a_short_look_taken_from_a_full_one_is_the_same(many: Path, depth: int, read: int) -> None:
+@pytest.mark.parametrize(("depth", "read"), [(100, 20), (100, 5), (50, 20)])
+def test_looks_that_share_their_work_are_as_alone(many: Path, depth: int, read: int) -> None:
     settings = RerankSettings(depth=depth, read=read)
     with fingerpost.open(many) as index:
         rooms = index._rooms
         snapshot = rooms.store.snapshot()
         epoch = rooms.epoch(snapshot)
-        for text in ("which valve fits the piston", "rotor of model 7", "gasket", "E_TIMEOUT_504"):
+        for text in ("which valve fits the piston", "rotor of model 7", "gasket"):
             query = parsing.parse(text)
             asked = Asked(query, rooms.encoder.encode_query(text))
             found = gathering.replayed(rooms, snapshot, epoch, asked)
             looks = planning.looks(snapshot, asked, found, epoch.judges, settings)
-            for look, effort in zip(looks, (planning.full(settings), SHORT, NONE), strict=True):
+            for look, effort in zip(looks, (planning.full(settings), Effort(depth, 0), NONE), strict=True):
                 alone = look_again(snapshot, asked, found, epoch.judges, effort=effort)
                 rows = feature_rows(asked, look, Told())
                 assert np.array_equal(rows, feature_rows(asked, alone, Told()), equal_nan=True)
@@ -118,40 +126,44 @@ def test_a_short_look_taken_from_a_full_one_is_the_same(many: Path, depth: int, 
 
 def replayed(count: int, *, looks_matter: bool) -> list[Replayed]:
     """Queries of five candidates. Where the fused first stands out, no look changes anything; in close races
-    a look puts the right one first – and where ``looks_matter``, so it does behind a clear lead.
+    late interaction puts the right one first, or the words do – and where ``looks_matter``, so they do behind
+    a clear lead.
     """
     rng, found = np.random.default_rng(0), []
+    lead = plan.LOOK.index("lead")
     for at in range(count):
-        clear = rng.random() < 0.5
+        clear, worded = rng.random(2) < 0.5
         rows = np.zeros((5, len(NAMES)), np.float32)
         rows[:, NAMES.index(START)] = [2, 1, 0, 0, 0]
         looked = rows.copy()
         if looks_matter or not clear:
             looked[:, NAMES.index(START)] = [1, 2, 0, 0, 0]
+        late = rows if worded else looked
         grades = (looked[:, NAMES.index(START)] == 2).astype(np.int32)
-        features = np.zeros(len(plan.NAMES))
-        features[plan.NAMES.index("lead")] = float(clear)
+        features = np.zeros(len(plan.LOOK)), np.zeros(len(plan.WORDS))
+        features[0][lead], features[1][lead] = float(clear), float(clear or not worded)
         if looks_matter:
-            features = rng.normal(size=len(plan.NAMES)) - 5 * (rng.random() < 0.9)
+            features = tuple(rng.normal(size=len(one)) - 5 * (rng.random() < 0.9) for one in features)
         docs = np.arange(5, dtype=np.int64)
-        found.append(Replayed(Group(looked, grades, f"d{at}"), (looked, rows), features, docs))
+        found.append(Replayed(Group(looked, grades, f"d{at}"), (late, rows), features, docs))
     return found
 
 
-def test_a_plan_is_learned_where_looks_can_be_left_out() -> None:
+def test_a_plan_is_learned_where_work_can_be_left_out() -> None:
     given = replayed(400, looks_matter=False)
-    chooser, said = planning.taught(
-        planning.tried(given, asis(given)), RerankSettings(skip=0.2, short=0.2), seed=0
+    found, said = planning.taught(
+        planning.tried(given, asis(given)), RerankSettings(skip=0.2, unread=0.2), seed=0
     )
-    clear = np.zeros(len(plan.NAMES))
-    close = clear.copy()
-    clear[plan.NAMES.index("lead")] = 1.0
-    assert chooser.chance(clear) < 0.1 < 0.9 < chooser.chance(close)
+    for chooser, names in ((found.look, plan.LOOK), (found.words, plan.WORDS)):
+        close = np.zeros(len(names))
+        clear = close.copy()
+        clear[names.index("lead")] = 1.0
+        assert chooser.chance(clear) < 0.1 < 0.9 < chooser.chance(close)
     assert "100.0% of nDCG@10 kept" in said[0]
 
 
 def test_a_plan_that_loses_on_held_out_queries_is_refused() -> None:
-    careless = RerankSettings(skip=1.0, short=1.0)
+    careless = RerankSettings(skip=1.0, unread=1.0)
     given = replayed(400, looks_matter=True)
     chooser, said = planning.taught(planning.tried(given, asis(given)), careless, seed=0)
     assert chooser == plan.NEVER

@@ -122,7 +122,7 @@ class Trained:
 
     memory: Memory
     result: FitResult
-    plan: plan.Chooser
+    plan: plan.Plan
     confidence: Confidence | None
     marks: Marks
     notes: tuple[str, ...]
@@ -176,11 +176,11 @@ def _replay(
     judges = Judges(standing.codec, balance=standing.balance)
     looks = planning.looks(snapshot, asked, candidates, judges, rooms.settings.rerank)
     told = ranking.memory_columns(snapshot, asked, candidates, memory)
-    rows, short, none = (ranking.feature_rows(asked, look, told) for look in looks)
+    rows, unread, none = (ranking.feature_rows(asked, look, told) for look in looks)
     grades = np.isin(candidates.docs, list(lesson.answers[at])).astype(np.int32)
-    features = planning.features(asked, candidates)
+    features = planning.before(candidates), planning.after(looks[0].candidates, judges)
     group = Group(rows, grades, lesson.families[at], late)
-    return Replayed(group, (short, none), features, candidates.docs)
+    return Replayed(group, (unread, none), features, candidates.docs)
 
 
 def _said(verdict: gate.Verdict, result: FitResult) -> tuple[str, ...]:

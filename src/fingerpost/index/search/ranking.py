@@ -116,7 +116,7 @@ class Told:
     past: NDArray[np.float32] | None = None
 
 
-NONE, SHORT = Effort(0, 0), Effort(100, 10)
+NONE = Effort(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,46 +133,35 @@ def look_again(
 ) -> Look:
     """Score the best candidates by the other legs by late interaction, and read the words of the first."""
     if effort == NONE:
-        return _glance(asked, candidates, judges)
+        return unread(asked, candidates, judges)
     scored = with_late(snapshot, asked.encoded, candidates, judges.codec, depth=effort.depth)
-    first = _first(asked, scored, judges, effort.read)
-    read = reading(snapshot, asked, scored, first)
-    return Look(scored, read, _sum(judges, legs_of(scored, read)))
+    return read_again(snapshot, asked, scored, judges, read=effort.read)
 
 
-def shorter(asked: Asked, look: Look, judges: Judges, *, read: int) -> Look:
-    """What ``look_again`` would have found had it read the words of the first ``read`` only, not more than
-    this look did: nothing is read or compared again.
-    """
-    found, known = look.candidates, look.read
-    first = _first(asked, found, judges, read).tolist()
-    passages: list[Passage | None] = [None] * len(found.keys)
-    for at in first:
-        passages[at] = known.passages[at]
-    chunks = {key: known.chunks[key] for key in found.keys[first].tolist()}
-    words = matches.table(matches.ask(asked.query, known.idf), passages)
-    less = Reading(passages, known.idf, chunks, words)
-    return Look(found, less, _sum(judges, legs_of(found, less)))
+def read_again(snapshot: Snapshot, asked: Asked, scored: Candidates, judges: Judges, *, read: int) -> Look:
+    """Read the words of the first candidates by all that is known of them."""
+    found = reading(snapshot, asked, scored, _first(asked, scored, judges, read))
+    return Look(scored, found, summed(judges, legs_of(scored, found)))
+
+
+def unread(asked: Asked, candidates: Candidates, judges: Judges) -> Look:
+    """The look at candidates whose words are not read: the legs' scores alone."""
+    passages: list[Passage | None] = [None] * len(candidates.keys)
+    words = matches.table(matches.ask(asked.query), passages)
+    return Look(candidates, Reading(passages, {}, {}, words), summed(judges, candidates.scores))
 
 
 def _first(asked: Asked, candidates: Candidates, judges: Judges, read: int) -> NDArray[np.intp]:
     """Which candidates are read: the first by the sum, and BM25's where the very words are sought."""
-    first = _sum(judges, candidates.scores).order[:read]
+    first = summed(judges, candidates.scores).order[:read]
     if not asked.literal:
         return first
     worded = np.argsort(-np.nan_to_num(candidates.scores["lexical"], nan=-np.inf), kind="stable")
     return np.asarray(list(dict.fromkeys((*first.tolist(), *worded[:read].tolist()))), np.intp)
 
 
-def _glance(asked: Asked, candidates: Candidates, judges: Judges) -> Look:
-    """The look of a query that needs no second one: the legs' scores alone."""
-    unread: list[Passage | None] = [None] * len(candidates.keys)
-    words = matches.table(matches.ask(asked.query), unread)
-    return Look(candidates, Reading(unread, {}, {}, words), _sum(judges, candidates.scores))
-
-
-def _sum(judges: Judges, legs: fuse.Legs) -> fuse.Fused:
-    """The untrained sum."""
+def summed(judges: Judges, legs: fuse.Legs) -> fuse.Fused:
+    """The untrained sum of legs."""
     dials = judges.balance
     return fuse.balanced(legs, dials.weights, power=dials.power, cosine=dials.cosine)
 

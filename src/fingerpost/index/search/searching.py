@@ -9,7 +9,7 @@ from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import auditing, gathering, planning, reasoning
 from fingerpost.index.search.found import Found, Request
 from fingerpost.index.search.gathering import Sight
-from fingerpost.index.search.ranking import Asked, Ranked, look_again, rank
+from fingerpost.index.search.ranking import Asked, Ranked, rank
 from fingerpost.models.encoder import EncodedQuery, Encoder
 from fingerpost.observe.trace import Recorder
 from fingerpost.records import Plan, Trace
@@ -82,14 +82,13 @@ def find_once(rooms: Rooms, request: Request, snapshot: Snapshot, *, full: bool 
     with recorder.stage("rerank") as stage:
         given, settings = gathered.candidates, rooms.settings.rerank
         scale = planning.Scale(snapshot.n_chunks, request.k)
-        effort = planning.effort(asked, given, epoch.judges, settings, scale)
-        look = look_again(snapshot, asked, given, epoch.judges, effort=effort)
-        plan = replace(plan, rerank_depth=effort.depth)
+        look, spared = planning.look(snapshot, asked, given, epoch.judges, settings, scale)
+        plan = replace(plan, rerank_depth=settings.depth if "maxsim" in look.candidates.scores else 0)
         ranked = rank(snapshot, asked, look, epoch.judges)
         confidence = ranked.confidence(epoch.judges)
         ranked, note = read_together(rooms, snapshot, asked, ranked)
         stage.counts["candidates"] = float(len(ranked.scores))
-        stage.note = judged_by(ranked, epoch) + planning.SAID.get(effort, "") + note
+        stage.note = judged_by(ranked, epoch) + spared + note
     trace = recorder.trace(request.text, generation=snapshot.generation, plan=plan)
     trace = replace(trace, confidence=confidence if ranked.dealt is None else None)  # another order
     return Found(asked, snapshot, allow, epoch, plan, ranked, trace)
