@@ -116,7 +116,12 @@ class RouteSettings(Section):
         float, Field(ge=0, le=1, description="share of routed queries also searched in full")
     ] = 0.01
     recall: Annotated[
-        float, Field(gt=0, le=1, description="recall target that audits hold the router to")
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="recall, on average, that `learn` cuts the budget for and audits hold the router to",
+        ),
     ] = 0.9
 
 
