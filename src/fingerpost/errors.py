@@ -44,6 +44,7 @@ CODES: dict[str, str] = {
     "E_NOT_HELD": "a version of the index that is no longer kept",
     "E_PAIRS": "the training pairs cannot be used",
     "E_PATH": "not a regular file inside the allowed folder",
+    "E_PRINCIPAL": "a principal is not a name that an access label can be",
     "E_QRELS": "the judgements cannot be used",
     "E_RANGE": "a number is out of range",
     "E_RATIO": "inflates far beyond its size",

@@ -64,9 +64,7 @@ def test_a_label_given_twice_counts_once(kb: Path, tmp_path: Path) -> None:
         assert index.document("a", principals=["dev"]).labels == ("dev",)
 
 
-@pytest.mark.parametrize(
-    "unknown", ["nobody", " ops ", "\u0000", "", "OPS", "ops\u0301", "\ud800", "%"], ids=ascii
-)
+@pytest.mark.parametrize("unknown", ["nobody", "OPS", "ops\u0301", "%", "x" * 512], ids=ascii)
 def test_an_unknown_principal_sees_nothing_and_is_told_nothing(unknown: str, kb: Path) -> None:
     with fingerpost.open(kb) as index:
         spans, trace = index.trace("zebra", principals=[unknown])

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.errors import UsageError
 from fingerpost.store import filters
 from fingerpost.store.access import Access
 from fingerpost.store.digest import Field
@@ -16,8 +15,8 @@ from fingerpost.store.filters import Filter
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.vectors import Mask
 from fingerpost.store.view import View
+from fingerpost.text import labels
 
-MAX_PRINCIPALS = 10_000
 _KEPT = 64
 
 
@@ -52,7 +51,7 @@ class Permits:
     ) -> Allow | None:
         """See Snapshot.allow."""
         chosen = wanted if isinstance(wanted, Filter) else Filter.parse(wanted or ())
-        held = _checked(principals)
+        held = labels.held(principals)
         hides = self._access.hides()
         if not (hides or chosen.conditions or self._labelled()):
             return None
@@ -101,17 +100,3 @@ def _masks(view: View, keys: NDArray[np.int64]) -> Allow:
         base &= view.alive
     tail = np.isin(view.tail.docs, keys) & view.tail.alive
     return Allow(base, tail, frozenset(keys.tolist()), view)
-
-
-def _checked(principals: Sequence[str] | None) -> tuple[str, ...]:
-    if principals is None:
-        return ()
-    if isinstance(principals, str) or not all(isinstance(name, str) for name in principals):
-        raise UsageError(
-            "E_USAGE", "principals are a list of names", cure='for example ["user:anna", "group:ops"]'
-        )
-    if len(principals) > MAX_PRINCIPALS:
-        raise UsageError(
-            "E_TOO_MANY", f"{len(principals):,} principals", cure=f"give at most {MAX_PRINCIPALS:,}"
-        )
-    return tuple(sorted(set(principals)))

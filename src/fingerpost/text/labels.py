@@ -1,10 +1,11 @@
-"""What an access label may be. Labels are compared byte for byte, so one that only looks like another must
-not come in: who may read the document would be decided by what nobody sees.
+"""What an access label may be, and a principal that is held against labels. They are compared byte for byte,
+so one that only looks like another must not come in: who may read a document would be decided by what nobody
+sees.
 """
 
 from __future__ import annotations
 
-from fingerpost.errors import InputError
+from fingerpost.errors import InputError, UsageError
 
 MOST_BYTES = 512
 MOST = 10_000
@@ -34,6 +35,35 @@ def checked(labels: object) -> tuple[str, ...]:
                 cure="write each label as 1 to 512 bytes of printable text without blanks around it",
             )
     return tuple(dict.fromkeys(labels))
+
+
+def held(principals: object) -> tuple[str, ...]:
+    """The names that an asker holds, each once, in order; None is nobody, as no names are. Raises UsageError
+    (E_PRINCIPAL, E_TOO_MANY): a name that no label can have is a mistake of who asks, not an unknown asker.
+
+    >>> held(["user:anna", "group:ops", "user:anna"]), held(None)
+    (('group:ops', 'user:anna'), ())
+    """
+    if principals is None:
+        return ()
+    if not isinstance(principals, (list, tuple, set, frozenset)):
+        raise UsageError(
+            "E_PRINCIPAL",
+            f"principals are a list of names, not {type(principals).__name__}",
+            cure='for example ["user:anna", "group:ops"]',
+        )
+    if len(principals) > MOST:
+        message = f"{len(principals):,} principals (at most {MOST:,})"
+        raise UsageError("E_TOO_MANY", message, cure="use groups")
+    for name in principals:
+        fault = _fault(name)
+        if fault:
+            raise UsageError(
+                "E_PRINCIPAL",
+                f"a principal is no name: {ascii(name)[:80]} {fault}",
+                cure="give each as 1 to 512 bytes of printable text without blanks around it, as labels are",
+            )
+    return tuple(sorted(set(principals)))
 
 
 def _fault(label: object) -> str:

@@ -149,7 +149,7 @@ def _measured(
 def lexical(rooms: Rooms, asked: Request) -> Run:
     """BM25 alone: its best documents."""
     snapshot = rooms.store.snapshot()
-    allow = snapshot.allow(list(asked.filters) or None, list(asked.principals))
+    allow = snapshot.allow(asked.filters or None, asked.principals)
     hits = snapshot.lexical(queries.parse(asked.text), k=SPARE * DEPTH, allow=allow)
     return listing.by_document(snapshot, *hits, k=DEPTH)
 
@@ -157,7 +157,7 @@ def lexical(rooms: Rooms, asked: Request) -> Run:
 def dense(rooms: Rooms, asked: Request) -> Run:
     """The vectors alone; nothing without an encoder."""
     snapshot = rooms.store.snapshot()
-    allow = snapshot.allow(list(asked.filters) or None, list(asked.principals))
+    allow = snapshot.allow(asked.filters or None, asked.principals)
     if rooms.encoder is None:
         return []
     vector = rooms.encoder.encode_query(queries.parse(asked.text).text).vector

@@ -22,6 +22,7 @@ from fingerpost.index.search import answering, listing, searching
 from fingerpost.index.search.found import Found, Keys, Request
 from fingerpost.records import Document
 from fingerpost.retrieve import fuse
+from fingerpost.text import labels
 
 DEPTH = 100
 """Documents each leg is asked for, unless a measure looks deeper."""
@@ -102,6 +103,7 @@ def evaluate(
     """Measure every leg alone, their plain fusion, and the whole search, on every question."""
     parsed = measures.parse(" ".join(wanted))
     depth = max([DEPTH, *(measure.cutoff or 0 for measure in parsed)])
+    principals = labels.held(principals)  # here too: workers are told letters, were they given a word
     names: dict[int, str] = {}
 
     def rank(text: str) -> Mapping[str, listing.Run]:
@@ -111,7 +113,7 @@ def evaluate(
         progress("evaluate", done, total)
 
     if keep is None and len(questions.queries) >= workers.MANY:
-        task = workers.Task(tuple(principals), parsed, depth)
+        task = workers.Task(principals, parsed, depth)
         with workers.Workers(rooms, task, rank) as several:
             found = runner.collect(questions, several.measured(questions), parsed, progress=drawn)
     else:

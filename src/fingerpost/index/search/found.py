@@ -13,6 +13,7 @@ from fingerpost.index.search.ranking import Asked, Ranked
 from fingerpost.records import Chunk, Plan, Trace
 from fingerpost.store.permits import Allow
 from fingerpost.store.snapshot import MAX_K, Snapshot
+from fingerpost.text import labels
 
 Keys = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -21,7 +22,7 @@ Scores = NDArray[np.float32]
 @dataclass(frozen=True, slots=True)
 class Request:
     """One search: what is asked, what it may see, and among how many results a document should be.
-    ``hypothetical`` text is made-up evidence: it is encoded as passages are.
+    ``hypothetical`` text is made-up evidence: it is encoded as passages are. UsageError E_PRINCIPAL.
     """
 
     text: str
@@ -29,6 +30,9 @@ class Request:
     principals: Sequence[str] = ()
     hypothetical: bool = False
     k: int = 10
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "principals", labels.held(self.principals))
 
 
 @dataclass(frozen=True)
