@@ -185,7 +185,7 @@ def test_labels_deny_by_default_and_revocation_is_immediate(labelled: Store, fol
     if folded:
         live = labelled.live()
         labelled.publish(Layout(live.keys, np.array([0, 4], dtype=np.int32), live.seq))
-    assert seen(labelled, None) == seen(labelled, []) == seen(labelled, ["stranger", "*", ""]) == {"open"}
+    assert seen(labelled, None) == seen(labelled, []) == seen(labelled, ["stranger", "*"]) == {"open"}
     assert seen(labelled, ["dev"]) == {"open", "both"}
     assert seen(labelled, ["ops", "other"]) == {"open", "ops", "both"}
     assert labelled.relabel({"both": ("ops",), "nothing": ("ops",)}) == 1

@@ -111,13 +111,14 @@ class Beside:
             work(self._progress)
         except Stopped:
             _log.info("the %s was stopped; nothing of it is kept", self._what)
-        except Exception as error:
+        except BaseException as error:  # tantivy's panics are no Exceptions; nobody interrupts a thread
             name = error.code if isinstance(error, FingerpostError) else type(error).__name__
             said = error.message if isinstance(error, FingerpostError) else str(error)
             bug = not isinstance(error, FingerpostError)
             _log.error("the %s that ran beside failed: %s: %s", self._what, name, said, exc_info=bug)
             with self._lock:
-                self._untold, self._failed = error, f"failed: {name}: {said}"
+                told = error if isinstance(error, Exception) else RuntimeError(f"{name}: {said}")
+                self._untold, self._failed = told, f"failed: {name}: {said}"
                 self._rests = self._clock.steady() + RETRY_SECONDS
 
     def _progress(self, stage: str, done: int, total: int | None, /) -> None:

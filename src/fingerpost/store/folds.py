@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import CorruptError, NotFoundError, UsageError
+from fingerpost.store.disk import corrupt, sync_folder
 from fingerpost.store.disk import replace as replace_file
-from fingerpost.store.disk import sync_folder
 from fingerpost.store.fresh import Fresh
 from fingerpost.store.generation import (
     ARTIFACTS,
@@ -74,26 +75,25 @@ class Folds:
         self._check_encoded(live)
         number = before.manifest.generation + 1
         self._reach("fold.begun")
-        files = write_generation(
-            self._root,
-            number,
-            layout=layout,
-            sources=self._sources(live, between),
-            before=before,
-            dead=live.dead_keys,
-        )
-        self._reach("fold.sealed")
+        with self._folder(number) as folder:
+            sources = self._sources(live, between)
+            files = write_generation(
+                folder, layout=layout, sources=sources, before=before, dead=live.dead_keys
+            )
+            self._reach("fold.sealed")
+            documents = self._documents(layout, number)
+            lexical = measure(self._root, number, len(layout.keys))
         manifest = replace(
             before.manifest,
             generation=number,
             seq=seq,
             chain=live.chain.hex(),
             chunks=len(layout.keys),
-            documents=self._documents(layout, number),
+            documents=documents,
             leaves=len(layout.leaf_offsets) - 1,
             tail=number,
             history=self._history(),
-            lexical=measure(self._root, number, len(layout.keys)),
+            lexical=lexical,
             files=files,
         )
         self._publish(manifest)
@@ -107,7 +107,7 @@ class Folds:
         before = self._state.generation
         number = before.manifest.generation + 1
         gone = {*artifacts, *drop}
-        with new_folder(self._root, number) as folder:
+        with self._folder(number) as folder:
             (folder / ARTIFACTS).mkdir()
             if before.folder.is_dir():
                 link_all(before.folder, folder)
@@ -116,6 +116,7 @@ class Folds:
             (folder / NAME).unlink(missing_ok=True)
             write_artifacts(folder, artifacts)
             files = seal(folder)
+            _check_same(before.manifest, files, apart=gone)
         self._reach("promote.sealed")
         self._publish(replace(before.manifest, generation=number, history=self._history(), files=files))
         return number
@@ -133,7 +134,7 @@ class Folds:
             )
         old = read_manifest(self._root / folder_name(now.history[0]) / NAME)
         number = now.generation + 1
-        with new_folder(self._root, number) as folder:
+        with self._folder(number) as folder:
             link_all(self._root / old.folder, folder)
             (folder / NAME).unlink(missing_ok=True)
             files = seal(folder)
@@ -163,12 +164,15 @@ class Folds:
     def _publish(self, manifest: Manifest) -> None:
         state = self._state
         try:
+            self._writer.lock.check()
             replace_file(self._root / manifest.folder / NAME, manifest.to_bytes())
             self._reach("publish.named")
             with state.lock:
+                self._writer.lock.check()
                 if manifest.tail != state.generation.manifest.tail:
                     self._carry_over(manifest)
                 self._reach("publish.carried")
+                self._writer.lock.check()
                 write_manifest(self._root, manifest)
                 self._reach("publish.published")
                 state.adopt(manifest)
@@ -205,7 +209,11 @@ class Folds:
 
     def clean(self) -> None:
         """Remove what MANIFEST does not name and nobody reads."""
+        self._writer.lock.check()
         sweep(self._root, keep=self._state.generation.manifest.generation)
+
+    def _folder(self, number: int) -> AbstractContextManager[Path]:
+        return new_folder(self._root, number, self._writer.lock)
 
     def _history(self) -> tuple[int, ...]:
         now = self._state.generation.manifest.generation
@@ -253,6 +261,13 @@ class Folds:
             body, named = self._state.terms(part)
             for key, terms, codes in zip(part, body, named, strict=True):
                 yield key, " ".join(terms), " ".join(codes)
+
+
+def _check_same(before: Manifest, files: Mapping[str, tuple[int, str]], *, apart: Collection[str]) -> None:
+    """Refuse files taken over whose digests are not what they were: they would pass as whole ever after."""
+    for name, entry in before.files.items():
+        if name.removeprefix(ARTIFACTS) not in apart and files.get(name) != entry:
+            raise corrupt(f"{before.folder}/{name}", "its digest does not match")
 
 
 def oldest_read(root: Path) -> int:

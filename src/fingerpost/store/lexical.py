@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,16 +53,14 @@ class Lexical:
     def __init__(self, folder: Path, statistics: Mapping[str, FieldStatistics] | None = None) -> None:
         self._schema = schema()
         self._links = None if os.access(folder, os.W_OK) else TemporaryDirectory()
-        try:
+        with _damage_named():
             self._index = tantivy.Index.open(
                 str(folder if self._links is None else _linked(folder, self._links))
             )
             self._index.config_reader("manual", 0)
             self._index.reload()
-        except (ValueError, OSError) as error:
-            raise corrupt("lexical", str(error)) from error
-        self._searcher = self._index.searcher()
-        self.statistics = statistics or {name: self._measured(name) for name in FIELDS}
+            self._searcher = self._index.searcher()
+            self.statistics = statistics or {name: self._measured(name) for name in FIELDS}
 
     @property
     def documents(self) -> int:
@@ -71,7 +69,8 @@ class Lexical:
 
     def frequency(self, field: str, term: str) -> int:
         """In how many chunks of the base ``term`` occurs (chunks deleted but not merged away included)."""
-        return int(self._searcher.doc_freq(field, term))
+        with _damage_named():
+            return int(self._searcher.doc_freq(field, term))
 
     def search(
         self, clauses: Sequence[Clause], *, limit: int, among: NDArray[np.int64] | None = None
@@ -86,8 +85,9 @@ class Lexical:
             unscored = tantivy.Query.const_score_query(allowed, 0.0)
             must = tantivy.Occur.Must
             query = tantivy.Query.boolean_query([(must, query), (must, unscored)])
-        hits = self._searcher.search(query, limit, count=False).hits
-        keys = self._searcher.fast_field_values("key", [address for _, address in hits])
+        with _damage_named():
+            hits = self._searcher.search(query, limit, count=False).hits
+            keys = self._searcher.fast_field_values("key", [address for _, address in hits])
         return np.array(keys, dtype=np.int64), np.array([score for score, _ in hits], dtype=np.float32)
 
     def _query(self, clauses: Sequence[Clause]) -> tantivy.Query:
@@ -108,6 +108,21 @@ class Lexical:
                 found = dict(_values(tree))
                 return FieldStatistics(int(found["N"]), found["avgdl"])
         return FieldStatistics()
+
+
+@contextmanager
+def _damage_named() -> Iterator[None]:
+    """CorruptError for what tantivy says of files that were damaged after they were opened. Its panics are no
+    Exceptions: they went past everybody who would have told them.
+    """
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise corrupt("lexical", str(error)) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise corrupt("lexical", str(error)) from error
 
 
 def _linked(folder: Path, links: TemporaryDirectory[str]) -> Path:

@@ -1,4 +1,8 @@
-"""One writer per folder: a lock that the kernel drops when its holder dies, with the holder's pid inside."""
+"""One writer per folder: a lock that the kernel drops when its holder dies, with the holder's pid inside.
+
+Whoever removes the file, or puts another in its place, lets a second writer in: the first finds out before
+its next write and before it publishes, and writes no more.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from fingerpost.errors import LockedError
+from fingerpost.errors import DiskError, LockedError, StoreError
 from fingerpost.store.disk import named_errors
 
 
@@ -17,7 +21,7 @@ class WriterLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        path = folder / "LOCK"
+        self._path = path = folder / "LOCK"
         with named_errors(path):
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -31,9 +35,29 @@ class WriterLock:
                 cure=f"wait for process {holder} to end, or stop it",
                 detail=holder,
             ) from error
+        except OSError as error:
+            os.close(self._handle)
+            raise DiskError(
+                "E_DISK",
+                f"{path} cannot be locked: {error.strerror}",
+                cure="keep the index where files can be locked (some network mounts cannot), or read only",
+            ) from error
         os.ftruncate(self._handle, 0)
         with suppress(OSError):  # on a full disk the holder has no name; deletes must go on
             os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
+
+    def check(self) -> None:
+        """Raise StoreError E_FENCED where the file that is held is not the folder's any more."""
+        try:
+            same = os.path.samestat(os.stat(self._path), os.fstat(self._handle))
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise StoreError(
+                "E_FENCED",
+                f"{self._path} was removed or replaced while it was held: another process may write there",
+                cure="leave LOCK alone; see that nobody else writes, then open the index again",
+            )
 
     def release(self) -> None:
         """Let the next writer in."""

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from fingerpost.errors import UsageError
 from fingerpost.store.bm25 import BODY
 from fingerpost.store.disk import corrupt, named_errors, save, sha256, sync_file, sync_folder
-from fingerpost.store.generation import ARTIFACTS, Generation, folder_name
+from fingerpost.store.generation import ARTIFACTS, Generation, folder_name, verify
 from fingerpost.store.lexical import Lexical, write_lexical
+from fingerpost.store.lock import WriterLock
 from fingerpost.store.ties import Ties
 from fingerpost.store.vectors import quantize
 
@@ -100,33 +101,49 @@ Lengths = dict[int, tuple[int, int]]
 
 
 def write_generation(
-    root: Path, number: int, *, layout: Layout, sources: Sources, before: Generation, dead: NDArray[np.int64]
+    folder: Path, *, layout: Layout, sources: Sources, before: Generation, dead: NDArray[np.int64]
 ) -> Files:
-    """Write the folder of generation ``number``; returns its files for MANIFEST.
+    """Write a generation into its new folder; returns its files for MANIFEST.
 
     ``before`` is the generation whose lexical segments are taken over, less the keys ``dead``.
     """
-    with new_folder(root, number) as folder:
-        (folder / ARTIFACTS).mkdir()
-        (folder / "lexical").mkdir()
+    (folder / ARTIFACTS).mkdir()
+    (folder / "lexical").mkdir()
+    with _from_whole(before):
         _write_arrays(folder, layout, sources)
         if len(layout.keys):
             lengths = _write_lexical(folder / "lexical", layout, sources, before, dead)
             _write_lengths(folder, layout, before, lengths)
-        write_artifacts(folder, layout.artifacts)
-        return seal(folder)
+    write_artifacts(folder, layout.artifacts)
+    return seal(folder)
 
 
 @contextmanager
-def new_folder(root: Path, number: int) -> Iterator[Path]:
-    """An empty folder for a generation; what was written is removed again when writing fails."""
+def _from_whole(before: Generation) -> Iterator[None]:
+    """What was read of a generation meanwhile was whole: damage since it was opened would be copied, and get
+    a digest of its own. Where something went wrong as well, the damage is what is told.
+    """
+    try:
+        yield
+    finally:
+        for name, problem in verify(before.folder, before.manifest, "full"):
+            raise corrupt(f"{before.manifest.folder}/{name}", problem)
+
+
+@contextmanager
+def new_folder(root: Path, number: int, lock: WriterLock) -> Iterator[Path]:
+    """An empty folder for a generation; what was written is removed again when writing fails, unless another
+    writer may have made a folder of that name by now.
+    """
     folder = root / folder_name(number)
+    lock.check()
     with named_errors(folder):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         try:
             yield folder
         except BaseException:
+            lock.check()
             shutil.rmtree(folder, ignore_errors=True)
             raise
 

@@ -84,7 +84,7 @@ class Store:
             if self._lock is not None:
                 self._lock.release()
             raise
-        self._writer = Writer(self._ledger, points) if write else None
+        self._writer = None if self._lock is None else Writer(self._ledger, points, self._lock)
         self._fold_lock = RLock()
         if self._writer is not None:
             ballast.take_on(path)
@@ -382,6 +382,7 @@ class Store:
             )
         try:
             with self._state.lock if exclusive else self._fold_lock:
+                self._writer.lock.check()
                 yield self._writer
         except DiskError as error:
             cause = error.__cause__

@@ -19,6 +19,7 @@ from fingerpost.store.checkpoint import BEGINNING, GENESIS
 from fingerpost.store.digest import CONTENT_BYTES, Field, digest
 from fingerpost.store.disk import corrupt, named_errors
 from fingerpost.store.ledger import Head, Ledger, Version
+from fingerpost.store.lock import WriterLock
 from fingerpost.store.points import Points
 from fingerpost.store.schema import CHECKPOINT, FORMAT, LEDGER, PAGE_BITS, connect, described, shrink
 
@@ -99,8 +100,8 @@ class Batch:
 class Writer:
     """The writing side of a ledger that was opened for writing."""
 
-    def __init__(self, ledger: Ledger, points: Points) -> None:
-        self.ledger, self.points = ledger, points
+    def __init__(self, ledger: Ledger, points: Points, lock: WriterLock) -> None:
+        self.ledger, self.points, self.lock = ledger, points, lock
         self.connection = ledger.connection
 
     @contextmanager
