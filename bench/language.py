@@ -31,7 +31,7 @@ from bench.quality import sampled
 from bench.zeroshot import MEASURES, compared, copied, difference
 from fingerpost.config import Settings
 from fingerpost.evaluate import significance
-from fingerpost.index.learn.promoting import ndcg
+from fingerpost.index.learn.marks import ndcg
 from fingerpost.index.search.found import Request
 from fingerpost.index.search.searching import find
 from fingerpost.records import WRITTEN, Pair

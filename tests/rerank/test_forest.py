@@ -117,7 +117,7 @@ def test_without_anything_to_learn_it_is_refused():
 def test_too_few_queries_train_nothing():
     result = fit(groups(learn.LEAST_QUERIES - 1, signal=3.0))
     assert result.forest is None
-    assert "fewer than 100" in result.reason
+    assert "39 usable queries, fewer than 40" in result.reason
     silent = [Group(group.rows, group.grades * 0, group.document) for group in groups(150, signal=3.0)]
     assert fit(silent).forest is None
 
@@ -129,6 +129,41 @@ def test_queries_about_too_few_documents_train_nothing(documents):
     result = fit(given)
     assert result.forest is None
     assert result.reason == f"queries about {documents} documents, fewer than 4"
+
+
+def test_few_queries_that_gain_much_are_enough():
+    result = fit(groups(learn.LEAST_QUERIES, signal=3.0))
+    assert result.forest is not None
+    assert result.figures["gain"] > 5 * result.figures["error"]
+
+
+def test_of_few_queries_a_gain_that_may_be_chance_is_refused():
+    """Of one standard error and more, which is enough of many."""
+    result = fit(groups(80, signal=1.0, seed=0))
+    gain, error = (result.figures[name] for name in ("gain", "error"))
+    assert error < gain < 1.9 * error
+    assert result.forest is None
+    assert result.reason == learn.UNPROVEN
+
+
+def in_pieces(count: int, *, seed: int) -> list[Group]:
+    """Queries labelled at random: thirty documents, of which every third has five rows; one says so."""
+    rng = np.random.default_rng(seed)
+    docs = np.repeat(np.arange(30), np.where(np.arange(30) % 3, 1, 5))
+    out = []
+    for _ in range(count):
+        rows, right = rng.normal(size=(len(docs), WIDTH)).astype(np.float32), int(rng.integers(30))
+        rows[:, NEAR] = docs % 3 == 0
+        out.append(Group(rows, (docs == right).astype(np.int32), f"doc {right}", docs=docs))
+    return out
+
+
+def test_documents_are_judged_and_not_their_rows():
+    """Labels at random gain where rows are judged: any order by how many rows a document has pays."""
+    given = in_pieces(300, seed=1)
+    by_rows = fit([replace(one, docs=None) for one in given])
+    assert by_rows.forest is not None
+    assert fit(given).forest is None
 
 
 def test_rows_that_do_not_fit_are_refused():

@@ -1,8 +1,8 @@
 """Training of the learned fusion – a line, and trees on it – and the gate it must pass.
 
 Queries are dealt to folds by the document they belong to, so that every figure is for documents the trees
-have not seen. The forest is kept only if it beats the untrained sum on those held-out queries by more than
-one standard error, and by enough to matter: with few pairs it is refused, and the untrained sum goes on.
+have not seen. The forest is kept only if it is proven on those held-out queries that it beats the untrained
+sum, and by enough to matter (``proof``); else the untrained sum goes on.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from fingerpost.rerank import line
 from fingerpost.rerank.features import NAMES, RISING, Table
 from fingerpost.rerank.forest import START, Forest
 from fingerpost.rerank.line import Line
+from fingerpost.rerank.proof import LEAST_GAIN, proven
 
 if TYPE_CHECKING:
     import lightgbm
 
-LEAST_QUERIES = 100  # with fewer, held-out figures are noise (cosqa: 1 standard error = 0.02 at 500)
-LEAST_GAIN = 0.005
-"""nDCG@10 below which a gain is not worth an epoch (``matters``)."""
+LEAST_QUERIES = 40
+"""Fewer leave no fold enough to be judged by."""
+UNPROVEN = "better than the untrained sum on held-out documents, but that may well be chance"
 FOLDS = 4
 BAG = FOLDS - 1
 """A forest is the mean of as many boosters, each stopped by another fold: with some hundred queries one alone
@@ -59,13 +60,18 @@ class Group:
     """One query for training: ``rows`` [n, F], ``grades`` [n] (0 = not relevant), its document, or that of
     another query which must fall on the same side of every split; ``late``
     where that was kept from the memory as if it had come after the lesson: such a query teaches, and is
-    judged apart.
+    judged apart. ``docs`` [n] says which rows are of one document (None: each is of its own).
     """
 
     rows: Table
     grades: NDArray[np.int32]
     document: str
     late: bool = False
+    docs: NDArray[np.int64] | None = None
+
+    def ndcg(self, scores: NDArray[np.floating]) -> float:
+        """nDCG@10 of the documents, ranked by these scores [n] of their rows."""
+        return ndcg(scores, self.grades, self.docs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +101,7 @@ def fit(groups: Sequence[Group], *, seed: int = 0, threads: int = 1) -> FitResul
         _check(group)
     kept = [at for at, group in enumerate(groups) if group.grades.any() and len(group.grades) > 1]
     usable = [groups[at] for at in kept]
-    untrained = [group.rows[:, NAMES.index(START)] for group in groups]
-    values = np.array([ndcg(*both) for both in zip(untrained, (g.grades for g in groups), strict=True)])
+    values = np.array([group.ndcg(group.rows[:, NAMES.index(START)]) for group in groups])
     if few := _few(usable):
         return FitResult(None, few, values=values)
     fold, start = folds([group.document for group in usable], seed=seed), _start(usable)
@@ -107,14 +112,19 @@ def fit(groups: Sequence[Group], *, seed: int = 0, threads: int = 1) -> FitResul
         forests = [_export(bag) for bag in bags]
         judges = {group.document: forests[at] for group, at in zip(usable, fold.tolist(), strict=True)}
         judged = {at: judges[groups[at].document].predict(groups[at].rows) for at in kept}
-        after = np.array([ndcg(scores, groups[at].grades) for at, scores in judged.items()])
+        after = np.array([groups[at].ndcg(scores) for at, scores in judged.items()])
         late = np.array([group.late for group in usable])
         figures = _figures(values[kept][~late], after[~late], rounds)
         if late.any():
             own = zip(_LATE, (late.sum(), values[kept][late].mean(), after[late].mean()), strict=True)
             figures |= {name: float(value) for name, value in own}
-        if not matters(figures["gain"], figures["error"]):
-            reason = "no better than the untrained sum on held-out documents"
+        families = [group.document for group in usable if not group.late]
+        if not proven((after - values[kept])[~late], families, seed=seed):
+            reason = (
+                UNPROVEN
+                if figures["gain"] > LEAST_GAIN
+                else "no better than the untrained sum on held-out documents"
+            )
             return FitResult(None, reason, figures, values=values)
         enough = max(1, int(np.median(rounds)))
         drawn = [_seeded(parameters, number) for number in range(1, BAG + 1)]
@@ -124,16 +134,6 @@ def fit(groups: Sequence[Group], *, seed: int = 0, threads: int = 1) -> FitResul
         judged[at] = judges.get(groups[at].document, forest).predict(groups[at].rows)
     reason = "better than the untrained sum on held-out documents"
     return FitResult(forest, reason, figures, judges, values, [judged[at] for at in range(len(groups))])
-
-
-def matters(gain: float, error: float) -> bool:
-    """Whether a mean gain in nDCG@10 is more than its standard error, and enough to act on: a sixth of all
-    random lessons gain one standard error, but hardly half a point.
-
-    >>> matters(0.01, 0.004), matters(0.01, 0.02), matters(0.004, 0.001)
-    (True, False, False)
-    """
-    return gain > max(error, LEAST_GAIN)
 
 
 def folds(documents: Sequence[str], *, seed: int = 0) -> NDArray[np.int64]:
@@ -147,15 +147,26 @@ def folds(documents: Sequence[str], *, seed: int = 0) -> NDArray[np.int64]:
     return dealt[which]
 
 
-def ndcg(scores: NDArray[np.floating], grades: NDArray[np.int32], *, cutoff: int = CUTOFF) -> float:
-    """nDCG with linear gains over these candidates; equal scores in the order given.
+def ndcg(
+    scores: NDArray[np.floating],
+    grades: NDArray[np.int32],
+    docs: NDArray[np.int64] | None = None,
+    *,
+    cutoff: int = CUTOFF,
+) -> float:
+    """nDCG with linear gains over these candidates, or over their ``docs``, each ranked by its best; equal
+    scores in the order given.
 
     >>> round(ndcg(np.array([0.1, 0.9]), np.array([1, 0], np.int32)), 3)
     0.631
+    >>> ndcg(np.array([0.3, 0.2, 0.1]), np.array([1, 0, 1], np.int32), np.array([7, 8, 7]))
+    1.0
     """
     discount = 1 / np.log2(np.arange(2, cutoff + 2))
-    top = grades[np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")][:cutoff]
-    ideal = np.sort(grades)[::-1][:cutoff]
+    order = np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")
+    if docs is not None:
+        order = order[np.sort(np.unique(docs[order], return_index=True)[1])]
+    top, ideal = grades[order][:cutoff], np.sort(grades[order])[::-1][:cutoff]
     best = float(ideal @ discount[: len(ideal)])
     return float(top @ discount[: len(top)]) / best if best else 0.0
 

@@ -252,11 +252,33 @@ def test_contradictions_teach_nothing(tmp_path: Path) -> None:
 
 
 def test_pairs_too_few_to_judge_wait_for_more(tmp_path: Path) -> None:
-    first, rest = pairs()[:60], pairs()[60:]
+    first, rest = pairs()[:30], pairs()[30:]
     with fingerpost.compile(corpus(tmp_path), to=tmp_path / "kb") as index:
         assert "the pairs are kept for the next lesson" in index.learn(first).notes
         assert index.status()["fusion"] == "untrained"
         assert index.learn(rest).counts["pairs"] == len(pairs())
+
+
+def test_sixty_pairs_that_teach_much_are_put_to_use(tmp_path: Path) -> None:
+    """A hundred used to be needed, however much they gained."""
+    with fingerpost.compile(corpus(tmp_path), to=tmp_path / "kb") as index:
+        before, report = hits(index, 12), index.learn(pairs(count=12))
+        assert report.counts["pairs"] == 60
+        assert index.status()["fusion"] == "learned"
+        assert hits(index, 12) > before + 0.5
+
+
+@pytest.mark.parametrize("draw", range(4))
+def test_labels_at_random_are_never_put_to_use(tmp_path: Path, draw: int) -> None:
+    random = np.random.default_rng([draw, 120])
+    given = [Pair(pair.query, f"m{random.integers(TOPICS)}") for pair in pairs()[:120]]
+    with fingerpost.compile(corpus(tmp_path), to=tmp_path / "kb") as index:
+        before = index.status()["generation"]
+        report = index.learn(given)
+        assert report.counts["fusion queries"] > 0
+        assert report.notes[-2:] == ("the pairs are not kept", "nothing was changed")
+        assert index.status()["generation"] == before
+        assert not index.taught()
 
 
 def test_a_lesson_that_is_undone_is_not_taught_again(tmp_path: Path) -> None:

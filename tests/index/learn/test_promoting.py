@@ -14,7 +14,8 @@ import fingerpost
 from fingerpost.index.build import building
 from fingerpost.index.epoch import LESSON
 from fingerpost.index.learn.given import GIVEN
-from fingerpost.index.learn.promoting import LEAST, Row, ndcg
+from fingerpost.index.learn.kinds import LEAST, Row
+from fingerpost.index.learn.marks import ndcg
 from fingerpost.index.progress import silent
 from fingerpost.records import Pair
 

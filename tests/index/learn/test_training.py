@@ -25,7 +25,7 @@ from fingerpost.route.deep.artifact import Tuned
 from fingerpost.route.deep.steps import Step
 from fingerpost.route.deep.tune import Dials
 
-FEW = 19
+FEW = 7
 """Machines whose questions are too few for a learned fusion: what is trained stands alone."""
 FEWER = 8
 STRONG = Dials(depth=2, passes=10, batch=16, rate=1e-3, keep=0.0)

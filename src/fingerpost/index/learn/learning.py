@@ -19,7 +19,8 @@ from fingerpost.index.epoch import CONFIDENCE, FOREST, LESSON, MEMORY, PLAN, ROU
 from fingerpost.index.learn import promoting, steering
 from fingerpost.index.learn.given import Given, read
 from fingerpost.index.learn.lesson import Lesson, prepare
-from fingerpost.index.learn.promoting import Comparison, Marks
+from fingerpost.index.learn.marks import Marks
+from fingerpost.index.learn.promoting import Comparison
 from fingerpost.index.learn.reverting import keep_pairs, known_pairs
 from fingerpost.index.progress import Progress
 from fingerpost.index.rooms import Rooms
@@ -35,6 +36,8 @@ from fingerpost.store.snapshot import Snapshot
 
 FUSION_QUERIES = 4_000
 """Queries that train the fusion; more changed no figure beyond its error."""
+TELLING = 100
+"""So many questions of which the memory learns nothing are not waiting for more of their kind."""
 
 
 def learn(rooms: Rooms, source: str | Path | Iterable[Pair], progress: Progress) -> Report:
@@ -75,7 +78,7 @@ def _refused(rooms: Rooms, given: Given, taught: Taught, beside: Comparison) -> 
     """Keep pairs for the next lesson that were too few to judge, or that agree with one another, which only
     together may be enough; not those that nothing can be learned from, or that make what serves worse.
     """
-    enough = len(taught.result.values) >= fusion.LEAST_QUERIES  # though few of them may be of any use
+    enough = len(taught.result.values) >= TELLING  # though few of them may be of any use
     if beside.refused or (enough and not taught.consistent):
         return "the pairs are not kept"
     keep_pairs(rooms, given)
@@ -147,7 +150,7 @@ def train(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) 
     settings, tried = rooms.settings.rerank, planning.tried(replayed, result)
     chooser, said = planning.taught(tried, settings, seed=seed)
     confidence, told = planning.believed(tried, chooser, settings, seed=seed)
-    marks = Marks.of(lesson, np.array(chosen), replayed, result).only(np.flatnonzero(~late[chosen]).tolist())
+    marks = Marks.of(lesson, np.array(chosen), replayed, result)
     notes = (*memory.notes, *_said(verdict, result), *said, *told)
     return Trained(memory, result, chooser, confidence, marks, notes, verdict.consistent)
 
@@ -179,7 +182,7 @@ def _replay(
     rows, unread, none = (ranking.feature_rows(asked, look, told) for look in looks)
     grades = np.isin(candidates.docs, list(lesson.answers[at])).astype(np.int32)
     features = planning.before(candidates), planning.after(looks[0].candidates, judges)
-    group = Group(rows, grades, lesson.families[at], late)
+    group = Group(rows, grades, lesson.families[at], late, candidates.docs)
     return Replayed(group, (unread, none), features, candidates.docs)
 
 
@@ -193,11 +196,4 @@ def _said(verdict: gate.Verdict, result: FitResult) -> tuple[str, ...]:
     if result.figures:
         before, after, error = (result.figures[name] for name in ("untrained", "learned", "error"))
         lines.append(f"search, held-out nDCG@10: {before:.3f} → {after:.3f} (± {1.96 * error:.3f})")
-    if "late queries" in result.figures:
-        count, before, after = (
-            result.figures[f"late {name}"] for name in ("queries", "untrained", "learned")
-        )
-        lines.append(
-            f"the same of {count:,.0f} about documents as if they came after it: {before:.3f} → {after:.3f}"
-        )
     return tuple(lines)

@@ -20,6 +20,7 @@ from fingerpost.index.learn.lesson import Lesson
 from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import gathering, planning, ranking
 from fingerpost.rerank import learn as fusion
+from fingerpost.rerank.proof import matters
 from fingerpost.retrieve import fuse
 from fingerpost.store.snapshot import Snapshot
 
@@ -64,7 +65,7 @@ def chosen(values: Values, documents: Sequence[str], *, seed: int) -> Sure:
         away = fold == held
         after[away] = values[_best(values[:, ~away])][away]
     gains = after - values[0]
-    if not fusion.matters(float(gains.mean()), float(gains.std()) / np.sqrt(len(gains))):
+    if not matters(float(gains.mean()), float(gains.std()) / np.sqrt(len(gains))):
         return Sure(None, values[0])
     return Sure(COSINES[_best(values)], after)
 
@@ -83,4 +84,4 @@ def _values(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int) -> Values
     legs, dials = ranking.legs_of(look.candidates, look.read), standing.balance
     grades = np.isin(candidates.docs, list(lesson.answers[at])).astype(np.int32)
     sums = (fuse.balanced(legs, dials.weights, power=dials.power, cosine=each) for each in COSINES)
-    return np.array([fusion.ndcg(one.scores, grades) for one in sums])
+    return np.array([fusion.ndcg(one.scores, grades, candidates.docs) for one in sums])

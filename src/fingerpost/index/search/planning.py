@@ -24,7 +24,7 @@ from fingerpost.index.search.ranking import (
 )
 from fingerpost.records import Candidates
 from fingerpost.rerank.forest import Forest
-from fingerpost.rerank.learn import FitResult, Group, ndcg
+from fingerpost.rerank.learn import FitResult, Group
 from fingerpost.retrieve import fuse
 from fingerpost.route import confidence, plan
 from fingerpost.route.pairs import aside
@@ -41,7 +41,7 @@ candidates are the best few of many, and not nearly all there is.
 """
 KEPT = 0.995
 """Share of nDCG@10 that must be kept on them."""
-CARE = (0.0, 1.0, 2.0, 3.0)
+CARE = tuple(step / 4 for step in range(13))
 """Log-odds added to every chance, tried in this order, until that much is kept."""
 Features = tuple[NDArray[np.float64], NDArray[np.float64]]
 """What the plan is chosen by before and after late interaction: the features of ``route.plan``."""
@@ -230,7 +230,7 @@ class Tried:
 
     def value(self, scores: NDArray[np.float64]) -> float:
         """nDCG@10 of these scores."""
-        return ndcg(scores, self.replayed.full.grades)
+        return self.replayed.full.ndcg(scores)
 
 
 def tried(replayed: Sequence[Replayed], ranking: FitResult) -> list[Tried]:
