@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from fingerpost.errors import DiskError, LockedError, StoreError
+from fingerpost.errors import DiskError, LockedError, StoreError, UsageError
 from fingerpost.store.disk import named_errors
 
 
@@ -47,7 +47,11 @@ class WriterLock:
             os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
 
     def check(self) -> None:
-        """Raise StoreError E_FENCED where the file that is held is not the folder's any more."""
+        """Raise StoreError E_FENCED where the file that is held is not the folder's any more, UsageError
+        where it was released.
+        """
+        if self._handle < 0:
+            raise UsageError("E_USAGE", f"{self._path.parent} was closed here", cure="open the index again")
         try:
             same = os.path.samestat(os.stat(self._path), os.fstat(self._handle))
         except FileNotFoundError:
