@@ -41,11 +41,20 @@ def write(name: str, result: Mapping[str, object], *, part: str = "") -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     about = {
         "commit": commit(),
-        "command": " ".join(["python", "-m", f"bench.{name}", *sys.argv[1:]]),
+        "command": " ".join(["python", "-m", f"bench.{name}", *map(_anywhere, sys.argv[1:])]),
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "cpu": platform.machine()},
     }
     text = json.dumps({**about, **result}, indent=1, sort_keys=False) + "\n"
     (RESULTS / (f"{name}-{part}.json" if part else f"{name}.json")).write_text(text)
+
+
+def _anywhere(word: str) -> str:
+    """A word of a command without the path that it has on this machine alone.
+
+    >>> _anywhere("/home/me/peers/bin/python"), _anywhere("--most")
+    ('../python', '--most')
+    """
+    return f"../{Path(word).name}" if Path(word).is_absolute() else word
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
