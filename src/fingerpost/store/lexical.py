@@ -54,11 +54,13 @@ class Lexical:
         self._schema = schema()
         self._links = None if os.access(folder, os.W_OK) else TemporaryDirectory()
         with _damage_named():
-            self._index = tantivy.Index.open(
-                str(folder if self._links is None else _linked(folder, self._links))
-            )
-            self._index.config_reader("manual", 0)
-            self._index.reload()
+            try:
+                self._index = _opened(folder, self._links)
+            except ValueError as error:
+                if self._links is not None or "Lockfile" not in str(error):
+                    raise
+                self._links = TemporaryDirectory()  # a file system without locks
+                self._index = _opened(folder, self._links)
             self._searcher = self._index.searcher()
             self.statistics = statistics or {name: self._measured(name) for name in FIELDS}
 
@@ -123,6 +125,13 @@ def _damage_named() -> Iterator[None]:
         if type(error).__name__ != "PanicException":
             raise
         raise corrupt("lexical", str(error)) from error
+
+
+def _opened(folder: Path, links: TemporaryDirectory[str] | None) -> tantivy.Index:
+    index = tantivy.Index.open(str(folder if links is None else _linked(folder, links)))
+    index.config_reader("manual", 0)
+    index.reload()
+    return index
 
 
 def _linked(folder: Path, links: TemporaryDirectory[str]) -> Path:

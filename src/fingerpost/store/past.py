@@ -80,7 +80,7 @@ class Past(State):
     def follow(self) -> None:
         """Stay; raise NotFoundError E_NOT_HELD once the files are gone."""
         manifest = self.generation.manifest
-        if manifest.generation and not self.generation.folder.is_dir():
+        if manifest.files and not self.generation.folder.is_dir():
             raise _gone(self._at, f"gen-{manifest.generation} was let go by a later fold")
 
     def _open_newest(self) -> None:

@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
+from fingerpost.errors import DiskError
 from fingerpost.store import ballast
 
 FORMAT = 2
@@ -66,7 +67,8 @@ def connect(path: Path, *, write: bool, synchronous: str = "FULL") -> sqlite3.Co
     """A connection in autocommit mode; transactions are begun and ended by name.
 
     A reader may write nothing, but where it can it opens the file so that the last one to leave tidies the
-    write-ahead log away. On a read-only file system there is no log to join: the file is immutable. Where the
+    write-ahead log away. On a read-only file system it joins the log that a writer left or keeps there; where
+    there is none, the file is immutable. Where the
     disk has no room for what SQLite keeps beside an open file, a little of the index's reserve makes some.
     """
     uri = f"{path.absolute().as_uri()}?mode={_mode(path, write=write)}"
@@ -126,5 +128,21 @@ def _mode(path: Path, *, write: bool) -> str:
     if write:
         return "rwc"
     if not os.access(path.parent, os.W_OK):
-        return "ro&immutable=1"
+        return "ro" if _logged(path) else "ro&immutable=1"
     return "rw" if os.access(path, os.W_OK) else "ro"
+
+
+def _logged(path: Path) -> bool:
+    """Whether there is a write-ahead log that can be read where nothing can be written. Raises DiskError for
+    one without the file that SQLite finds its way by: what it holds would be passed over.
+    """
+    log, index = path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
+    if not log.exists():
+        return False
+    if not index.exists() and log.stat().st_size:
+        raise DiskError(
+            "E_DISK",
+            f"{log} holds writes that cannot be read where nothing can be written",
+            cure="open the index once where it can be written, or copy its folder to such a place",
+        )
+    return index.exists()
