@@ -102,6 +102,16 @@ def test_deleted_is_gone_from_every_leg_and_after_a_fold(folder: Path, tmp_path:
         assert index.status()["tombstones"] == 0
 
 
+def test_a_delete_names_the_documents_that_were_not_there(folder: Path, tmp_path: Path) -> None:
+    (folder / "caf\u00e9.md").write_text("# Coffee\n\nOpen until nine.\n")
+    with fingerpost.compile(folder, to=tmp_path / "kb") as index:
+        known = next(doc_id for doc_id in ids(index.search("open until nine")) if "\u00e9" in doc_id)
+        # one id in two spellings is one document
+        report = index.delete(known, known.replace("\u00e9", "e\u0301"), "nowhere.md")
+        assert report.counts == {"deleted": 1.0}
+        assert report.notes == ("1 not there: 'nowhere.md'",)
+
+
 def test_compiling_again_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     def built(name: str) -> dict[str, bytes]:
         fingerpost.compile(folder, to=tmp_path / name).close()

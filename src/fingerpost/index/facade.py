@@ -124,14 +124,16 @@ class Index:
         """Delete documents; gone from every leg when this returns. NotFoundError when none is there."""
         if not doc_ids:
             raise UsageError("E_USAGE", "nothing to delete", cure="name documents by their doc_id")
-        count = updating.remove(self._rooms, [_normal(doc_id) for doc_id in doc_ids])
+        wanted = dict.fromkeys(map(_normal, doc_ids))
+        absent = [doc_id for doc_id in wanted if not self._rooms.store.desk.chunks_of(doc_id)]
+        count = updating.remove(self._rooms, list(wanted))
         if not count:
             raise NotFoundError(
                 "E_NOT_FOUND",
                 f"no document {', '.join(map(repr, doc_ids))[:200]}",
                 cure="take the id from `fingerpost search --json`",
             )
-        notes = (f"{len(set(doc_ids)) - count} of them were not there",) if count < len(set(doc_ids)) else ()
+        notes = (f"{len(absent):,} not there: {', '.join(map(repr, absent))[:200]}",) if absent else ()
         return Report({"deleted": float(count)}, (), notes, self._rooms.store.snapshot().generation)
 
     def learn(
