@@ -88,6 +88,25 @@ def test_the_default_hides_once_there_are_labels(tmp_path: Path) -> None:
     assert seen(kb, None, "ops") == set()
 
 
+@pytest.mark.parametrize("rule", ["until-labels", "hidden"])
+def test_a_laxer_rule_is_said_not_to_count(rule: str, tmp_path: Path) -> None:
+    """It was passed over in silence, by who writes and by who asks for the status."""
+    kb, lax = made(tmp_path, settings(unlabelled=rule)), settings(unlabelled="visible")
+    with fingerpost.open(kb, settings=lax, write=True) as index:
+        [note] = index.update(tmp_path / "c.jsonl").notes
+        assert f"'visible' in the settings does not count: the index was made with {rule!r}" in note
+        assert "compile into a new folder" in note
+        assert note in str(index.status()["unlabelled"])
+    for chosen in (None, settings(), settings(unlabelled=rule), settings(unlabelled="hidden")):
+        with fingerpost.open(kb, settings=chosen, write=True) as index:
+            assert index.update(tmp_path / "c.jsonl").notes == ()
+            assert "does not count" not in str(index.status()["unlabelled"])
+    new = tmp_path / "new"
+    with fingerpost.compile(tmp_path / "c.jsonl", to=new, settings=lax) as index:
+        assert index.report.notes == ()
+    assert seen(new, None) == {"open"}, "the cure helps"
+
+
 def test_the_name_of_before_is_refused_with_the_one_of_today() -> None:
     with pytest.raises(ConfigError, match="unlabelled_visible") as caught:
         parse("[store]\nunlabelled_visible = false")

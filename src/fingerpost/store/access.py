@@ -84,6 +84,7 @@ class Access:
 
     def __init__(self, ledger: Ledger, asked: Unlabelled | None) -> None:
         self._ledger, self.rule = ledger, stricter(made(ledger.meta()), asked)
+        self._passed_over = asked if asked is not None and asked != self.rule else None
         self._labelled, self._clear_at = False, -1
 
     def hides(self) -> bool:
@@ -102,10 +103,22 @@ class Access:
     def told(self) -> str:
         """The rule and what it does now, for the operator."""
         if self.rule == "until-labels" and not self.labelled():
-            return f"{self.rule}: no document has borne labels, everybody finds all"
-        head = self._ledger.head()
-        count = f"{head.documents - head.labelled:,} documents without labels"
-        return f"{self.rule}: {'nobody' if self.hides() else 'everybody'} finds {count}"
+            said = "no document has borne labels, everybody finds all"
+        else:
+            head = self._ledger.head()
+            count = f"{head.documents - head.labelled:,} documents without labels"
+            said = f"{'nobody' if self.hides() else 'everybody'} finds {count}"
+        return "; ".join(filter(None, (f"{self.rule}: {said}", self.unheeded())))
+
+    def unheeded(self) -> str:
+        """What is said to who opens an index with a laxer rule than its own; empty where nobody does."""
+        if self._passed_over is None:
+            return ""
+        return (
+            f"store.unlabelled = {self._passed_over!r} in the settings does not count: the index was made "
+            f"with {self.rule!r}, which cannot be made laxer; compile into a new folder, or give "
+            "documents labels"
+        )
 
     def _marked(self) -> bool:
         since = self._ledger.meta().get("labelled")

@@ -43,6 +43,11 @@ class Desk:
         return self._state.access.hides()
 
     @property
+    def unheeded(self) -> str:
+        """What is said of a laxer rule on them in the settings; empty where there is none."""
+        return self._state.access.unheeded()
+
+    @property
     def n_missing(self) -> int:
         """Standing chunks without a vector."""
         with self._state.lock:

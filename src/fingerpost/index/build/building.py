@@ -108,7 +108,8 @@ def ingest(
             done.began = rooms.clock.steady()
             if run is not None:
                 run.written()
-        first = () if hidden or not rooms.store.desk.hides_unlabelled else (FIRST,)
+        first: tuple[str, ...] = () if hidden or not rooms.store.desk.hides_unlabelled else (FIRST,)
+        first += tuple(filter(None, (rooms.store.desk.unheeded,)))
         done.notes, done.roots = (*items.notes, *(run.notes() if run else ()), *first), items.roots
     return done
 
