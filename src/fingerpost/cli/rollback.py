@@ -9,7 +9,8 @@ def rollback(at: options.At = options.DEFAULT_AT, as_json: options.Json = False)
     """Undo what was learnt last: go back to the previous generation.
 
     Documents taken in since stay searchable; the pairs of the lesson that is undone are forgotten. A second
-    rollback does not put it to use again.
+    rollback does not put it to use again. Where the previous generation had learned the same, since a fold
+    came between, the report says that no lesson was undone.
     """
     import fingerpost
 

@@ -14,6 +14,7 @@ import fingerpost
 from fingerpost.config import Settings
 from fingerpost.errors import InputError, NotFoundError
 from fingerpost.index.build import building
+from fingerpost.index.learn.reverting import SAME
 from fingerpost.index.progress import silent
 from fingerpost.records import Pair
 
@@ -288,13 +289,14 @@ def test_a_lesson_that_is_undone_is_not_taught_again(tmp_path: Path) -> None:
         index.learn(pairs())
         index.learn(poison)
         assert len(_given(index)) == len(pairs()) + len(poison)
-        assert "60 pairs forgotten" in index.rollback().notes
+        assert index.rollback().notes == ("rolled back", "60 pairs forgotten")
         assert _given(index) == pairs()
         with pytest.raises(NotFoundError, match="the lesson that was taken back"):
             index.rollback()  # used to put it to use again, without its pairs
         building.fold(index._rooms, silent)
-        assert "rolled back" in index.rollback().notes
+        assert index.rollback().notes == ("rolled back", SAME)
         assert _given(index) == pairs()
+        assert index.status()["fusion"] == "learned"
 
 
 def test_a_lesson_is_undone_though_the_newest_pairs_of_before_were_deleted(tmp_path: Path) -> None:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from fingerpost.errors import NotFoundError
-from fingerpost.index.epoch import LESSON, mapping, parsed
+from fingerpost.index.epoch import LEARNED, LESSON, mapping, parsed
 from fingerpost.index.learn.given import GIVEN, Given
 from fingerpost.index.rooms import Rooms
 from fingerpost.records import Report
-from fingerpost.store.generation import held
+from fingerpost.store.generation import ARTIFACTS, held
 from fingerpost.store.past import AsOf
 from fingerpost.store.store import Store
+
+SAME = (
+    "no lesson was undone: the generation before had learned the same; "
+    "`fingerpost learn --list` shows what was taught, and --forget withdraws it"
+)
 
 
 def rollback(rooms: Rooms) -> Report:
     """Publish the generation before this one again. The pairs of a lesson that is undone are forgotten, or
     the next lesson would teach them again.
 
-    Raises NotFoundError where no generation is kept to go back to, or only a lesson that was taken back: a
-    second rollback does not undo the first.
+    A fold makes a generation too: where the one before had learned the same, the report says that no lesson
+    was undone. Raises NotFoundError where no generation is kept to go back to, or only a lesson that was
+    taken back: a second rollback does not undo the first.
     """
     known = known_pairs(rooms.store)
     kept = held(rooms.path)[1:]
@@ -30,10 +36,20 @@ def rollback(rooms: Rooms) -> Report:
                     f"only generation {kept[0].generation} is kept, of the lesson that was taken back",
                     cure="nothing to roll back to; `fingerpost learn` with its pairs teaches it again",
                 )
+    learned = _learned(rooms)
     number = rooms.store.rollback()
+    same = _learned(rooms) == learned
     before = known_pairs(rooms.store)
     gone = rooms.store.forget_pairs(before, GIVEN) if before < known else 0
-    return Report({}, (), ("rolled back", *([f"{gone:,} pairs forgotten"] if gone else [])), number)
+    notes = ["rolled back", *([f"{gone:,} pairs forgotten"] if gone else []), *([SAME] if same else [])]
+    return Report({}, (), tuple(notes), number)
+
+
+def _learned(rooms: Rooms) -> dict[str, object]:
+    """Sizes and digests of all that the published generation has learned."""
+    files = held(rooms.path)[0].files
+    names = {name: f"{ARTIFACTS}{name}" for name in LEARNED}
+    return {name: files[file] for name, file in names.items() if file in files}
 
 
 def keep_pairs(rooms: Rooms, given: Given) -> None:
