@@ -35,6 +35,7 @@ def test_a_list_of_files_on_stdin(data: bytes, stdin: Callable[[bytes], None]) -
     ("given", "code", "status"),
     [
         ("nowhere", "E_NOT_FOUND", 4),
+        ("nowhere*.md", "E_NOT_FOUND", 4),
         ("", "E_PATH", 2),
         ("https://example.org/a.md", "E_PATH", 2),
     ],
@@ -53,6 +54,7 @@ def test_an_empty_list_is_an_error(stdin: Callable[[bytes], None]) -> None:
 
 def test_compile_of_nothing_makes_no_folder(cli: Callable[..., Any], tmp_path: Path) -> None:
     assert cli("compile", "nowhere", "--to", "kb").status == 4
+    assert cli("compile", "nowhere*.md", "--to", "kb").status == 4
     assert not (tmp_path / "kb").exists()
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from glob import iglob
 from pathlib import Path
 
 from fingerpost.errors import NotFoundError, UsageError
@@ -62,7 +63,11 @@ def _check(path: str, *, gone: bool) -> None:
     if _URL.match(path) and not os.path.lexists(path):
         message = f"{path[:200]} is a URL, and nothing is fetched from the network"
         raise UsageError("E_PATH", message, cure="download it yourself and name the file")
-    if not gone and not _MAGIC.search(path) and "\0" not in path and not os.path.lexists(path):
+    if gone or "\0" in path or os.path.lexists(path):
+        return
+    if not _MAGIC.search(path):
         raise NotFoundError(
             "E_NOT_FOUND", f"{path[:200]} does not exist", cure="name a folder or file that does"
         )
+    if next(iglob(path, recursive=True), None) is None:
+        raise NotFoundError("E_NOT_FOUND", f"no file matches {path[:200]}", cure="mend the pattern")
