@@ -3,8 +3,8 @@
     python -m bench.lessons [set …] [--draws 30] [--real 6] [--outside 150]
 
 - *random*: an index of 60 documents that training questions ask for, so that most labels are candidates; 60,
-  120 and 300 of their questions (each once more in other words where there are too few), each labelled with
-  one of the 60 at random. Whatever is put to use here makes the index worse.
+  120 and 300 training questions, each labelled with one of the 60 at random. Whatever is put to use here
+  makes the index worse.
 - *real*: 40, 80 and 160 training questions with their documents, on the whole set. Where a lesson is put to
   use, ``--outside`` other training questions tell what it does to questions that nobody taught.
 
@@ -26,6 +26,7 @@ import numpy as np
 
 import fingerpost
 from bench.common import CACHE, data_folder, table, write
+from bench.continual import only, right
 from fingerpost.config import Settings
 from fingerpost.errors import InputError
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
@@ -81,7 +82,7 @@ def main() -> None:
 
 def few_documents(name: str, asked: QuestionSet) -> tuple[Path, list[str]]:
     """An index of ``SMALL`` documents that questions ask for, and their ids."""
-    wanted = sorted({doc_id for row in asked.qrels.values() for doc_id, grade in row.items() if grade > 0})
+    wanted = sorted({doc_id for query_id in asked.qrels for doc_id in right(asked, query_id)})
     kept = np.random.default_rng(0).permutation(wanted)[:SMALL].tolist()
     folder = CACHE / "lessons" / f"{name}-{SMALL}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,13 +106,9 @@ def real_pairs(asked: QuestionSet, size: int, draw: int, outside: int) -> tuple[
     taught = [
         Pair(asked.queries[query_id], doc_id)
         for query_id in order[:size]
-        for doc_id, grade in asked.qrels[query_id].items()
-        if grade > 0
+        for doc_id in right(asked, query_id)
     ]
-    rest = order[size : size + outside]
-    queries = {query_id: asked.queries[query_id] for query_id in rest}
-    qrels = {query_id: asked.qrels[query_id] for query_id in rest}
-    return taught, QuestionSet(asked.name, "train", queries, qrels)
+    return taught, only(asked, order[size : size + outside])
 
 
 def measured(
@@ -154,9 +151,8 @@ def taught(home: Path, pairs: list[Pair], outside: QuestionSet | None) -> Outcom
             lesson = learning.teach(rooms, snapshot, prepare(rooms, snapshot, read(pairs), silent), silent)
         except InputError:  # one document is claimed by too many, as chance has it
             return Outcome(False, False, 0.0, None)
-        figures, gain = lesson.result.figures, 0.0
-        if figures:
-            gain = figures["gain"]
+        figures = lesson.result.figures
+        gain = figures.get("gain", 0.0)
         before = bool(figures) and figures["queries"] >= BEFORE and matters(gain, figures["error"])
         moved = None
         if lesson.artifacts and outside is not None:

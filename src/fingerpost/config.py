@@ -342,9 +342,9 @@ def stored(tree: Mapping[str, object]) -> Settings:
     >>> stored({"effort": 3, "rerank": {"short": 0.4, "depth": 50}}).rerank.depth
     50
     """
-    kept = json.loads(json.dumps(tree))
-    for section, _, key in (name.partition(".") for name in RETIRED):
-        kept.get(section, {}).pop(key, None)
+    kept = dict(tree)
+    for section, _, retired in (name.partition(".") for name in RETIRED):
+        kept[section] = {key: value for key, value in _table(kept.get(section)).items() if key != retired}
     return Settings.model_validate_json(json.dumps(kept), strict=False)
 
 

@@ -28,5 +28,4 @@ EFFORTS: Mapping[int, Mapping[str, Mapping[str, object]]] = {
         "route": {"budget": 0.2},
     },
 }
-"""What each effort sets where the file does not say otherwise; 3 is the
-defaults of ``config.Settings``."""
+"""What each effort sets where the file does not say otherwise; 3 is what ``Settings`` has."""

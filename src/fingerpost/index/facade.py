@@ -125,7 +125,7 @@ class Index:
         if not doc_ids:
             raise UsageError("E_USAGE", "nothing to delete", cure="name documents by their doc_id")
         wanted = dict.fromkeys(map(_normal, doc_ids))
-        absent = [doc_id for doc_id in wanted if not self._rooms.store.desk.chunks_of(doc_id)]
+        absent = [doc_id for doc_id in wanted if not self._rooms.store.desk.stands(doc_id)]
         count = updating.remove(self._rooms, list(wanted))
         if not count:
             raise NotFoundError(

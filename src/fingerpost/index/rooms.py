@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fingerpost.compiler.pool import Warm
 from fingerpost.config import Settings
-from fingerpost.errors import FingerprintError, UsageError
+from fingerpost.errors import FingerprintError
 from fingerpost.index.audits import Audits
 from fingerpost.index.beside import Beside
 from fingerpost.index.clock import REAL, Clock
@@ -23,6 +23,7 @@ from fingerpost.rerank.cross import CrossEncoder
 from fingerpost.route.deep.artifact import Tuned
 from fingerpost.route.drift import Audit
 from fingerpost.store import access
+from fingerpost.store.disk import closed
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.store import Store
 
@@ -52,7 +53,7 @@ class Rooms:
     def keep_reading(self) -> None:
         """Keep the reading process from now on, until this is closed. Raises UsageError where it was."""
         if self._closed:
-            raise UsageError("E_USAGE", f"{self.path} was closed here", cure="open the index again")
+            raise closed(self.path)
         self.reading = self.reading or Warm(self.settings.compile)
 
     def close(self, progress: Progress = silent) -> None:

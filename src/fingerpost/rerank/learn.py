@@ -152,10 +152,11 @@ def ndcg(
     grades: NDArray[np.int32],
     docs: NDArray[np.int64] | None = None,
     *,
+    relevant: int = 0,
     cutoff: int = CUTOFF,
 ) -> float:
     """nDCG with linear gains over these candidates, or over their ``docs``, each ranked by its best; equal
-    scores in the order given.
+    scores in the order given. ``relevant``: so many of grade 1 there are, candidates or not.
 
     >>> round(ndcg(np.array([0.1, 0.9]), np.array([1, 0], np.int32)), 3)
     0.631
@@ -167,6 +168,8 @@ def ndcg(
     if docs is not None:
         order = order[np.sort(np.unique(docs[order], return_index=True)[1])]
     top, ideal = grades[order][:cutoff], np.sort(grades[order])[::-1][:cutoff]
+    if relevant:
+        ideal = np.ones(min(relevant, cutoff), np.int32)
     best = float(ideal @ discount[: len(ideal)])
     return float(top @ discount[: len(top)]) / best if best else 0.0
 

@@ -37,14 +37,16 @@ def matters(gain: float, error: float) -> bool:
     return gain > max(error, LEAST_GAIN)
 
 
-def proven(gains: F64, documents: Sequence[str], *, seed: int = 0) -> bool:
-    """Whether questions about ``documents`` [n] gain [n] by a lesson.
+def proven(gains: F64, documents: Sequence[str], *, level: float | None = None, seed: int = 0) -> bool:
+    """Whether questions about ``documents`` [n] gain [n] by a lesson: by chance at ``level`` at most, that of
+    ``LEVELS`` where none is named.
 
     >>> gains = np.array([0.0] * 30 + [0.4] * 8 + [-0.3] * 2)
     >>> proven(gains, [str(at) for at in range(40)]), proven(gains, [str(at // 8) for at in range(40)])
     (True, False)
     """
-    level = next(most for least, most in LEVELS if len(gains) >= least)
+    if level is None:
+        level = next(most for least, most in LEVELS if len(gains) >= least)
     return bool(gains.mean() > LEAST_GAIN) and chance(gains, documents, seed=seed) <= level
 
 

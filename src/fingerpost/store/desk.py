@@ -112,6 +112,11 @@ class Desk:
             for version in versions:
                 yield version.doc_id, json.loads(version.metadata), tuple(json.loads(version.flags))
 
+    def stands(self, doc_id: str) -> bool:
+        """Whether there is such a document."""
+        with self._state.lock:
+            return self._state.ledger.live(doc_id) is not None
+
     def chunks_of(self, doc_id: str) -> list[Chunk]:
         """The chunks of a standing document, in reading order; none where there is no such document."""
         with self._state.lock:

@@ -57,9 +57,14 @@ def _of_system(error: OSError, path: Path) -> Exception:
     return error
 
 
+def closed(folder: Path) -> UsageError:
+    """What is told of an index that was closed and is asked something."""
+    return UsageError("E_USAGE", f"{folder} was closed here", cure="open the index again")
+
+
 def _of_sqlite(error: sqlite3.Error, path: Path) -> Exception:
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
-        return UsageError("E_USAGE", f"{path.parent} was closed here", cure="open the index again")
+        return closed(path.parent)
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return DiskError("E_DISK", f"no space left for {path}", cure="free space, then repeat the write")

@@ -11,8 +11,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from fingerpost.errors import DiskError, LockedError, StoreError, UsageError
-from fingerpost.store.disk import named_errors
+from fingerpost.errors import DiskError, LockedError, StoreError
+from fingerpost.store.disk import closed, named_errors
 
 
 class WriterLock:
@@ -51,7 +51,7 @@ class WriterLock:
         where it was released.
         """
         if self._handle < 0:
-            raise UsageError("E_USAGE", f"{self._path.parent} was closed here", cure="open the index again")
+            raise closed(self._path.parent)
         try:
             same = os.path.samestat(os.stat(self._path), os.fstat(self._handle))
         except FileNotFoundError:

@@ -68,8 +68,8 @@ def connect(path: Path, *, write: bool, synchronous: str = "FULL") -> sqlite3.Co
 
     A reader may write nothing, but where it can it opens the file so that the last one to leave tidies the
     write-ahead log away. On a read-only file system it joins the log that a writer left or keeps there; where
-    there is none, the file is immutable. Where the
-    disk has no room for what SQLite keeps beside an open file, a little of the index's reserve makes some.
+    there is none, the file is immutable. Where the disk has no room for what SQLite keeps beside an open
+    file, a little of the index's reserve makes some.
     """
     uri = f"{path.absolute().as_uri()}?mode={_mode(path, write=write)}"
     try:

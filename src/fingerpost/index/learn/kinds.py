@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from fingerpost.index.learn.lesson import Lesson
 from fingerpost.index.learn.marks import F64, Marks
-from fingerpost.rerank.proof import LEAST_GAIN, chance, matters
-from fingerpost.route.pairs import groups
+from fingerpost.rerank.proof import matters, proven
 from fingerpost.store.snapshot import Snapshot
 
 LEAST = 30
@@ -56,7 +55,7 @@ class Row:
         if documents is None:
             worse = matters(float(lost.mean()), error)
         else:
-            worse = bool(lost.mean() > LEAST_GAIN) and chance(lost, documents) <= LOST
+            worse = proven(lost, documents, level=LOST)
         return cls(kind, len(lost), float(before.mean()), float(after.mean()), error, worse)
 
 
@@ -86,12 +85,11 @@ def rows(snapshot: Snapshot, lesson: Lesson, marks: Marks) -> tuple[Row, ...]:
 
 def _kinds(snapshot: Snapshot, lesson: Lesson, marks: Marks) -> Iterator[tuple[str, Mask]]:
     """The kinds by name, and which questions of the marks are of each, [n]."""
-    group, standing = groups(lesson.pairs.queries), ~marks.late
-    asked = _asked_for(lesson, group)[marks.at]
+    standing, asked = ~marks.late, _asked_for(lesson)[marks.at]
     yield "all questions", standing
     yield "about documents that others ask for", standing & asked
     yield "about documents that nobody else asks for", standing & ~asked
-    yield "unlike all others", standing & _unlike(lesson, marks, group)
+    yield "unlike all others", standing & _unlike(lesson, marks)
     yield "about documents as if they came after it", marks.late
     types = _types(snapshot, lesson, marks)
     classes = [name for name in np.unique(types).tolist() if (types == name)[standing].sum() >= LEAST]
@@ -99,18 +97,18 @@ def _kinds(snapshot: Snapshot, lesson: Lesson, marks: Marks) -> Iterator[tuple[s
         yield f"about {name}", standing & (types == name)
 
 
-def _asked_for(lesson: Lesson, group: NDArray[np.int64]) -> Mask:
+def _asked_for(lesson: Lesson) -> Mask:
     """For each question of the lesson whether one that is not nearly the same asks for its document."""
     pairs = lesson.pairs
-    asking = np.unique(np.stack([pairs.doc, group[pairs.query]]), axis=1)[0]
+    asking = np.unique(np.stack([pairs.doc, lesson.groups[pairs.query]]), axis=1)[0]
     often, counts = np.unique(asking, return_counts=True)
     shared = np.isin(pairs.doc, often[counts > 1])
     return np.bincount(pairs.query, weights=shared, minlength=len(pairs.queries)) > 0
 
 
-def _unlike(lesson: Lesson, marks: Marks, group: NDArray[np.int64]) -> Mask:
+def _unlike(lesson: Lesson, marks: Marks) -> Mask:
     """The ``UNLIKE`` part of the marked questions that is furthest from all others of them."""
-    queries, mine = lesson.pairs.queries[marks.at], group[marks.at]
+    queries, mine = lesson.pairs.queries[marks.at], lesson.groups[marks.at]
     nearest = np.zeros(len(mine))
     for part in np.array_split(np.arange(len(mine)), max(1, len(mine) // 256)):
         cosines = queries[part] @ queries.T

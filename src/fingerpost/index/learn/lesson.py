@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
 from fingerpost.index.epoch import Epoch
@@ -39,11 +40,16 @@ class Lesson:
     earlier: tuple[bool, ...]
 
     @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """A number for each query, which near-duplicates share."""
+        return training.groups(self.pairs.queries)
+
+    @cached_property
     def families(self) -> tuple[str, ...]:
         """For each query the document that its family goes by: near-duplicates are of one family, and those
         about one document. No split of a lesson parts them.
         """
-        first = training.families(training.groups(self.pairs.queries), self.doc_ids)
+        first = training.families(self.groups, self.doc_ids)
         return tuple(self.doc_ids[at] for at in first.tolist())
 
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from fingerpost.index.learn.lesson import Lesson
 from fingerpost.index.search.planning import Replayed
+from fingerpost.rerank import learn as fusion
 from fingerpost.rerank.features import NAMES
 from fingerpost.rerank.forest import START
-from fingerpost.rerank.learn import CUTOFF, FitResult
+from fingerpost.rerank.learn import FitResult
 from fingerpost.route.deep.artifact import names_of
 
 F64 = NDArray[np.float64]
@@ -72,8 +73,5 @@ def ndcg(docs: NDArray[np.int64], scores: NDArray[np.floating], right: frozenset
     >>> ndcg(np.array([7, 7, 8]), np.array([3.0, 2.0, 1.0]), frozenset({8}))
     0.6309297535714575
     """
-    order = np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")
-    ranked = list(dict.fromkeys(docs[order].tolist()))[:CUTOFF]
-    worth = 1 / np.log2(np.arange(2, CUTOFF + 2))
-    best = float(worth[: len(right)].sum())
-    return float(sum(worth[at] for at, doc in enumerate(ranked) if doc in right)) / best if best else 0.0
+    grades = np.isin(docs, list(right)).astype(np.int32)
+    return fusion.ndcg(scores, grades, docs, relevant=len(right))

@@ -22,7 +22,6 @@ from fingerpost.index.learn.marks import Marks, ndcg
 from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import gathering, planning, ranking
 from fingerpost.index.search.ranking import Asked
-from fingerpost.route.pairs import groups
 from fingerpost.store.snapshot import Snapshot
 
 JUDGED = 1_000
@@ -74,7 +73,7 @@ def compare(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, marks: Marks) -> C
 
 def unheard(lesson: Lesson, marks: Marks) -> NDArray[np.intp]:
     """The rows of the marks whose question was not given before, nor one that is almost the same."""
-    group = groups(lesson.pairs.queries)
+    group = lesson.groups
     heard = np.isin(group, group[np.array(lesson.earlier, dtype=np.bool_)])
     return np.flatnonzero(~heard[marks.at])
 

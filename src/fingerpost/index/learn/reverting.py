@@ -7,7 +7,7 @@ from fingerpost.index.epoch import LEARNED, LESSON, mapping, parsed
 from fingerpost.index.learn.given import GIVEN, Given
 from fingerpost.index.rooms import Rooms
 from fingerpost.records import Report
-from fingerpost.store.generation import ARTIFACTS, held
+from fingerpost.store.generation import ARTIFACTS, NAME, held, read_manifest
 from fingerpost.store.past import AsOf
 from fingerpost.store.store import Store
 
@@ -47,7 +47,7 @@ def rollback(rooms: Rooms) -> Report:
 
 def _learned(rooms: Rooms) -> dict[str, object]:
     """Sizes and digests of all that the published generation has learned."""
-    files = held(rooms.path)[0].files
+    files = read_manifest(rooms.path / NAME).files
     names = {name: f"{ARTIFACTS}{name}" for name in LEARNED}
     return {name: files[file] for name, file in names.items() if file in files}
 

@@ -148,10 +148,11 @@ def taught(
     given = [tried[at] for at in np.flatnonzero(~held)[:FITTED].tolist()]
     judged = [tried[at] for at in np.flatnonzero(held).tolist()]
     fitted, said = _fitted(given), ""
+    best = max(sum(one.value(one.full) for one in judged), 1e-9)
     for care in CARE:
         efforts = [chosen(fitted.warier(care), one.replayed.features, settings) for one in judged]
         kept = sum(one.ndcg(effort) for one, effort in zip(judged, efforts, strict=True))
-        kept /= max(sum(one.value(one.full) for one in judged), 1e-9)
+        kept /= best
         none = float(np.mean([effort == NONE for effort in efforts]))
         late = float(np.mean([effort != NONE and not effort.read for effort in efforts]))
         said = (
@@ -165,12 +166,10 @@ def taught(
 
 def _fitted(given: Sequence[Tried]) -> plan.Plan:
     """The likeliest plan of these queries."""
-    rows = [np.stack([one.replayed.features[at] for one in given]) for at in range(2)]
-    changed = [
-        np.array([one.first(one.full) != one.first(less) for one, less in pairs])
-        for pairs in (((one, one.none) for one in given), ((one, one.late) for one in given))
-    ]
-    return plan.Plan(plan.fit(rows[0], changed[0]), plan.fit(rows[1], changed[1]))
+    before, after = (np.stack([one.replayed.features[at] for one in given]) for at in range(2))
+    looked = np.array([one.first(one.full) != one.first(one.none) for one in given])
+    read = np.array([one.first(one.full) != one.first(one.late) for one in given])
+    return plan.Plan(plan.fit(before, looked), plan.fit(after, read))
 
 
 def believed(
