@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -127,14 +128,14 @@ def test_a_change_of_labels_under_load_holds_with_its_acknowledgement(kb: Path, 
 
 
 def test_an_update_beside_a_delete_leaves_one_or_the_other(kb: Path, tmp_path: Path) -> None:
-    """With its labels, or not there at all: never open, never half."""
-    with fingerpost.open(kb, write=True) as index:
+    """With its labels, or not there at all: never open, never half. A delete finds either."""
+    with fingerpost.open(kb, write=True) as index, ThreadPoolExecutor(1) as beside:
         for number in range(15):
+            index.update(written(tmp_path / "a.jsonl", ["ops"], text="zebra of before"))
             path = written(tmp_path / "a.jsonl", ["ops"], text=f"zebra {number}")
-            deleting = Thread(target=lambda: index.delete("a"))
-            deleting.start()
+            deleting = beside.submit(index.delete, "a")
             index.update(path)
-            deleting.join()
+            assert deleting.result().counts["deleted"] == 1
             assert not index.search("zebra")
             found = {span.text for span in index.search("zebra", principals=["ops"])}
             assert found in (set(), {f"zebra {number}"})
