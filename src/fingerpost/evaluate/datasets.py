@@ -22,8 +22,9 @@ class QuestionSet:
 
     ``trained`` holds the documents relevant to a training query, None where no training split is known;
     ``passages[query_id][doc_id]`` is the text wanted of a document where the judgements name one;
-    ``generated`` marks questions made from the corpus, ``logged`` recorded queries and clicks; ``notes``
-    count what was left out.
+    ``own[query_id]`` is the document that is the question itself and not judged for it (as in ArguAna and
+    Quora): no result of that question. ``generated`` marks questions made from the corpus, ``logged``
+    recorded queries and clicks; ``notes`` count what was left out.
     """
 
     name: str
@@ -32,6 +33,7 @@ class QuestionSet:
     qrels: Mapping[str, Mapping[str, int]]
     trained: frozenset[str] | None = None
     passages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    own: Mapping[str, str] = field(default_factory=dict)
     generated: bool = False
     logged: bool = False
     notes: tuple[str, ...] = ()

@@ -31,6 +31,13 @@ class Measured:
     right: bool
 
 
+def results(rankings: Mapping[str, Ranking], own: str | None) -> Mapping[str, Ranking]:
+    """The rankings without ``own``, the document that is the question itself; None where there is none."""
+    if own is None:
+        return rankings
+    return {leg: [one for one in ranking if one[0] != own] for leg, ranking in rankings.items()}
+
+
 def measure(rankings: Mapping[str, Ranking], grades: Grades, measures: Sequence[Measure]) -> Measured:
     """Measure the rankings of one question, leg by leg."""
     values = {leg: score(measures, as_run(ranking), grades).tolist() for leg, ranking in rankings.items()}
@@ -55,7 +62,7 @@ def evaluate(
 
     def measured() -> Iterator[Measured]:
         for query_id, text in questions.queries.items():
-            rankings = rank(text)
+            rankings = results(rank(text), questions.own.get(query_id))
             if keep is not None:
                 keep(query_id, rankings)
             yield measure(rankings, questions.qrels[query_id], measures)

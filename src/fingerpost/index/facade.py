@@ -25,7 +25,7 @@ from fingerpost.index.learn import generated, learning, reverting, training, wit
 from fingerpost.index.learn import given as taught_pairs
 from fingerpost.index.learn.generated import Generating
 from fingerpost.index.learn.training import Request as TrainingRequest
-from fingerpost.index.measure import advising, evaluating, explaining, fidelity, timing
+from fingerpost.index.measure import advising, asking, evaluating, explaining, fidelity, timing
 from fingerpost.index.progress import Progress, silent
 from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import answering, searching
@@ -207,9 +207,9 @@ class Index:
         of them made from the documents that the principals may read, and marked as generated.
         """
         if source is None:
-            return evaluating.generated(self._rooms, generate, principals=principals)
+            return asking.generated(self._rooms, generate, principals=principals)
         judged = None if qrels is None else Path(qrels)
-        return evaluating.questions_of(self._rooms, Path(source), split, judged)
+        return asking.questions_of(self._rooms, Path(source), split, judged)
 
     def evaluate(
         self,
@@ -225,7 +225,7 @@ class Index:
 
         ``keep(query_id, rankings)`` is given each question's rankings, leg by leg; nothing else keeps them.
         """
-        asked = evaluating.questions_of(self._rooms, _source(questions), split)
+        asked = asking.questions_of(self._rooms, _source(questions), split)
         return evaluating.evaluate(
             self._rooms, asked, wanted=measures, principals=principals, progress=progress, keep=keep
         )
@@ -259,7 +259,7 @@ class Index:
         progress: Progress = silent,
     ) -> Fidelity:
         """Whether answers to ``count`` of the questions cite what stands there, and come from it."""
-        asked = evaluating.questions_of(self._rooms, _source(questions), split)
+        asked = asking.questions_of(self._rooms, _source(questions), split)
         return fidelity.measure(self._rooms, asked, count, principals=principals, progress=progress)
 
     def timed(self, texts: Sequence[str], *, principals: Sequence[str] = ()) -> Latency:

@@ -16,7 +16,7 @@ from fingerpost.evaluate import measures, runner
 from fingerpost.evaluate.advise import Advice, Facts, Group, Stack
 from fingerpost.evaluate.datasets import QuestionSet, load_beir, seen_queries
 from fingerpost.index.epoch import Epoch, Judges, Shelf
-from fingerpost.index.measure.evaluating import TAUGHT, questions_of
+from fingerpost.index.measure.asking import TAUGHT, questions_of
 from fingerpost.index.progress import Progress
 from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import listing, searching
@@ -137,8 +137,8 @@ def _measured(
             began = perf_counter()
             ranking = run(Request(text, (), principals))
             ms[name].append(1000 * (perf_counter() - began))
-            grades = questions.qrels[query_id]
-            values[name].append(float(measures.score(wanted, runner.as_run(ranking), grades)[0]))
+            found = runner.results({name: ranking}, questions.own.get(query_id))
+            values[name].append(runner.measure(found, questions.qrels[query_id], wanted).values[name][0])
         progress("advise", done, len(questions.queries))
     return (
         {name: np.array(each) for name, each in values.items()},

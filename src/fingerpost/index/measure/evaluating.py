@@ -2,93 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
-from fingerpost.errors import InputError, NotFoundError
+from fingerpost.errors import NotFoundError
 from fingerpost.evaluate import attribute, measures, runner
 from fingerpost.evaluate.attribute import Miss, Reading
-from fingerpost.evaluate.datasets import QuestionSet, load, load_judged
-from fingerpost.evaluate.generate import generate
+from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.evaluate.report import Evaluation
-from fingerpost.index.measure import fidelity, promises, workers
+from fingerpost.index.measure import asking, fidelity, promises, workers
 from fingerpost.index.progress import Progress
 from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import answering, listing, searching
 from fingerpost.index.search.found import Found, Keys, Request
-from fingerpost.records import Document
 from fingerpost.retrieve import fuse
 from fingerpost.text import labels
 
 DEPTH = 100
 """Documents each leg is asked for, unless a measure looks deeper."""
-BATCH = 256
-TAUGHT = ("gold", "log")
-"""Origins of the pairs that `learn` was given; the others were made from the documents."""
-
-Questions = Path | QuestionSet
-
-
-def questions_of(rooms: Rooms, source: Questions, split: str, qrels: Path | None = None) -> QuestionSet:
-    """A BEIR folder's split, a JSON Lines file, queries judged by ``qrels``, or questions as they are.
-    Documents count as seen when a training query names them, by the folder's training split or else by the
-    pairs this index learned from.
-    """
-    if isinstance(source, QuestionSet):
-        found = source
-    else:
-        found = load(source, split) if qrels is None else load_judged(source, qrels)
-        found = replace(found, notes=(*found.notes, *_strangers(rooms, found)))
-    if found.trained is not None or found.generated:
-        return found
-    return replace(found, trained=frozenset(p.doc_id for p in rooms.store.pairs() if p.origin in TAUGHT))
-
-
-def _strangers(rooms: Rooms, questions: QuestionSet) -> tuple[str, ...]:
-    """A note on judgements that name documents which are not in the index, whoever may read them."""
-    snapshot = rooms.store.snapshot()
-    strangers: dict[str, int] = {}
-    known: set[str] = set()
-    for doc_id in (doc_id for row in questions.qrels.values() for doc_id in row):
-        if doc_id in known:
-            continue
-        try:
-            snapshot.doc_key(doc_id)
-            known.add(doc_id)
-        except NotFoundError:
-            strangers[doc_id] = strangers.get(doc_id, 0) + 1
-    if not strangers:
-        return ()
-    count = sum(strangers.values())
-    first = next(iter(strangers))
-    return (f"{count:,} judgement(s) name a document that is not in the index (first: {first!r})",)
-
-
-def generated(rooms: Rooms, count: int, *, principals: Sequence[str] = ()) -> QuestionSet:
-    """At most ``count`` questions from the documents of the index that the principals may read.
-
-    Raises InputError E_QRELS when the documents give none.
-    """
-    made = generate(_documents(rooms, principals), count, seed=rooms.settings.compile.seed)
-    if not made.queries:
-        raise InputError(
-            "E_QRELS",
-            "the documents give no question: no title, heading or sentence of two words",
-            cure="give questions of your own: JSON Lines of query and doc_id",
-        )
-    return made
-
-
-def _documents(rooms: Rooms, principals: Sequence[str]) -> Iterator[Document]:
-    snapshot = rooms.store.snapshot()
-    chunks = snapshot.keys(allow=snapshot.allow(None, principals))
-    keys = np.unique(snapshot.doc_keys(chunks)).tolist()
-    for start in range(0, len(keys), BATCH):
-        yield from snapshot.documents(keys[start : start + BATCH])
 
 
 def evaluate(
@@ -134,7 +68,7 @@ class Follow:
 
 def misses(
     rooms: Rooms,
-    source: Questions,
+    source: asking.Questions,
     follow: Follow,
     *,
     split: str,
@@ -144,11 +78,12 @@ def misses(
     """Every relevant document that is not among the first ``k``, or whose wanted passage no chunk holds
     whole, or that an answer does not cite, with the one stage that lost it first.
     """
-    questions = questions_of(rooms, source, split)
+    questions = asking.questions_of(rooms, source, split)
     answered = frozenset(fidelity.drawn(questions, follow.answers))
     lost: list[Miss] = []
     for done, (query_id, text) in enumerate(questions.queries.items(), start=1):
-        probe = Replay(rooms, Request(text, (), principals, k=follow.k), follow.k, query_id in answered)
+        request, own = Request(text, (), principals, k=follow.k), questions.own.get(query_id)
+        probe = Replay(rooms, request, follow.k, query_id in answered, own)
         wanted = questions.passages.get(query_id)
         lost += attribute.attribute(query_id, probe, questions.qrels[query_id], texts=wanted)
         progress("attribute", done, len(questions.queries))
@@ -157,12 +92,15 @@ def misses(
 
 @dataclass
 class Replay:
-    """One search, replayed for one document at a time; see ``attribute.Probe``."""
+    """One search, replayed for one document at a time; see ``attribute.Probe``. ``own`` is the document that
+    is the question itself, no result.
+    """
 
     rooms: Rooms
     request: Request
     k: int
     answers: bool = False
+    own: str | None = None
 
     @classmethod
     def of(cls, rooms: Rooms, request: Request, k: int, found: Found) -> Replay:
@@ -228,7 +166,7 @@ class Replay:
         """
         if self.found.plan.full:
             return None
-        return _rank_of(self._unrouted, self._key(doc_id), self._unrouted.ranked.order)
+        return self._rank(self._unrouted, doc_id)
 
     def exhaustive(self, doc_id: str) -> Mapping[str, int | None]:
         """Its best chunk's rank in each leg searched in full."""
@@ -250,7 +188,7 @@ class Replay:
 
     def final(self, doc_id: str) -> int | None:
         """Its rank among documents in the end."""
-        return _rank_of(self.found, self._key(doc_id), self.found.ranked.order)
+        return self._rank(self.found, doc_id)
 
     def context(self, doc_id: str) -> tuple[bool, bool] | None:
         """Whether an answer had it among its evidence, and cites it; None where none is asked for."""
@@ -258,6 +196,14 @@ class Replay:
             return None
         given, cited = self._grounded
         return doc_id in given, doc_id in cited
+
+    def _rank(self, found: Found, doc_id: str) -> int | None:
+        """The rank of a document by its best candidate, among those that can be results."""
+        docs = found.ranked.candidates.docs[found.ranked.order]
+        if self.own is not None:
+            docs = docs[docs != self._key(self.own)]
+        places = np.flatnonzero(docs == self._key(doc_id))
+        return len(np.unique(docs[: places[0]])) + 1 if len(places) else None
 
     def _key(self, doc_id: str) -> int:
         return self.found.snapshot.doc_key(doc_id)
@@ -279,10 +225,3 @@ class Replay:
     @cached_property
     def _unrouted(self) -> Found:
         return searching.find(self.rooms, self.request, full=True)
-
-
-def _rank_of(found: Found, key: int, order: np.typing.NDArray[np.intp]) -> int | None:
-    """The rank of a document by its best candidate."""
-    docs = found.ranked.candidates.docs[order]
-    places = np.flatnonzero(docs == key)
-    return len(np.unique(docs[: places[0]])) + 1 if len(places) else None

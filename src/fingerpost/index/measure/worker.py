@@ -16,7 +16,7 @@ from fingerpost.store.store import Store
 
 
 def serve(told: IO[bytes], answers: IO[bytes]) -> None:
-    """The first line says which index and how to measure; each further one is a batch, [text, grades]."""
+    """The first line says which index and how to measure; each further one is a batch of ``Question``s."""
     start = json.loads(told.readline())
     path, settings = Path(start["path"]), Settings.model_validate_json(start["settings"], strict=False)
     parsed = measures.parse(start["measures"])
@@ -26,10 +26,10 @@ def serve(told: IO[bytes], answers: IO[bytes]) -> None:
     try:
         for line in told:
             found = []
-            for text, grades in json.loads(line):
+            for text, grades, own in json.loads(line):
                 request = Request(text, (), start["principals"])
                 rankings = listing.rankings(rooms, request, k=start["depth"], names=names)
-                one = runner.measure(rankings, grades, parsed)
+                one = runner.measure(runner.results(rankings, own), grades, parsed)
                 found.append({"values": one.values, "promised": one.promised, "right": one.right})
             answers.write(json.dumps(found).encode() + b"\n")
             answers.flush()

@@ -40,7 +40,8 @@ _log = logging.getLogger(__name__)
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Libraries beneath would start a thread for each core in each worker, and they would wait for each other."""
 
-Question = tuple[str, dict[str, int]]
+Question = tuple[str, dict[str, int], str | None]
+"""Text, grades, and the document that is the question itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,10 @@ class Workers:
 
     def measured(self, questions: QuestionSet) -> Iterator[Measured]:
         """What each question comes to, in their order."""
-        asked = ((text, dict(questions.qrels[query_id])) for query_id, text in questions.queries.items())
+        asked = (
+            (text, dict(questions.qrels[query_id]), questions.own.get(query_id))
+            for query_id, text in questions.queries.items()
+        )
         waiting: deque[Future[list[Measured]]] = deque()
         while batch := list(islice(asked, BATCH)):
             waiting.append(self._threads.submit(self._done, batch))
@@ -96,7 +100,10 @@ class Workers:
         finally:
             self._idle.put(worker)
         with self._alone:
-            return [runner.measure(self._rank(text), grades, self._task.measures) for text, grades in batch]
+            return [
+                runner.measure(runner.results(self._rank(text), own), grades, self._task.measures)
+                for text, grades, own in batch
+            ]
 
     def __enter__(self) -> Workers:
         return self

@@ -1,0 +1,101 @@
+"""The questions that an index is measured on: read or made from its documents, and checked against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from unicodedata import normalize
+
+import numpy as np
+
+from fingerpost.errors import InputError, NotFoundError
+from fingerpost.evaluate.datasets import QuestionSet, load, load_judged
+from fingerpost.evaluate.generate import generate
+from fingerpost.index.rooms import Rooms
+from fingerpost.records import Document
+
+BATCH = 256
+TAUGHT = ("gold", "log")
+"""Origins of the pairs that `learn` was given; the others were made from the documents."""
+
+Questions = Path | QuestionSet
+
+
+def questions_of(rooms: Rooms, source: Questions, split: str, qrels: Path | None = None) -> QuestionSet:
+    """A BEIR folder's split, a JSON Lines file, queries judged by ``qrels``, or questions as they are.
+    Documents count as seen when a training query names them, by the folder's training split or else by the
+    pairs this index learned from.
+    """
+    if isinstance(source, QuestionSet):
+        found = source
+    else:
+        found = load(source, split) if qrels is None else load_judged(source, qrels)
+        found = _without_themselves(rooms, replace(found, notes=(*found.notes, *_strangers(rooms, found))))
+    if found.trained is not None or found.generated:
+        return found
+    return replace(found, trained=frozenset(p.doc_id for p in rooms.store.pairs() if p.origin in TAUGHT))
+
+
+def _strangers(rooms: Rooms, questions: QuestionSet) -> tuple[str, ...]:
+    """A note on judgements that name documents which are not in the index, whoever may read them."""
+    snapshot = rooms.store.snapshot()
+    strangers: dict[str, int] = {}
+    known: set[str] = set()
+    for doc_id in (doc_id for row in questions.qrels.values() for doc_id in row):
+        if doc_id in known:
+            continue
+        try:
+            snapshot.doc_key(doc_id)
+            known.add(doc_id)
+        except NotFoundError:
+            strangers[doc_id] = strangers.get(doc_id, 0) + 1
+    if not strangers:
+        return ()
+    count = sum(strangers.values())
+    first = next(iter(strangers))
+    return (f"{count:,} judgement(s) name a document that is not in the index (first: {first!r})",)
+
+
+def _without_themselves(rooms: Rooms, questions: QuestionSet) -> QuestionSet:
+    """The questions, those that are documents of the index themselves known as such and told of in a note."""
+    snapshot, own = rooms.store.snapshot(), dict[str, str]()
+    for query_id, text in questions.queries.items():
+        if query_id in questions.qrels[query_id]:
+            continue
+        with suppress(NotFoundError):
+            document = snapshot.document(normalize("NFC", query_id))
+            if _letters(text) in (_letters(document.text), _letters(document.title + document.text)):
+                own[query_id] = document.doc_id
+    if not own:
+        return questions
+    said = f"{len(own):,} of the questions are documents themselves (same id, same text) and no results"
+    return replace(questions, own=own, notes=(*questions.notes, said))
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, normalize("NFC", text).casefold()))
+
+
+def generated(rooms: Rooms, count: int, *, principals: Sequence[str] = ()) -> QuestionSet:
+    """At most ``count`` questions from the documents of the index that the principals may read.
+
+    Raises InputError E_QRELS when the documents give none.
+    """
+    made = generate(_documents(rooms, principals), count, seed=rooms.settings.compile.seed)
+    if not made.queries:
+        raise InputError(
+            "E_QRELS",
+            "the documents give no question: no title, heading or sentence of two words",
+            cure="give questions of your own: JSON Lines of query and doc_id",
+        )
+    return made
+
+
+def _documents(rooms: Rooms, principals: Sequence[str]) -> Iterator[Document]:
+    snapshot = rooms.store.snapshot()
+    chunks = snapshot.keys(allow=snapshot.allow(None, principals))
+    keys = np.unique(snapshot.doc_keys(chunks)).tolist()
+    for start in range(0, len(keys), BATCH):
+        yield from snapshot.documents(keys[start : start + BATCH])
