@@ -9,19 +9,25 @@ product. A row of the graph holds row numbers by falling similarity, −1 where 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.route.kmeans import F32, I64
+from fingerpost.route.products import cosines, pairs, wide
 
 DEGREE = 16
 PROBES = 16
 """Leaves that a chunk is compared with first, by their means."""
 ROUNDS = (8, 8)
 """Leaves that are then tried in each round, by the neighbours of its neighbours."""
+FIRST = 2
+"""How many of them at first."""
 BLOCK = 2_048
+WAITING = 1_000_000
+"""Neighbours found that are kept before they are put into the lists."""
 _WIDE = 1 << 32
 """More than there are leaves: keeps the rows of a block apart."""
 Graph = NDArray[np.int32]
@@ -59,7 +65,8 @@ class _Lists:
     def fill(self, graph: Graph, *, probes: int, rounds: tuple[int, ...]) -> None:
         """Compare with the nearest leaves, then with those of friends; ``graph`` [N, k] holds their lists."""
         tried = self._nearest_leaves(probes)
-        self._compare(tried)
+        for part in np.split(tried, [FIRST], axis=1):  # the very nearest first: little gets past them then
+            self._compare(part)
         for count in rounds if len(self.offsets) - 1 > probes else ():
             more = self._leaves_of_friends(graph, tried, count)
             self._compare(more)
@@ -72,14 +79,17 @@ class _Lists:
         return np.take_along_axis(ids, order, axis=1), np.take_along_axis(self.cosines, order, axis=1)
 
     def _nearest_leaves(self, count: int) -> I64:
-        """The ``count`` leaves whose means come nearest to each row, all where there are no more."""
-        means = _means(self.vectors, self.offsets)
-        if len(means) <= count:
-            return np.tile(np.arange(len(means)), (len(self.rows), 1))
+        """The ``count`` leaves whose means come nearest to each row, nearest first; all where there are no
+        more.
+        """
+        means = _means(self.vectors, self.offsets).astype(self.vectors.dtype)
+        count = min(count, len(means))
         found = np.empty((len(self.rows), count), dtype=np.int64)
         for at in range(0, len(self.rows), BLOCK):
-            scores = self.vectors[self.rows[at : at + BLOCK]].astype(np.float32) @ means.T
-            found[at : at + BLOCK] = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+            scores = cosines(self.vectors[self.rows[at : at + BLOCK]], means)
+            near = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+            order = np.argsort(-np.take_along_axis(scores, near, axis=1), axis=1)
+            found[at : at + BLOCK] = np.take_along_axis(near, order, axis=1)
         return found
 
     def _compare(self, leaves: I64) -> None:
@@ -88,25 +98,40 @@ class _Lists:
         asked = leaves[places, column]
         places = places[np.argsort(asked, kind="stable")]
         ends = np.cumsum(np.bincount(asked, minlength=len(self.offsets) - 1))
+        waiting: list[tuple[I64, I64, F32]] = []
+        count = 0
         for leaf, (first, last) in enumerate(pairwise([0, *ends.tolist()])):
             for at in range(first, last, BLOCK):
-                self._with_leaf(places[at : min(at + BLOCK, last)], leaf)
+                waiting.append(self._with_leaf(places[at : min(at + BLOCK, last)], leaf))
+                count += len(waiting[-1][0])
+                if count > WAITING:
+                    self._take(waiting)
+                    waiting, count = [], 0
+        self._take(waiting)
 
-    def _with_leaf(self, places: I64, leaf: int) -> None:
+    def _with_leaf(self, places: I64, leaf: int) -> tuple[I64, I64, F32]:
+        """What of a leaf is nearer to the rows at ``places`` than the last of their lists: their place, its
+        row, the cosine.
+        """
         start, end = self.offsets[leaf : leaf + 2].tolist()
         if start == end:
-            return
+            return places[:0], places[:0], np.empty(0, dtype=np.float32)
         rows = self.rows[places]
-        scores = self.vectors[rows].astype(np.float32) @ self.vectors[start:end].astype(np.float32).T
+        scores = cosines(self.vectors[rows], self.vectors[start:end])
         own = np.flatnonzero((rows >= start) & (rows < end))
         scores[own, rows[own] - start] = -np.inf
-        k = self.ids.shape[1]
-        top = np.argpartition(-scores, min(k, end - start) - 1, axis=1)[:, :k]
-        cosines = np.concatenate([self.cosines[places], np.take_along_axis(scores, top, axis=1)], axis=1)
-        ids = np.concatenate([self.ids[places], (top + start).astype(np.int32)], axis=1)
-        kept = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-        self.cosines[places] = np.take_along_axis(cosines, kept, axis=1)
-        self.ids[places] = np.take_along_axis(ids, kept, axis=1)
+        row, column, score = _best(scores, self.cosines[places].min(axis=1), self.ids.shape[1])
+        return places[row], column + start, score
+
+    def _take(self, found: Sequence[tuple[I64, I64, F32]]) -> None:
+        """Put neighbours that were found into the lists: place, row and cosine of each."""
+        if not found:
+            return
+        place, ids, near = (np.concatenate(part) for part in zip(*found, strict=True))
+        changed, owner = np.unique(place, return_inverse=True)
+        self.ids[changed], self.cosines[changed] = _merged(
+            self.ids[changed], self.cosines[changed], owner, ids, near
+        )
 
     def _leaves_of_friends(self, graph: Graph, tried: I64, count: int) -> I64:
         """The leaves not yet ``tried`` where most neighbours of each row's neighbours lie: [n, count]."""
@@ -124,6 +149,21 @@ class _Lists:
             kept = place < count
             found[at + row[kept], place[kept]] = leaf[kept]
         return found
+
+
+def _best(scores: F32, least: F32, k: int) -> tuple[I64, I64, F32]:
+    """Where rows of ``scores`` [n, m] are above ``least`` [n], the best ``k`` of each row and what equals the
+    last of them: row, column, score, by row. Sorting out by two thresholds costs a third of sorting.
+
+    >>> [part.tolist() for part in _best(np.array([[3, 1, 2], [0, 1, 1]], np.float32), np.zeros(2), 1)]
+    [[0, 1, 1], [0, 1, 2], [3.0, 1.0, 1.0]]
+    """
+    above = scores > least[:, None]
+    if np.count_nonzero(above) > k * len(scores) and scores.shape[1] > k:
+        above &= scores >= np.partition(scores, -k, axis=1)[:, [-k]]
+    found = np.flatnonzero(above)
+    row, column = np.divmod(found, scores.shape[1])
+    return row, column, scores.ravel()[found]
 
 
 def _counted(values: NDArray[np.int32]) -> tuple[I64, NDArray[np.int32], I64]:
@@ -179,7 +219,7 @@ def update(
 
 
 def _means(vectors: NDArray[np.floating], leaf_offsets: NDArray[np.integer]) -> F32:
-    blocks = (vectors[a:b].astype(np.float32) for a, b in pairwise(leaf_offsets.tolist()))
+    blocks = (wide(vectors[a:b]) for a, b in pairwise(leaf_offsets.tolist()))
     return np.stack([block.sum(axis=0) / max(len(block), 1) for block in blocks])
 
 
@@ -200,7 +240,7 @@ def _repair(graph: Graph, rows: I64, vectors: NDArray[np.floating]) -> None:
         near = graph[row][graph[row] >= 0]
         pool = np.union1d(near, graph[near].ravel())
         pool = pool[(pool >= 0) & (pool != row)]
-        scores = vectors[pool].astype(np.float32) @ vectors[row].astype(np.float32)
+        scores = cosines(vectors[[row]], vectors[pool])[0] if len(pool) else np.empty(0)
         best = pool[np.argsort(-scores, kind="stable")[:k]]
         graph[row] = -1
         graph[row, : len(best)] = best
@@ -215,22 +255,34 @@ def _offer(graph: Graph, rows: I64, found: Graph, near: F32, vectors: NDArray[np
     wanted = cosine > _cosines(vectors, friend, graph[friend, -1:])[:, 0]
     wanted &= ~(graph[friend] == row[:, None]).any(axis=1)
     friends, which = np.unique(friend[wanted], return_inverse=True)
-    held, k = graph[friends], graph.shape[1]
-    owner = np.concatenate([np.repeat(np.arange(len(friends)), k), which])
-    ids = np.concatenate([held.ravel(), row[wanted]])
-    cosines = np.concatenate([_cosines(vectors, friends, held).ravel(), cosine[wanted]])
-    order = np.lexsort((-cosines, owner))
-    ascending = owner[order]
-    kept = np.arange(len(order)) - np.searchsorted(ascending, ascending) < k
-    graph[friends] = ids[order[kept]].reshape(-1, k)
+    held = graph[friends]
+    graph[friends], _ = _merged(held, _cosines(vectors, friends, held), which, row[wanted], cosine[wanted])
+
+
+def _merged(lists: Graph, nearness: F32, owner: I64, ids: I64, near: F32) -> tuple[Graph, F32]:
+    """Each of ``lists`` [n, k] with the ``ids`` [m] that its row of ``owner`` [m] names: the nearest k, by
+    falling cosine, what is as near as another after it. The cosines are ``nearness`` [n, k] and ``near`` [m].
+
+    >>> lists, nearness = np.array([[4, 5]], np.int32), np.array([[0.9, 0.1]], np.float32)
+    >>> _merged(lists, nearness, np.array([0]), np.array([7]), np.array([0.5], np.float32))[0].tolist()
+    [[4, 7]]
+    """
+    n, k = lists.shape
+    owners = np.concatenate([np.repeat(np.arange(n), k), owner])
+    names = np.concatenate([lists.ravel(), ids.astype(np.int32)])
+    cosines = np.concatenate([nearness.ravel(), near])
+    order = np.lexsort((-cosines, owners))
+    counts = k + np.bincount(owner, minlength=n)
+    kept = order[(np.cumsum(counts) - counts)[:, None] + np.arange(k)]
+    return names[kept], cosines[kept]
 
 
 def _cosines(vectors: NDArray[np.floating], rows: NDArray[np.integer], others: Graph) -> F32:
     """The cosine of each of ``rows`` [n] with each of its ``others`` [n, m], −∞ where that is −1: [n, m]."""
     found = np.full(others.shape, -np.inf, dtype=np.float32)
     for at in range(0, len(rows), BLOCK):
-        ids = others[at : at + BLOCK]
-        one = vectors[rows[at : at + BLOCK]].astype(np.float32)
-        many = vectors[np.maximum(ids, 0)].astype(np.float32)
-        found[at : at + BLOCK] = np.where(ids >= 0, (many @ one[:, :, None])[:, :, 0], -np.inf)
+        one = vectors[rows[at : at + BLOCK]]
+        for column, ids in enumerate(others[at : at + BLOCK].T):
+            near = pairs(one, vectors[np.maximum(ids, 0)])
+            found[at : at + BLOCK, column] = np.where(ids >= 0, near, -np.inf)
     return found

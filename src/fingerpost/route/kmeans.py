@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-F32 = NDArray[np.float32]
+from fingerpost.route.products import F32 as F32
+from fingerpost.route.products import dots, product, wide
+
 I64 = NDArray[np.int64]
 
 ITERATIONS = 12
 BALANCE = 0.02
 """Cosine that a cluster of twice the mean size gives up in each round."""
+_FEW = 32
+"""Labels up to which sums are a product with their marks: that is up to eight times as fast."""
 
 
 def unit(vectors: NDArray[np.floating]) -> F32:
@@ -30,6 +34,8 @@ def group_sums(rows: F32, labels: I64, count: int) -> F32:
     >>> group_sums(np.eye(3, dtype=np.float32), np.array([1, 1, 0]), 2).tolist()
     [[0.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
     """
+    if count <= _FEW:
+        return product((np.arange(count)[:, None] == labels).astype(np.float32), rows)
     sums = np.zeros((count, rows.shape[1]), dtype=np.float32)
     order = np.argsort(labels, kind="stable")
     present, starts = np.unique(labels[order], return_index=True)
@@ -81,7 +87,7 @@ def nearest(rows: NDArray[np.floating], centroids: F32, price: F32 | None = None
     """
     labels = np.empty(len(rows), dtype=np.int64)
     for start in range(0, len(rows), 8192):
-        scores = rows[start : start + 8192].astype(np.float32, copy=False) @ centroids.T
+        scores = product(wide(rows[start : start + 8192]), centroids.T)
         labels[start : start + 8192] = np.argmax(scores if price is None else scores - price, axis=1)
     return labels
 
@@ -93,7 +99,7 @@ def _spread_start(rows: F32, count: int, seed: int) -> F32:
     best = np.full(len(sample), -1.0, dtype=np.float32)
     chosen = [int(random.integers(len(sample)))]
     while len(chosen) < count:
-        best = np.maximum(best, sample @ sample[chosen[-1]])
+        best = np.maximum(best, dots(sample, sample[chosen[-1]]))
         gap = np.clip(1.0 - best.astype(np.float64), 0.0, None)
         total = float(gap.sum())
         draw = random.random()

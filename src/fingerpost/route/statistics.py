@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.route.kmeans import F32, I64, balanced, group_sums, unit
-from fingerpost.route.products import dots
+from fingerpost.route.products import dots, product, wide
 
 RANK = 8
 CENTRES = 8
@@ -123,13 +123,13 @@ def fit(vectors: NDArray[np.floating], leaf_offsets: NDArray[np.integer], *, see
 
 def _blocks(vectors: NDArray[np.floating], leaf_offsets: NDArray[np.integer]) -> Iterator[F32]:
     for start, end in pairwise(leaf_offsets.tolist()):
-        yield vectors[start:end].astype(np.float32)
+        yield wide(vectors[start:end])
 
 
 def _leaf(rows: F32, seed: int) -> tuple[F32, F32, F32, F32, F32]:
     sums = rows.sum(axis=0)
     directions = _directions(rows - sums / max(len(rows), 1), seed)
-    projected = ((rows @ directions.T) ** 2).sum(axis=0)
+    projected = (product(rows, directions.T) ** 2).sum(axis=0)
     return sums, (rows**2).sum(axis=0), directions, projected, _centres(rows, seed)
 
 
@@ -139,14 +139,20 @@ def _directions(rows: F32, seed: int) -> F32:
     """
     dim = rows.shape[1]
     rank = min(RANK, dim)
-    basis = np.random.default_rng(seed).normal(size=(dim, min(dim, rank + 4))).astype(np.float32)
+    basis = _start(seed, dim, min(dim, rank + 4))
     for _ in range(3):
-        basis, _ = np.linalg.qr(rows.T @ (rows @ basis) + 1e-9 * basis)
-    _, _, rotation = np.linalg.svd(rows @ basis, full_matrices=False)
+        basis, _ = np.linalg.qr(product(rows.T, product(rows, basis)) + 1e-9 * basis)
+    _, _, rotation = np.linalg.svd(product(rows, basis), full_matrices=False)
     found = np.zeros((RANK, dim), dtype=np.float32)
     top = (basis @ rotation.T).T[:rank]
     found[: len(top)] = top
     return found
+
+
+@cache
+def _start(seed: int, dim: int, count: int) -> F32:
+    """The directions that every leaf begins with: [dim, count]."""
+    return np.random.default_rng(seed).normal(size=(dim, count)).astype(np.float32)
 
 
 def _centres(rows: F32, seed: int) -> F32:
