@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fingerpost.store.vectors import Slices, largest, quantize, runs_of
+from fingerpost.store.vectors import Slices, dots, largest, quantize, runs_of
 
 N, D, K = 12_000, 384, 10
 
@@ -69,6 +69,13 @@ def test_some_leaves(slices: Slices, matrix: NDArray[np.float32]) -> None:
 def test_only_what_is_allowed(slices: Slices, matrix: NDArray[np.float32], share: float) -> None:
     mask = np.random.default_rng(2).random(N) < share
     assert agreement(slices, matrix, runs=[(0, 5_000), (6_000, N)], mask=mask) >= 0.99
+
+
+def test_the_last_word_is_as_exact_as_float32(matrix: NDArray[np.float32]) -> None:
+    """On every processor, those too that could add up in float16."""
+    exact, query = matrix.astype(np.float16), matrix[3].astype(np.float16)
+    right = exact.astype(np.float64) @ query.astype(np.float64)
+    np.testing.assert_allclose(dots(query, exact), right, atol=1e-6)
 
 
 def test_a_zero_vector_spoils_nothing(matrix: NDArray[np.float32]) -> None:

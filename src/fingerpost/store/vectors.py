@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numkong
 import numpy as np
 import simsimd
 from numpy.typing import NDArray
@@ -39,11 +40,14 @@ def quantize(vectors: NDArray[np.float16]) -> tuple[NDArray[np.int8], NDArray[np
 
 
 def dots(query: NDArray[np.float16], rows: NDArray[np.float16]) -> NDArray[np.float32]:
-    """Inner products of one float16 query [d] with float16 rows [n, d], accumulated in float32."""
+    """Inner products of one float16 query [d] with float16 rows [n, d], accumulated in float32.
+
+    Not by simsimd: where the processor has float16 arithmetic it adds up in float16, and loses neighbours.
+    """
     if not len(rows):
         return np.empty(0, dtype=np.float32)
     found: NDArray[np.float32] = np.asarray(
-        simsimd.cdist(query[None], rows, metric="dot", out_dtype="float32")
+        numkong.cdist(query[None], rows, metric="dot", out_dtype="float32")
     )[0]
     return found
 
