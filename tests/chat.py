@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,9 +36,17 @@ class Chat:
         self.reply = reply
         self.requests: list[Request] = []
         self._closing, self._lock = threading.Event(), threading.Lock()
+        self._talking: list[threading.Thread] = []
         chat = self
 
         class Handler(BaseHTTPRequestHandler):
+            def setup(self) -> None:
+                chat._talking.append(threading.current_thread())
+                super().setup()
+
+            def do_GET(self) -> None:
+                """For ``drain``."""
+
             def do_POST(self) -> None:
                 chat._answer(self)
 
@@ -67,6 +76,14 @@ class Chat:
 
     def hangs(self, _: BaseHTTPRequestHandler, __: Request) -> None:
         self._closing.wait()
+
+    def drain(self) -> None:
+        """Until all that was sent by clients that are gone has been heard."""
+        with socket.create_connection(self._http.server_address[:2]) as last:
+            last.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert not last.recv(1)  # connections are taken in the order in which they were made
+        for thread in self._talking:
+            thread.join()
 
     def close(self) -> None:
         self._closing.set()

@@ -63,6 +63,12 @@ def watcher(docs: Path, tmp_path: Path) -> Iterator[Watcher]:
     watcher.process.communicate()
 
 
+def put(path: Path, text: str) -> None:
+    """In one step, as editors do: what is half written may be taken in, and is taken in again when whole."""
+    path.with_name(f".{path.name}.new").write_text(text)
+    path.with_name(f".{path.name}.new").rename(path)
+
+
 def found(kb: Path, word: str) -> set[str]:
     with fingerpost.open(kb) as index:
         return {span.doc_id for span in index.search(word)}
@@ -72,11 +78,11 @@ def test_each_batch_is_searchable_when_it_is_told(watcher: Watcher, docs: Path, 
     kb = tmp_path / "kb"
     first = watcher.report()
     assert (first["added"], first["unchanged"]) == (1, 1)
-    (docs / "cedar.md").write_text("The cedar gate.\n")
+    put(docs / "cedar.md", "The cedar gate.\n")
     watcher.until(added=1)
     assert found(kb, "cedar") == {"cedar.md"}
-    (docs / ".hidden.md").write_text("The cedar gate, hidden.\n")
-    (docs / "amber.md").write_text("The delta gate.\n")
+    put(docs / ".hidden.md", "The cedar gate, hidden.\n")
+    put(docs / "amber.md", "The delta gate.\n")
     watcher.until(updated=1)
     assert (found(kb, "delta"), found(kb, "amber")) == ({"amber.md"}, set())
     fjord = tmp_path / "fjord"

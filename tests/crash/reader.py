@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from pathlib import Path
@@ -12,10 +13,15 @@ from rings import seen
 
 from fingerpost.store import Store
 
+LOOKS, FAILED = "looks-", "failed"
+
 
 def watch(folder: Path) -> None:
-    """A reading process: looks in two threads until its input ends, then tells how often it looked."""
+    """A reading process: looks in two threads until its input ends, then tells how often it looked. How often
+    it has so far stands in a file of its own.
+    """
     stop, failures, looks = threading.Event(), [], [0, 0]
+    told = folder.parent / f"{LOOKS}{os.getpid()}"
 
     def look(at: int) -> None:
         try:
@@ -30,12 +36,14 @@ def watch(folder: Path) -> None:
                     assert snapshot.generation >= generation, "an older generation than before"
                     last, generation = version, snapshot.generation
                     looks[at] += 1
+                    told.write_text(str(sum(looks)))
                     if generation >= kept.generation + 3:  # outlived three publications
                         assert seen(kept) == first, "a kept view has changed"
                         kept, looks[at] = snapshot, looks[at] + 1
                         first = seen(kept)
         except BaseException as error:
             failures.append(repr(error))
+            told.write_text(FAILED)
 
     threads = [threading.Thread(target=look, args=(at,)) for at in range(2)]
     for thread in threads:

@@ -1,12 +1,16 @@
-"""kill -9 in the middle of `fingerpost compile` and `fingerpost update`: the next run completes them."""
+"""Killed in the middle of `fingerpost compile` and `fingerpost update`: the next run completes them.
+
+The system kills, as abruptly as by SIGKILL, when a run has had so much processor time: whether the machine is
+busy or idle, it is in the middle.
+"""
 
 from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,29 +44,40 @@ def write(folder: Path, versions: dict[int, int]) -> None:
             os.utime(path, (1_700_000_000 + version, 1_700_000_000 + version))
 
 
-def start(verb: str, folder: Path, kb: Path) -> subprocess.Popen[bytes]:
-    """The whole command line, in a process of its own."""
-    command = [sys.executable, "-m", "fingerpost.cli", verb, str(folder)]
-    where = ["--to", str(kb)] if verb == "compile" else ["--at", str(kb)]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([*command, *where], env=os.environ | {"OMP_NUM_THREADS": "1"}, **quiet)  # type: ignore[call-overload, no-any-return]
+VICTIM = """
+import signal, sys, time
+signal.setitimer(signal.ITIMER_PROF, float(sys.argv[1]))  # nobody handles SIGPROF
+from fingerpost.cli.app import run
+status = run(sys.argv[2:])
+print(time.process_time())
+sys.exit(status)
+"""
+
+
+def start(verb: str, folder: Path, kb: Path, seconds: float = 0.0) -> subprocess.CompletedProcess[str]:
+    """The whole command line in a process of its own, which dies when it has had ``seconds``; 0 is never."""
+    where = ["--to" if verb == "compile" else "--at", str(kb)]
+    return subprocess.run(
+        [sys.executable, "-c", VICTIM, str(seconds), verb, str(folder), *where],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def finish(verb: str, folder: Path, kb: Path) -> float:
-    """Run to the end; returns the seconds that it took."""
-    began = time.perf_counter()
-    assert start(verb, folder, kb).wait(300) == 0
-    return time.perf_counter() - began
+    """Run to the end; returns the seconds of processor time that it took."""
+    done = start(verb, folder, kb)
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout.split()[-1])
 
 
 def kill(verb: str, folder: Path, kb: Path, seconds: float) -> bool:
-    """Run, and kill after ``seconds``; whether it was still running then."""
-    victim = start(verb, folder, kb)
-    try:
-        victim.wait(seconds)
-    except subprocess.TimeoutExpired:
-        victim.kill()
-    return victim.wait() < 0
+    """Run, and kill after ``seconds`` of processor time; whether it was still running then."""
+    done = start(verb, folder, kb, seconds)
+    assert done.returncode in (0, -signal.SIGPROF), done.stderr
+    return done.returncode != 0
 
 
 def versions(kb: Path) -> dict[int, int]:

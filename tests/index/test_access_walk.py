@@ -9,7 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from threading import Event, Thread
+from threading import Barrier, Event
 
 import pytest
 
@@ -17,6 +17,8 @@ import fingerpost
 from fingerpost.errors import FingerpostError, InputError, LockedError
 from fingerpost.index import Index
 
+PATIENCE = 120.0
+"""Seconds until a hanging test fails; no measure of speed."""
 PLAIN = fingerpost.Settings.model_validate({"models": {"encoder": "none"}})
 
 
@@ -85,18 +87,25 @@ with fingerpost.open(sys.argv[1]) as index:
 
 def test_a_change_of_labels_under_load_holds_with_its_acknowledgement(kb: Path, tmp_path: Path) -> None:
     """Threads and another process read all the time; what began after the change never shows it."""
-    stop, faults = Event(), []
-    holder = ["ops"]  # who holds the document by the last acknowledged change; [] while one is under way
+    stop, began = Event(), Barrier(4, timeout=PATIENCE)
+    state = (0, "ops")  # how many changes were acknowledged, and who holds it by the last; "" while one runs
 
     def read(index: Index) -> None:
-        while not stop.is_set():
-            before = list(holder)
+        looked = False  # all between two changes, once at least
+        began.wait()
+        while not (stop.is_set() and looked):
+            before = state
             seen = {each for each in ("ops", "dev") if index.search("zebra", principals=[each])}
-            if before and before == list(holder) and seen != set(before):
-                faults.append((before, seen))
+            if before[1] and before == state:
+                assert seen == {before[1]}
+                looked = True
 
-    with fingerpost.open(kb, write=True) as index, fingerpost.open(kb) as other:
-        threads = [Thread(target=read, args=(each,)) for each in (index, other, other)]
+    with (
+        fingerpost.open(kb, write=True) as index,
+        fingerpost.open(kb) as other,
+        ThreadPoolExecutor(3) as readers,
+    ):
+        reading = [readers.submit(read, each) for each in (index, other, other)]
         with subprocess.Popen(
             [sys.executable, "-c", READER, str(kb)],
             stdin=subprocess.PIPE,
@@ -105,26 +114,24 @@ def test_a_change_of_labels_under_load_holds_with_its_acknowledgement(kb: Path, 
         ) as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            for thread in threads:
-                thread.start()
             try:
+                began.wait()
                 for number in range(40):
                     now = ("ops", "dev")[number % 2]
                     path = written(
                         tmp_path / "a.jsonl", [now], text="zebra" if number % 3 else f"zebra {number}"
                     )
-                    holder.clear()
+                    state = (number, "")
                     index.update(path)
-                    holder.append(now)
+                    state = (number + 1, now)
                     print("?", file=process.stdin, flush=True)
                     ops, dev = map(int, process.stdout.readline().split())
                     assert (ops > 0, dev > 0) == (now == "ops", now == "dev")
             finally:
                 stop.set()
-                for thread in threads:
-                    thread.join()
                 process.stdin.close()
-    assert faults == []
+        for each in reading:
+            each.result()
 
 
 def test_an_update_beside_a_delete_leaves_one_or_the_other(kb: Path, tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 import numpy as np
 import pytest
@@ -22,16 +23,13 @@ FOREVER = 60.0
 
 def test_a_step_waits_until_the_last_query_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "MOST_SECONDS", FOREVER)
-    ours, waited = Turns(), []
-    step = Thread(target=lambda: waited.append(ours.give_way()))
-    with ours.query():
+    ours = Turns()
+    with ThreadPoolExecutor(1) as beside:
         with ours.query():
-            step.start()
-        step.join(0.05)
-        assert step.is_alive()
-        assert not waited
-    step.join(FOREVER)
-    assert waited == [True]
+            with ours.query():
+                step = beside.submit(ours.give_way)
+            assert not wait([step], 0.05).done
+        assert step.result(FOREVER)
 
 
 def test_a_step_waits_no_longer_than_it_may() -> None:
@@ -47,15 +45,17 @@ def test_an_update_begins_when_nothing_is_asked(
     monkeypatch.setattr(turns, "MOST_SECONDS", FOREVER)
     page = tmp_path / "zebra.md"
     page.write_text("# Zebra\n\nThe flux capacitor of ticket QX-4711 hums in B flat.\n")
-    with fingerpost.open(own_kb, write=True) as index:
+    gives_way, real = Event(), Turns.give_way
+    monkeypatch.setattr(Turns, "give_way", lambda ours: gives_way.set() or real(ours))
+    with fingerpost.open(own_kb, write=True) as index, ThreadPoolExecutor(1) as beside:
         rooms = index._rooms
         before = rooms.store.desk.seq
-        update = Thread(target=lambda: index.update(page))
         with rooms.turns.query():
-            update.start()
-            update.join(0.5)
+            update = beside.submit(index.update, page)
+            assert gives_way.wait(FOREVER)
+            assert not wait([update], 0.1).done
             assert rooms.store.desk.seq == before
-        update.join(FOREVER)
+        assert update.result(FOREVER).counts["added"] == 1
         assert rooms.store.desk.seq > before
         assert index.search("QX-4711", k=1)[0].doc_id.endswith("zebra.md")
 

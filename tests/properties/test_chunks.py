@@ -58,10 +58,10 @@ def test_laws(document: Document, tokens: int, least: int) -> None:
     ],
 )
 def test_linear_time(text: str) -> None:
-    """Ten times the text takes about ten times as long."""
+    """Ten times the text takes about ten times as much of the processor."""
     times = []
     for part in (text[: len(text) // 10], text):
-        began = time.perf_counter()
+        began = time.process_time()
         chunk.split(Document("d", part))
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     assert times[1] < 40 * times[0] + 1.0

@@ -197,9 +197,9 @@ def test_one_value_one_pseudonym_under_one_salt() -> None:
     ],
 )
 def test_linear_time(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     prepare(Document("d", text), SETTINGS)
-    assert time.perf_counter() - began < 8.0
+    assert time.process_time() - began < 8.0
 
 
 @pytest.mark.parametrize(("name", "allowed"), [("scifact", 40), ("squad4", 60)])

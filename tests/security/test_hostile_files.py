@@ -519,10 +519,10 @@ def _later_line(items: Items) -> None:
 def _chunked(items: Items, seconds: float) -> None:
     (document,) = items
     assert isinstance(document, Document)
-    began = time.perf_counter()
+    began = time.process_time()
     ready = prepare(document, SETTINGS)
     chunks = chunk.split(ready, settings=SETTINGS)
-    assert time.perf_counter() - began < seconds
+    assert time.process_time() - began < seconds
     assert sum(len(piece.text) for piece in chunks) >= len(ready.text) - len(chunks) - 60
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from tests.crash.rings import RING, fold, put, ring, seen
 from tests.crash.worker import DIM
+from tests.index.build.test_folding import PATIENCE, Gate
 
 from fingerpost.records import Chunk, Document
 from fingerpost.store import Layout, Store
 
+ENOUGH = 10
+"""Versions that readers see at least."""
 
-def write(store: Store, stop: threading.Event, versions: int) -> None:
+
+def write(store: Store, stop: threading.Event, least: int, looked_at: list[int]) -> None:
+    """That many versions, and more until readers have seen enough of them."""
     version = 0
-    while version < versions and not stop.is_set():
+    while (version < least or len(set(looked_at)) <= ENOUGH) and not stop.is_set():
         version += 1
         put(store, version)
         if version % 7 == 0:
@@ -48,17 +53,19 @@ def test_readers_beside_a_writer_see_one_state_each(tmp_path: Path) -> None:
             threads = [threading.Thread(target=reader, args=(held,)) for held in (store, store, other)]
             for thread in threads:
                 thread.start()
-            write(store, stop, 60)
+            write(store, stop, 60, versions)
             for thread in threads:
                 thread.join()
         if failures:
             raise failures[0]
-        assert len(set(versions)) > 10
         assert store.check() == []
 
 
 def test_a_writer_waits_for_nobody_while_a_fold_runs(tmp_path: Path) -> None:
-    with Store.create(tmp_path / "kb", fingerprint="none", dim=0) as store:
+    """It stands still half-way until some were written, and goes on beside others."""
+    gate = Gate("fold.sealed")
+    Store.create(tmp_path / "kb", fingerprint="none", dim=0).close()
+    with ThreadPoolExecutor(1) as beside, Store.open(tmp_path / "kb", write=True, points=gate) as store:
         for start in range(0, 1_000, 100):
             texts = [f"text number {at} " + "word " * 200 for at in range(start, start + 100)]
             store.put(
@@ -67,14 +74,14 @@ def test_a_writer_waits_for_nobody_while_a_fold_runs(tmp_path: Path) -> None:
             )
         live = store.live()
         layout = Layout(live.keys, np.array([0, len(live.keys)], dtype=np.int32), live.seq)
-        fold = threading.Thread(target=store.publish, args=(layout,))
-        fold.start()
-        time.sleep(0.02)
-        during = 0
-        while fold.is_alive():
-            store.put(ring(during))
-            during += 1
-        fold.join()
-        assert store.snapshot().generation == 1
-        assert store.snapshot().n_documents == 1_000 + (RING if during else 0)
+        publishing = beside.submit(store.publish, layout)
+        assert gate.reached.wait(PATIENCE)
+        for version in range(3):
+            store.put(ring(version))
+        assert store.snapshot().generation == 0
+        gate.open.set()
+        while not publishing.done():
+            store.put(ring(version := version + 1))
+        assert publishing.result() == store.snapshot().generation == 1
+        assert store.snapshot().n_documents == 1_000 + RING
         assert store.check() == []

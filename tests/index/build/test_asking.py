@@ -16,6 +16,9 @@ from fingerpost.models.llm import Llm
 
 pytest.importorskip("httpx", reason="the extra 'llm' is not installed")
 
+PATIENCE = 120.0
+"""Seconds until a hanging test fails; no measure of speed."""
+
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
@@ -44,7 +47,7 @@ def test_no_more_requests_at_once_than_the_settings_allow(server: Chat, most: in
         with lock:
             running[0] += 1
             seen[0] = max(seen[0], running[0])
-        enough.wait(10)  # passes only when as many as are allowed have come
+        enough.wait(PATIENCE)  # passes only when as many as are allowed have come
         time.sleep(0.02)
         with lock:
             running[0] -= 1
