@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from threading import Event
@@ -12,10 +13,11 @@ import pytest
 import fingerpost
 from fingerpost.errors import UsageError
 from fingerpost.index import turns
-from fingerpost.index.build import building
+from fingerpost.index.build import building, updating
+from fingerpost.index.build.encoding import Encoding
 from fingerpost.index.progress import silent
 from fingerpost.index.search import searching
-from fingerpost.index.turns import Turns
+from fingerpost.index.turns import QUICK_SECONDS, Quick, Turns
 from fingerpost.text import query as queries
 
 FOREVER = 60.0
@@ -107,3 +109,58 @@ def test_a_search_is_in_flight_until_it_ends_or_fails(own_kb: Path, monkeypatch:
         with pytest.raises(UsageError):
             index.search("")
         assert ours.asked == 0
+
+
+def test_the_lock_changes_hands_quickly_until_the_last_has_left() -> None:
+    before, quick = sys.getswitchinterval(), Quick()
+    first, second = quick, quick
+    first.__enter__()
+    second.__enter__()
+    first.__exit__()
+    assert sys.getswitchinterval() == pytest.approx(QUICK_SECONDS, abs=2e-6)
+    assert before > QUICK_SECONDS
+    second.__exit__()
+    assert sys.getswitchinterval() == before
+
+
+def test_who_changes_the_interval_meanwhile_keeps_it() -> None:
+    before = sys.getswitchinterval()
+    try:
+        with Quick():
+            sys.setswitchinterval(0.02)
+        assert sys.getswitchinterval() == pytest.approx(0.02)
+        for _ in range(5):
+            sys.setswitchinterval(QUICK_SECONDS / 4)
+            short = sys.getswitchinterval()
+            with Quick():
+                assert sys.getswitchinterval() < QUICK_SECONDS / 2
+            assert sys.getswitchinterval() == short
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_updates_and_folds_beside_are_quick_and_leave_no_trace(
+    own_kb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, seen = sys.getswitchinterval(), list[float]()
+
+    def noted(*given: object, **named: object) -> object:
+        seen.append(sys.getswitchinterval())
+        return fold(*given, **named)  # type: ignore[arg-type]
+
+    fold = building.fold
+    monkeypatch.setattr(building, "fold", noted)
+    passage = Encoding._passage
+
+    def encoded(self: Encoding, text: str) -> object:
+        seen.append(sys.getswitchinterval())
+        return passage(self, text)
+
+    monkeypatch.setattr(Encoding, "_passage", encoded)
+    page = tmp_path / "zebra.md"
+    page.write_text("# Zebra\n\nThe flux capacitor of ticket QX-4712 hums in B flat.\n")
+    with fingerpost.open(own_kb, write=True) as index:
+        index.update(page)
+        updating.fold_beside(index._rooms, silent)
+    assert seen == pytest.approx([QUICK_SECONDS] * 2, abs=2e-6)
+    assert sys.getswitchinterval() == before

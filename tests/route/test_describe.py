@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerpost.route.describe import drawn
+from fingerpost.route.describe import _top, drawn
 
 COUNT = 24
 
@@ -43,3 +45,17 @@ def test_what_comes_takes_no_more_places_than_it_needs(sizes: list[int], came: i
 def test_a_leaf_is_spoken_for_by_chunks_from_all_over_it() -> None:
     rows = drawn(np.arange(2_000), np.array([0, 2_000]), COUNT)[1]
     assert np.abs(np.histogram(rows, bins=4, range=(0, 2_000))[0] - COUNT / 4).max() <= COUNT / 4
+
+
+@settings(max_examples=200)
+@given(
+    counts=st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 4)),
+    idf=st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from([0.5, 1.0, 2.0, 3.0])),
+    terms=st.integers(1, 4),
+)
+def test_terms_of_single_chunks_are_looked_at_where_they_may_win(
+    counts: dict[str, int], idf: dict[str, float], terms: int
+) -> None:
+    scored = sorted((-n * idf[term], term) for term, n in counts.items() if term in idf)
+    rarest = max(idf.values(), default=0.0)
+    assert _top(Counter(counts), idf, terms, rarest) == [term for _, term in scored[:terms]]

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fingerpost.text import tokens
-from fingerpost.text.tokens import MAX_TERM_CHARS, STOP_WORDS, analyze, codes, fold, places
+from fingerpost.text.tokens import (
+    MAX_TERM_CHARS,
+    STOP_WORDS,
+    analyze,
+    codes,
+    fold,
+    places,
+    spelled,
+    terms,
+    words,
+)
 
 
 def test_the_stop_words_are_lucenes() -> None:
@@ -27,8 +37,8 @@ def test_the_places_of_all_terms_hold_all_terms_in_order(text: str) -> None:
 
 @given(st.text(max_size=300))
 def test_terms_survive_being_joined_and_split(text: str) -> None:
-    for terms in (analyze(text), codes(text)):
-        assert " ".join(terms).split() == terms
+    for found in (analyze(text), codes(text)):
+        assert " ".join(found).split() == found
 
 
 @given(st.text(alphabet="abcXYZ019_ .-/:", max_size=80))
@@ -126,3 +136,19 @@ def test_threads_give_the_same_terms() -> None:
     texts = [f"rotating keys number{n} getUser{n}Name" for n in range(500)]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(analyze, texts)) == [analyze(text) for text in texts]
+
+
+@given(st.text(st.characters(max_codepoint=127)) | st.integers(250, 600).map("a".__mul__))
+def test_words_of_ascii_are_those_of_the_pattern(text: str) -> None:
+    assert tokens._written(text) == tokens._ASCII_WORD.findall(text)
+
+
+@given(st.lists(st.sampled_from(["Keys", "key", "keyed", "getUserName", "user", "größe", "a"])))
+def test_a_term_is_spelled_as_the_shortest_of_its_words(written: list[str]) -> None:
+    own = words(" ".join(written))
+    assert own == set(written)
+    assert terms(own) == set(analyze(" ".join(written)))
+    found = spelled(own, {"key", "user", "unknown"})
+    plain = sorted({word.lower() for word in written} & {"key", "keys", "keyed"}, key=len)
+    assert found.get("key") == (plain[0] if plain else None)
+    assert found.get("user") == ("user" if {"user", "getUserName"} & own else None)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.records import Address
-from fingerpost.text.tokens import spell
+from fingerpost.text import tokens
 
 TERMS = 5
 
@@ -44,7 +44,7 @@ def _mixed(keys: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 
 def descriptors(
-    chunks: Iterable[tuple[int, Mapping[str, str], str]],
+    chunks: Iterable[tuple[int, str, str]],
     *,
     addresses: Sequence[Address],
     sizes: Sequence[int],
@@ -53,28 +53,30 @@ def descriptors(
     """For each leaf its address, how many chunks it holds (``sizes``), the ``terms`` words of largest
     tf · idf (over leaves) and the commonest title.
 
-    ``chunks`` are those that speak for it: (leaf, terms of the chunk with the word each stands for, its
-    document's title). A term is shown as the shortest of its words in the leaf.
+    ``chunks`` are those that speak for it: (leaf, text, its document's title). A term is shown as the
+    shortest of its words in the leaf; these are looked for last, when it is known which terms are shown.
 
-    >>> rows = [(0, {"token": "tokens"}, "Auth"), (0, {"token": "token"}, ""), (1, {"disk": "disks"}, "")]
+    >>> rows = [(0, "The tokens", "Auth"), (0, "A token", ""), (1, "disks", "")]
     >>> [(d["chunks"], d["terms"]) for d in descriptors(rows, addresses=[(0, 0), (0, 1)], sizes=[40, 9])]
     [(40, ['token']), (9, ['disks'])]
     """
     counts: list[Counter[str]] = [Counter() for _ in addresses]
     titles: list[Counter[str]] = [Counter() for _ in addresses]
-    spelled: list[dict[str, str]] = [{} for _ in addresses]
-    for leaf, words, title in chunks:
-        counts[leaf].update(words.keys())
+    written: list[set[str]] = [set() for _ in addresses]
+    for leaf, text, title in chunks:
+        own = tokens.words(text)
+        counts[leaf].update(tokens.terms(own))
         titles[leaf].update([title] if title else [])
-        own = spelled[leaf]
-        for term, word in words.items():
-            spell(own, term, word)
+        written[leaf] |= own
     idf = _idf(counts)
+    rarest = max(idf.values(), default=0.0)
+    best = [_top(count, idf, terms, rarest) for count in counts]
+    spelled = [tokens.spelled(own, set(top)) for own, top in zip(written, best, strict=True)]
     return [
         {
             "address": list(address),
             "chunks": sizes[leaf],
-            "terms": [spelled[leaf][term] for term in _top(counts[leaf], idf, terms)],
+            "terms": [spelled[leaf][term] for term in best[leaf]],
             "title": max(sorted(titles[leaf]), key=titles[leaf].__getitem__, default=""),
         }
         for leaf, address in enumerate(addresses)
@@ -104,6 +106,16 @@ def _idf(counts: Sequence[Counter[str]]) -> dict[str, float]:
     return {term: log((leaves + 1) / n) for term, n in spread.items() if n < leaves or leaves == 1}
 
 
-def _top(count: Counter[str], idf: Mapping[str, float], terms: int) -> list[str]:
-    best = nsmallest(terms, ((-n * idf[term], term) for term, n in count.items() if term in idf))
-    return [term for _, term in best]
+def _top(count: Counter[str], idf: Mapping[str, float], terms: int, rarest: float) -> list[str]:
+    """The best terms of a leaf. Most are in one chunk alone, which is worth ``rarest`` at most: they are
+    looked at only where that could be enough.
+    """
+
+    def best(least: int) -> list[tuple[float, str]]:
+        scored = ((-n * idf[term], term) for term, n in count.items() if n >= least and term in idf)
+        return nsmallest(terms, scored)
+
+    found = best(2)
+    if len(found) < terms or -found[-1][0] <= rarest:
+        found = best(1)
+    return [term for _, term in found]

@@ -32,11 +32,11 @@ def quantize(vectors: NDArray[np.float16]) -> tuple[NDArray[np.int8], NDArray[np
     >>> quantize(np.array([[0.5, -1.0], [0.0, 0.0]], dtype=np.float16))[0].tolist()
     [[64, -127], [0, 0]]
     """
-    exact = vectors.astype(np.float32)
-    top = np.abs(exact).max(axis=1, initial=0.0)
-    scale = (top / 127.0).astype(np.float32)
-    safe = np.where(scale > 0, scale, 1.0)
-    return np.rint(exact / safe[:, None]).astype(np.int8), scale
+    exact: NDArray[np.float32] = np.asarray(numkong.astype(vectors, "float32"))
+    top = np.maximum(exact.max(axis=1, initial=0.0), -exact.min(axis=1, initial=0.0))
+    scale = (top / np.float32(127)).astype(np.float32)
+    exact /= np.where(scale > 0, scale, np.float32(1))[:, None]
+    return np.rint(exact, out=exact).astype(np.int8), scale
 
 
 def dots(query: NDArray[np.float16], rows: NDArray[np.float16]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from functools import cache
 from itertools import chain
@@ -37,6 +37,8 @@ _IGNORABLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\uf
 _IGNORED = re.compile(f"[{_IGNORABLE}]")
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 _ASCII_WORD = re.compile(r"[A-Za-z0-9_]{1,255}")
+_BLANKED = re.sub(rb"[^A-Za-z0-9_]", b" ", bytes(range(256)))
+"""Every byte that is none of a word is a blank."""
 _UNSPACED = re.compile(
     "[\u0e00-\u0edf\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\U00020000-\U0003ffff]+"
@@ -70,34 +72,38 @@ def analyze(text: str) -> list[str]:
     >>> analyze("The signing keys of getUserName and ERR_CONN_RESET")
     ['sign', 'key', 'getusernam', 'get', 'user', 'name', 'err_conn_reset', 'err', 'conn', 'reset']
     """
-    return list(chain.from_iterable(map(_BODY.__getitem__, _word_pattern(text).findall(text))))
+    return list(chain.from_iterable(map(_BODY.__getitem__, _written(text))))
 
 
-def spelled(text: str) -> dict[str, str]:
-    """The body terms of ``text``, each with the shortest plain word that it stands for there, for people to
-    read; itself where no word is it alone.
+def words(text: str) -> set[str]:
+    """The distinct words of ``text`` as they are written there."""
+    return set(_written(text))
 
-    >>> sorted(spelled("Keys, a key and getUserName").items())
-    [('get', 'get'), ('getusernam', 'getusername'), ('key', 'key'), ('name', 'name'), ('user', 'user')]
+
+def terms(written: Iterable[str]) -> set[str]:
+    """The body terms of some words.
+
+    >>> sorted(terms(words("Keys, a key and getUserName")))
+    ['get', 'getusernam', 'key', 'name', 'user']
     """
-    found: dict[str, str] = {}
-    for written in set(_word_pattern(text).findall(text)):  # in any order: the shortest wins
-        for at, term in enumerate(_BODY[written]):
-            word = written.lower() if not at and written.isascii() else term
-            spell(found, term, word)
-    return found
+    return set(chain.from_iterable(map(_BODY.__getitem__, written)))
 
 
-def spell(known: dict[str, str], term: str, word: str) -> None:
-    """Note that a term stands for ``word``, unless a shorter one is known.
+def spelled(written: Iterable[str], wanted: AbstractSet[str]) -> dict[str, str]:
+    """The ``wanted`` body terms of some words, each with the shortest plain word that it stands for there,
+    for people to read; itself where no word is it alone.
 
-    >>> known = {"key": "keys"}
-    >>> spell(known, "key", "key"), spell(known, "key", "keyed"), known
-    (None, None, {'key': 'key'})
+    >>> sorted(spelled(words("Keys, a key and getUserName"), {"key", "user", "getusernam"}).items())
+    [('getusernam', 'getusername'), ('key', 'key'), ('user', 'user')]
     """
-    other = known.get(term)
-    if other is None or (word != other and (len(word), word) < (len(other), other)):
-        known[term] = word
+    found: dict[str, list[str]] = {}
+    for word in written:
+        if wanted.isdisjoint(_BODY[word]):
+            continue
+        for at, term in enumerate(_BODY[word]):
+            if term in wanted:
+                found.setdefault(term, []).append(word.lower() if not at and word.isascii() else term)
+    return {term: min(plain, key=lambda word: (len(word), word)) for term, plain in found.items()}
 
 
 def places(text: str, wanted: AbstractSet[str]) -> list[tuple[int, int]]:
@@ -221,6 +227,17 @@ def _wholes(folded: str) -> Iterator[str]:
 
 def _cut(run: str) -> Iterator[str]:
     return (run[at : at + MAX_TERM_CHARS] for at in range(0, len(run), MAX_TERM_CHARS))
+
+
+def _written(text: str) -> list[str]:
+    """The words of ``text`` in order, as they are written. Most texts are ASCII: to split those takes less
+    than the pattern does.
+    """
+    if text.isascii():
+        found = text.encode().translate(_BLANKED).decode().split()
+        if not found or max(map(len, found)) <= MAX_TERM_CHARS:
+            return found
+    return _word_pattern(text).findall(text)
 
 
 def _word_pattern(text: str) -> re.Pattern[str]:

@@ -36,7 +36,6 @@ from fingerpost.store.access import FIRST
 from fingerpost.store.codec import refusal
 from fingerpost.store.live import Standing
 from fingerpost.store.publish import Layout
-from fingerpost.text.tokens import spelled
 
 BATCH_DOCUMENTS = 128
 BATCH_CHUNKS = 512
@@ -355,9 +354,7 @@ def _described(rooms: Rooms, keys: NDArray[np.int64], laid: Addresses, pause: Pa
     picked = keys[rows].tolist()
     parts = _in_turn(pause, len(picked), CHUNKS_AT_ONCE)
     chunks = (found for part in parts for found in rooms.store.desk.chunks(picked[part]))
-    rows_of = (
-        (leaf, spelled(found.text), found.title) for leaf, found in zip(leaves.tolist(), chunks, strict=True)
-    )
+    rows_of = ((leaf, found.text, found.title) for leaf, found in zip(leaves.tolist(), chunks, strict=True))
     sizes = np.diff(laid.leaf_offsets).tolist()
     return describe.to_json(describe.descriptors(rows_of, addresses=laid.addresses, sizes=sizes))
 

@@ -12,6 +12,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from threading import Semaphore
 from types import TracebackType
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.index.turns import Turns
+from fingerpost.index.turns import QUICK, Turns
 from fingerpost.models.encoder import Encoded, Encoder
 from fingerpost.rerank.codec import Codec
 
@@ -120,12 +121,13 @@ class Encoding:
         return Coded(keys, encoded.vectors, codes)
 
     def __enter__(self) -> Encoding:
+        QUICK.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-        if self._coder is not None:
-            self._coder.shutdown(cancel_futures=True)
+        with ExitStack() as left:
+            left.push(QUICK)
+            for pool in filter(None, (self._coder, self._pool)):
+                left.callback(pool.shutdown, cancel_futures=True)

@@ -15,6 +15,7 @@ from fingerpost.index.build.vanishing import Reread, lost_sources, vanished
 from fingerpost.index.lagging import Write
 from fingerpost.index.progress import Progress
 from fingerpost.index.rooms import Rooms
+from fingerpost.index.turns import QUICK
 from fingerpost.records import Report
 
 MUCH = 2
@@ -63,7 +64,8 @@ def fold_beside(rooms: Rooms, heard: Progress) -> None:
         heard("", 0, None)
         rooms.turns.give_way()
 
-    building.fold(rooms, heard, pause=pause)
+    with QUICK:
+        building.fold(rooms, heard, pause=pause)
 
 
 def tail(rooms: Rooms) -> float:
