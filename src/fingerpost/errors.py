@@ -4,7 +4,7 @@
     ├── UsageError                    2    400   the request is wrong: query, filter, id, number
     ├── ConfigError                   3    400   fingerpost.toml is wrong
     ├── NotFoundError                 4    404   no such index, document, chunk or generation
-    ├── InputError                    7    422   a file or record was left out
+    ├── InputError                    2    422   a file, record or pair cannot be used
     ├── GateError                     5    409   a quality gate said no
     ├── MissingExtraError             6    501   an optional part is not installed
     ├── ModelError                    3    409   a model file is missing, damaged or another's
@@ -115,9 +115,9 @@ class MissingExtraError(FingerpostError):
 
 
 class InputError(FingerpostError):
-    """A file or record cannot be taken in; a batch reports it and goes on."""
+    """A file, record or pair cannot be used. A batch reports it and goes on; else nothing was done."""
 
-    exit_status = 7
+    exit_status = 2
     http_status = 422
 
 

@@ -106,6 +106,40 @@ def test_each_batch_is_searchable_when_it_is_told(watcher: Watcher, docs: Path, 
         assert index.update(docs).counts["unchanged"] == 3
 
 
+def test_a_folder_that_comes_back_is_watched_again(watcher: Watcher, docs: Path, tmp_path: Path) -> None:
+    """The system watches the folder that was there, and says nothing of another one in its place."""
+    kb, gone = tmp_path / "kb", tmp_path / "gone"
+    watcher.report()
+    docs.rename(gone)
+    watcher.until(deleted=2)
+    assert found(kb, "gate") == set()
+    docs.mkdir()
+    put(docs / "cedar.md", "The cedar gate.\n")
+    watcher.until(added=1)
+    assert found(kb, "gate") == {"cedar.md"}
+    put(docs / "delta.md", "The delta gate.\n")
+    watcher.until(added=1)
+    docs.rename(tmp_path / "second")
+    gone.rename(docs)  # another one at once
+    watcher.until(added=2, deleted=2)
+    assert found(kb, "gate") == {"amber.md", "basalt.md"}
+
+
+def test_a_file_that_an_editor_replaces_is_watched_again(docs: Path, tmp_path: Path) -> None:
+    kb = tmp_path / "kb"
+    fingerpost.compile(docs, to=kb, settings=WORDS_ONLY).close()
+    watcher = Watcher(docs / "amber.md", kb)
+    try:
+        watcher.report()
+        for word in ("cedar", "delta", "ember"):
+            put(docs / "amber.md", f"The {word} gate.\n")
+            watcher.until(updated=1)
+            assert found(kb, word) == {"amber.md"}
+    finally:
+        watcher.process.kill()
+        watcher.process.communicate()
+
+
 def test_what_is_not_there_cannot_be_watched(docs: Path, tmp_path: Path) -> None:
     fingerpost.compile(docs, to=tmp_path / "kb", settings=WORDS_ONLY).close()
     watcher = Watcher(tmp_path / "nowhere", tmp_path / "kb")

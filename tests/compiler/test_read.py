@@ -159,8 +159,18 @@ def test_an_id_that_comes_twice_is_counted(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"id": "a", "text": "old"}\n{"id": "a", "text": "new"}\n')
     sources = read.sources([tmp_path / "t.jsonl"], SETTINGS)
     assert [item.text for item in sources if isinstance(item, Document)] == ["old", "new"]
-    where = f"(first: 'a' in {tmp_path / 't.jsonl'})"
-    assert sources.notes == (f"1 × an id came twice {where}: the last one counts",)
+    where = f"('a' in {tmp_path / 't.jsonl'})"
+    assert sources.notes == (f"1 × an id came again {where}: of documents with one id the last one counts",)
+
+
+def test_of_many_ids_that_come_again_some_are_named(tmp_path: Path) -> None:
+    for month in ("may", "june", "july"):
+        (tmp_path / f"{month}.csv").write_text("id,text\n" + "".join(f"{at},{month}\n" for at in range(4)))
+    sources = read.sources([tmp_path], SETTINGS)
+    assert len(list(sources)) == 12
+    [note] = sources.notes
+    assert note.startswith("8 × an id came again (")
+    assert f"'3' in {tmp_path / 'june.csv'}, '0' in {tmp_path / 'may.csv'}, …): of" in note
 
 
 @pytest.mark.parametrize(

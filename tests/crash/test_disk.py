@@ -99,7 +99,7 @@ def test_after_a_failed_fsync_nothing_is_written_until_reopened(
         assert store.snapshot().n_documents == 1
     with Store.open(tmp_path / "kb", write=True) as store:
         store.put([document("doc2", 2)])
-        assert store.check()[0].problem.endswith("no vector")
+        assert store.check()[0].problem.endswith("without a vector")
 
 
 def _failing(_: int) -> None:

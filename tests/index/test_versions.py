@@ -14,7 +14,7 @@ import pytest
 
 import fingerpost
 from fingerpost.compiler import chunk
-from fingerpost.errors import CorruptError, LockedError, NotFoundError, StoreError, UsageError
+from fingerpost.errors import CorruptError, LockedError, NotFoundError, UsageError
 from fingerpost.index.build import building
 from fingerpost.index.epoch import ROUTER
 from fingerpost.index.progress import silent
@@ -185,7 +185,12 @@ def test_restore_puts_a_snapshot_in_place_or_changes_nothing(kb: Path, tmp_path:
             fingerpost.restore(copy, to=kb, replace=True)
         with pytest.raises(UsageError, match="inside the index"):
             index.snapshot(kb / "copy")
-    with pytest.raises(StoreError, match="holds something"):
+    with pytest.raises(NotFoundError, match="is no snapshot") as told:
+        fingerpost.restore(tmp_path, to=kb, replace=True)
+    assert "`fingerpost snapshot`" in told.value.cure
+    with pytest.raises(NotFoundError, match="no snapshot at"):
+        fingerpost.restore(tmp_path / "nowhere", to=kb)
+    with pytest.raises(UsageError, match="holds something"):
         fingerpost.restore(copy, to=kb)
     for target, code in ((copy, "E_PATH"), (copy / "deeper", "E_PATH"), (tmp_path, "E_EXISTS")):
         with pytest.raises(fingerpost.FingerpostError) as caught:
@@ -262,6 +267,6 @@ def test_the_verbs(kb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert (status, "E_NOT_HELD" in text) == (4, True)
     assert json.loads(told("status", "--at", kb, "--as-of", moment, "--json")[1])["documents"] == 1
     assert told("compact", "--at", kb)[0] == 0
-    assert told("restore", tmp_path / "copy", "--to", kb)[0] == 1
+    assert told("restore", tmp_path / "copy", "--to", kb)[0] == 2
     assert told("restore", tmp_path / "copy", "--to", kb, "--replace")[0] == 0
     assert told("restore", tmp_path / "nothing", "--to", kb)[0] == 4

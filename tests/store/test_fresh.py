@@ -36,7 +36,7 @@ def test_a_fold_is_of_before_a_chunk_that_ended_without_a_vector(tmp_path: Path)
         assert (standing.seq, standing.keys.tolist()) == (whole, known.tolist())
         np.testing.assert_array_equal(store.vectors(standing.keys), np.ones((1, DIM), np.float16))
         offsets = np.array([0, len(between.keys)], dtype=np.int32)
-        with pytest.raises(UsageError, match="1 chunks have no vector yet"):
+        with pytest.raises(UsageError, match="1 chunk without a vector"):
             store.publish(Layout(between.keys, offsets, between.seq))
         store.publish(Layout(standing.keys, np.array([0, 1], np.int32), standing.seq))
         assert store.desk.n_missing == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fingerpost.errors import FingerprintError, InputError, LockedError, NotFoundError, StoreError, UsageError
+from fingerpost.errors import FingerprintError, InputError, LockedError, NotFoundError, UsageError
 from fingerpost.records import Chunk, Document, Pair
 from fingerpost.store import Layout, Store, ties
 from fingerpost.text.query import parse
@@ -195,7 +195,7 @@ def test_a_layout_must_hold_exactly_what_stands(kb: Store) -> None:
             kb.publish(Layout(keys, np.array(offsets, dtype=np.int32), live.seq))
     kb.put([make("blank", "no vector yet\n")])
     live = kb.live()
-    with pytest.raises(UsageError, match="no vector"):
+    with pytest.raises(UsageError, match="without a vector"):
         kb.publish(Layout(live.keys, np.array([0, len(live.keys)], dtype=np.int32), live.seq))
 
 
@@ -232,7 +232,7 @@ def test_an_index_of_another_model_is_refused(kb: Store) -> None:
         Store.open(kb.path, fingerprint="model-b")
     with pytest.raises(FingerprintError):
         Store.open(kb.path, policy="q")
-    with pytest.raises(StoreError, match="holds an index"):
+    with pytest.raises(UsageError, match="holds an index"):
         Store.create(kb.path, fingerprint="model-a", dim=DIM)
     with pytest.raises(NotFoundError):
         Store.open(kb.path / "nowhere")

@@ -45,8 +45,9 @@ BEGINS_ANEW = "stopped; nothing is half done, and the same command begins anew"
 app = typer.Typer(
     name="fingerpost",
     help="A search index that learns where to look, and shows its evidence.",
-    epilog="Exit status: 0 ok, 1 bug, or an index that is locked, damaged or on a failing disk, 2 usage, "
-    "3 configuration, 4 not found, 5 gate not met, 6 needs an extra, 7 done but some inputs were left out.",
+    epilog="Exit status: 0 ok, 1 bug, or an index that is locked, damaged or on a failing disk, 2 usage, or "
+    "an input of which nothing can be made, 3 configuration, 4 not found, 5 gate not met, 6 needs an "
+    "extra, 7 done but some inputs were left out.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

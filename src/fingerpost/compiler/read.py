@@ -33,6 +33,8 @@ LOST = {
 }
 """What flags of documents count that was not taken in, in words."""
 READ_FROM = "read_from:"
+NAMED = 5
+"""Ids that came again which the notes name."""
 """Begins the flag of a document that names a ``source`` or ``path`` of its own: the true ones follow."""
 
 
@@ -56,7 +58,7 @@ class Sources(Iterator["Document | Rejection"]):
         self._settings = settings.compile
         self._seen: set[int] = set()
         self._twice = 0
-        self._twin = ""
+        self._twins: list[str] = []
         self._flagged: dict[str, tuple[int, str]] = {}
         self._origins: list[_Origin] = []
         self._items: Generator[Document | Rejection, None, None] = self._read()
@@ -71,7 +73,8 @@ class Sources(Iterator["Document | Rejection"]):
     @property
     def notes(self) -> tuple[str, ...]:
         """Counted remarks, in words."""
-        said = f"{self._twice:,} × an id came twice (first: {self._twin}): the last one counts"
+        some = ", ".join([*self._twins, *(["…"] if self._twice > len(self._twins) else [])])
+        said = f"{self._twice:,} × an id came again ({some}): of documents with one id the last one counts"
         twice = (said,) if self._twice else ()
         lost = (f"{n:,} × {LOST[flag]} (first: {name})" for flag, (n, name) in self._flagged.items())
         return (*self._walk.notes(), *twice, *lost)
@@ -151,7 +154,8 @@ class Sources(Iterator["Document | Rejection"]):
         key = hash(doc_id)
         if key in self._seen:
             self._twice += 1
-            self._twin = self._twin or f"{doc_id!r} in {found.path}"
+            if len(self._twins) < NAMED:
+                self._twins.append(f"{doc_id!r} in {found.path}")
         self._seen.add(key)
 
     def _note(self, doc_id: str, flags: Iterable[str]) -> None:

@@ -17,6 +17,7 @@ from fingerpost.compiler.normalize import apply, normalize
 from fingerpost.compiler.tokens import TokenOffsets, Words
 from fingerpost.config import Settings
 from fingerpost.records import Chunk, Document
+from fingerpost.text.counts import counted
 from fingerpost.text.tokens import codes, fold
 
 WINDOW = 24_000
@@ -59,7 +60,8 @@ class Cost:
 
     def __str__(self) -> str:
         return (
-            f"{self.chunks:,} chunks of {self.documents:,} documents to situate: as many requests, about "
+            f"{counted(self.chunks, 'chunk')} of {counted(self.documents, 'document')} to situate: "
+            f"{counted(self.chunks, 'request')}, about "
             f"{self.tokens:,} input tokens ({self.repeated:,} of them repeated within a document, which "
             f"prompt caching makes cheap) and at most {self.reply:,} output tokens"
         )

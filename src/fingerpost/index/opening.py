@@ -83,9 +83,10 @@ def open(
 
 def restore(snapshot: str | Path, *, to: str | Path, replace: bool = False) -> Report:
     """Put a copy of a snapshot at ``to``, every digest checked: a new folder, or with ``replace`` the index
-    that is there, which stays untouched until the copy is whole. Raises StoreError E_EXISTS, LockedError.
+    that is there, which stays untouched until the copy is whole. Raises UsageError E_EXISTS, LockedError,
+    NotFoundError for what is no snapshot.
     """
-    _must_exist(Path(snapshot))
+    _must_be_snapshot(Path(snapshot))
     return upkeep.restore(Path(snapshot), Path(to), replace=replace)
 
 
@@ -98,6 +99,15 @@ def doctor(path: str | Path, *, repair: bool = False, progress: Progress = silen
 def _must_exist(path: Path) -> None:
     if not (path / "ledger.db").is_file():
         raise no_index(path)
+
+
+def _must_be_snapshot(path: Path) -> None:
+    if (path / "MANIFEST").exists():
+        _must_exist(path)
+    elif not (path / "ledger.db").is_file():
+        said = f"{path} is no snapshot" if path.exists() else f"no snapshot at {path}"
+        cure = "name a folder that `fingerpost snapshot` made, or an index folder"
+        raise NotFoundError("E_NOT_FOUND", said, cure=cure, detail=str(path))
 
 
 def _opened(path: Path, settings: Settings | None, *, write: bool, as_of: AsOf | None = None) -> Rooms:

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from fingerpost.errors import CorruptError, StoreError
+from fingerpost.errors import CorruptError, StoreError, UsageError
 from fingerpost.store import access, checkpoint, headmark
 from fingerpost.store.disk import REBUILD, RESTORE, corrupt, no_index
 from fingerpost.store.generation import NAME, held, verify
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.state import State
 from fingerpost.store.writes import EMPTY, unfinished
+from fingerpost.text.counts import counted
 
-NO_VECTOR = "chunks have no vector"
+NO_VECTOR = "without a vector"
 _BATCH = 500
 
 
@@ -61,7 +62,7 @@ def check(state: State) -> list[Finding]:
         missing = len(state.fresh.lacking(state.live.fresh_keys))
         if missing:
             cure = "run `fingerpost doctor --repair`; it encodes them"
-            found.append(Finding(state.fresh.path.name, f"{missing:,} {NO_VECTOR}", cure))
+            found.append(Finding(state.fresh.path.name, f"{counted(missing, 'chunk')} {NO_VECTOR}", cure))
     return found
 
 
@@ -130,7 +131,7 @@ def check_empty(root: Path) -> None:
     if (root / NAME).exists():
         if not (root / "ledger.db").exists():
             raise no_index(root)
-        raise StoreError(
+        raise UsageError(
             "E_EXISTS", f"{root} holds an index", cure="open it, or choose another folder", detail=str(root)
         )
     path = root / "ledger.db"

@@ -36,7 +36,7 @@ BEFORE = ".before-restore"
 def take(root: Path, target: Path) -> None:
     """Copy the index at ``root`` into the new or empty folder ``target``, and check every digest of it.
 
-    Raises StoreError E_EXISTS where ``target`` holds something, CorruptError where the index is damaged
+    Raises UsageError E_EXISTS where ``target`` holds something, CorruptError where the index is damaged
     (nothing is left behind then), DiskError.
     """
     _check_target(root, target)
@@ -155,6 +155,6 @@ def _check_target(root: Path, target: Path) -> None:
     _check_apart(root, target)
     with named_errors(target):
         if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
-            raise StoreError(
+            raise UsageError(
                 "E_EXISTS", f"{target} holds something", cure="name a new folder", detail=str(target)
             )

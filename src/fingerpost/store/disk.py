@@ -53,7 +53,7 @@ def _of_system(error: OSError, path: Path) -> Exception:
         return DiskError("E_DISK", f"{path}: {os.strerror(error.errno or 0)}", cure="check disk and limits")
     if error.errno in _IN_THE_WAY:
         name = error.filename or path
-        return StoreError("E_EXISTS", f"{name} is in the way", cure="move it away, then repeat the command")
+        return UsageError("E_EXISTS", f"{name} is in the way", cure="move it away, then repeat the command")
     return error
 
 

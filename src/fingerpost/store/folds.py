@@ -46,6 +46,7 @@ from fingerpost.store.publish import (
 from fingerpost.store.schema import shrink
 from fingerpost.store.state import State, tail_path
 from fingerpost.store.writes import Writer
+from fingerpost.text.counts import counted
 
 log = logging.getLogger(__name__)
 _BATCH, _FEW = 500, 64
@@ -226,7 +227,7 @@ class Folds:
         if lacking:
             raise UsageError(
                 "E_USAGE",
-                f"{len(lacking):,} chunks have no vector yet",
+                f"{counted(len(lacking), 'chunk')} without a vector",
                 cure="encode Store.missing_vectors() first",
             )
 

@@ -104,7 +104,7 @@ class Store:
     ) -> Store:
         """Make an empty index and open it for writing. ``dim`` 0 means no model: the dense leg is empty.
 
-        Raises StoreError E_EXISTS when the folder holds an index.
+        Raises UsageError E_EXISTS when the folder holds an index.
         """
         root, chosen = Path(path), settings or Settings()
         with named_errors(root):

@@ -15,7 +15,7 @@ import pytest
 from bench.history import documents, ranking, state
 
 import fingerpost
-from fingerpost.errors import StoreError
+from fingerpost.errors import UsageError
 from fingerpost.index import beside
 from fingerpost.index.build import building, updating
 from fingerpost.index.facade import Index
@@ -207,7 +207,7 @@ def test_an_error_is_told_and_loses_nothing(
         index.delete("11.md")  # a delete is never kept back
         assert not any("QX-0011" in text for text in found(index, 11))
         seq = index.status()["seq"]
-        with pytest.raises(StoreError, match="the fold that ran beside failed"):
+        with pytest.raises(UsageError, match="the fold that ran beside failed"):
             index.update(*write(docs, range(70, 71)))
         assert index.status()["seq"] == seq, "nothing else was done"
         index.update(docs / "70.md")
@@ -216,7 +216,7 @@ def test_an_error_is_told_and_loses_nothing(
         monkeypatch.setattr(beside, "RETRY_SECONDS", 0.0)
         index._rooms.beside._rests = 0.0
         index.update(*write(docs, range(71, 72)))
-        with pytest.raises(StoreError, match="the fold that ran beside failed"):
+        with pytest.raises(UsageError, match="the fold that ran beside failed"):
             index.close()
     (kb / f"gen-{number:06d}").unlink(missing_ok=True)
     with fingerpost.open(kb, write=True, settings=SETTINGS) as index:

@@ -90,7 +90,7 @@ def test_what_the_model_says_is_found_and_never_cited(tmp_path: Path, model: Cha
         assert index.doctor() == []
         assert f"situated {len(model.requests)} chunks, 0 kept their sentence" in index.report.notes
     count = len(model.requests)
-    assert re.match(rf"{count} chunks of 2 documents to situate: as many requests, about [\d,]+ in", told[0])
+    assert re.match(rf"{count} chunks of 2 documents to situate: {count} requests, about [\d,]+ in", told[0])
     with fingerpost.open(tmp_path / "kb") as again:  # searching needs no model
         assert "Bleeding" in again.search("bleeding the Borealis exchanger")[0].text
 
@@ -140,7 +140,7 @@ def test_only_what_changed_is_asked_again(tmp_path: Path, model: Chat) -> None:
         report = index.update(docs, announce=told.append)
         assert report.counts["updated"] == 1
         assert len(model.requests) == first + 1
-        assert told[0].startswith("1 chunks of 1 documents")
+        assert told[0].startswith("1 chunk of 1 document to situate: 1 request, about")
         assert all(chunk.about for chunk in chunks_of(index, "manual.md"))
         index.delete("manual.md")
         assert [span.doc_id for span in index.search("heat exchanger Borealis")] in ([], ["other.md"])
@@ -154,7 +154,9 @@ def test_a_model_that_fails_leaves_the_index_whole_and_is_asked_by_the_next_run(
     with fingerpost.compile(docs, to=tmp_path / "kb", settings=settings(model.url)) as index:
         failed = len(model.requests)
         assert 3 <= failed <= 3 + 4  # left alone after three in a row, those on their way apart
-        assert any(re.match(r"\d+ chunks have no sentence \(E_MODEL\)", note) for note in index.report.notes)
+        assert any(
+            re.match(r"\d+ chunks without a sentence \(E_MODEL\)", note) for note in index.report.notes
+        )
         assert index.search("PX-4207")[0].doc_id == "manual.md"
         model.reply = speaks(about)
         assert index.update(docs).counts["updated"] == 2
@@ -206,12 +208,12 @@ def test_no_prompt_is_longer_than_the_server_holds(tmp_path: Path, model: Chat) 
     own = settings(model.url).model_copy(update={"llm": LlmSettings(url=model.url, context_tokens=most)})
     with fingerpost.compile(docs, to=tmp_path / "kb", settings=own) as index:
         assert all(chunk.about for chunk in chunks_of(index, "manual.md"))
-        assert not any("no sentence" in note for note in index.report.notes)
+        assert not any("without a sentence" in note for note in index.report.notes)
     wide = settings(model.url)
     with fingerpost.compile(docs, to=tmp_path / "other", settings=wide) as index:
         assert not any(chunk.about for chunk in chunks_of(index, "manual.md"))
         assert all(chunk.about for chunk in chunks_of(index, "other.md"))  # a short document is asked about
-        assert any("no sentence (E_TOO_BIG)" in note for note in index.report.notes)
+        assert any("without a sentence (E_TOO_BIG)" in note for note in index.report.notes)
 
 
 def test_a_task_given_back_is_no_sentence(tmp_path: Path, model: Chat) -> None:
@@ -221,7 +223,7 @@ def test_a_task_given_back_is_no_sentence(tmp_path: Path, model: Chat) -> None:
     with fingerpost.compile(written(tmp_path, manual()), to=tmp_path / "kb", settings=own) as index:
         held = [chunk.about for name in ("manual.md", "other.md") for chunk in chunks_of(index, name)]
         assert sum(map(bool, held)) == 1
-        assert any("replies were of no use" in note for note in index.report.notes)
+        assert any("the reply was of no use" in note for note in index.report.notes)
 
 
 def test_what_cannot_be_done_is_refused_before_anything_is_sent(tmp_path: Path, model: Chat) -> None:

@@ -63,7 +63,7 @@ def test_lost_vectors_are_told_and_made_again(own_kb: Path, tmp_path: Path, dama
     with fingerpost.open(own_kb) as index:
         spans, trace = index.trace("QX-4711")
         assert spans[0].doc_id.endswith("zebra.md")
-        assert "1 chunks have no vector" in {stage.name: stage.note for stage in trace.stages}["retrieve"]
+        assert "1 chunk without a vector" in {stage.name: stage.note for stage in trace.stages}["retrieve"]
         assert index.status()["missing_vectors"] == 1
     with fingerpost.open(own_kb, write=True) as index:
         index.update(page)

@@ -145,7 +145,7 @@ def replayed(count: int, *, looks_matter: bool) -> list[Replayed]:
         if looks_matter:
             features = tuple(rng.normal(size=len(one)) - 5 * (rng.random() < 0.9) for one in features)
         docs = np.arange(5, dtype=np.int64)
-        found.append(Replayed(Group(looked, grades, f"d{at}"), (late, rows), features, docs))
+        found.append(Replayed(Group(looked, grades, f"d{at}", docs=docs), (late, rows), features))
     return found
 
 

@@ -25,6 +25,7 @@ from fingerpost.index.progress import Progress
 from fingerpost.index.rooms import Rooms
 from fingerpost.models.llm import Llm, load_llm
 from fingerpost.records import Chunk, Document
+from fingerpost.text.counts import counted
 
 Announce = Callable[[str], None]
 Cut = tuple[Document, list[Chunk]]
@@ -89,11 +90,11 @@ class Situating:
     def notes(self) -> tuple[str, ...]:
         """What was done, and what is missing."""
         asking = self._asking
-        told = [f"situated {asking.asked:,} chunks, {self.kept:,} kept their sentence"]
+        told = [f"situated {counted(asking.asked, 'chunk')}, {self.kept:,} kept their sentence"]
         if self._useless:
-            told.append(f"{self._useless:,} replies were of no use: those chunks have no sentence")
+            told.append(f"{counted(self._useless, 'chunk')} without a sentence: the reply was of no use")
         if asking.failed:
-            why = f"{asking.failed:,} chunks have no sentence ({asking.last})"
+            why = f"{counted(asking.failed, 'chunk')} without a sentence ({asking.last})"
             told.append(f"{why}: compile or update again to ask for them")
         return tuple(told)
 

@@ -7,11 +7,14 @@ between.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from fingerpost.compiler.walk import passed_over
 from fingerpost.errors import DiskError, UsageError, missing_extra
@@ -23,8 +26,15 @@ MOST_MS = 1_600
 LOOK_MS = 200
 """How soon a stop is noticed."""
 RETRY_S = 2.0
-ADDED = 1
-"""``watchfiles.Change.added``."""
+HOW: dict[str, Any] = {
+    "watch_filter": None,
+    "step": QUIET_MS,
+    "debounce": MOST_MS,
+    "rust_timeout": LOOK_MS,
+    "yield_on_timeout": True,
+}
+ADDED, DELETED = 1, 3
+"""``watchfiles.Change``."""
 
 Update = Callable[..., Report]
 
@@ -36,23 +46,13 @@ def watch(update: Update, index: Path, paths: Sequence[str | Path], stop: Event)
     batch waits, its report says so, and it is taken in with the next one. Raises MissingExtraError,
     UsageError E_USAGE for what is not there to be watched.
     """
-    try:
-        from watchfiles import watch as changes
-    except ImportError as error:
-        raise missing_extra("watch", "watching folders") from error
+    if importlib.util.find_spec("watchfiles") is None:
+        raise missing_extra("watch", "watching folders")
     roots = [Path(os.path.abspath(path)) for path in paths]
     _check(roots)
     waiting, first = {os.path.abspath(path) for path in paths}, True
-    for batch in changes(
-        *roots,
-        watch_filter=None,
-        stop_event=stop,
-        step=QUIET_MS,
-        debounce=MOST_MS,
-        rust_timeout=LOOK_MS,
-        yield_on_timeout=True,
-    ):
-        waiting |= {path for change, path in batch if _wanted(change, Path(path), roots, index)}
+    for changed in _changed(roots, index, stop):
+        waiting |= changed
         if not waiting:
             continue
         try:
@@ -65,6 +65,43 @@ def watch(update: Update, index: Path, paths: Sequence[str | Path], stop: Event)
         if first or report.rejections or any(report.counts[name] for name in ("added", "updated", "deleted")):
             yield report
         first = False
+
+
+def _changed(roots: Sequence[Path], index: Path, stop: Event) -> Iterator[set[str]]:
+    """The paths of a batch of changes, every now and then of none.
+
+    The system watches the very folder or file that it was given: it tells nothing of another one that takes
+    its place. So what was removed or replaced is watched anew, and counts as changed once it is.
+    """
+    from watchfiles import watch as changes
+
+    places, anew = _places(roots), set[str]()
+    while not stop.is_set():
+        standing = [root for root in roots if places[root] is not None]
+        gone: set[str] = set()
+        if not standing:
+            yield anew
+            stop.wait(LOOK_MS / 1_000)
+        with suppress(FileNotFoundError):  # one of them went just now
+            for batch in changes(*standing, **HOW, stop_event=stop) if standing else ():
+                yield anew | {path for change, path in batch if _wanted(change, Path(path), roots, index)}
+                anew = set()
+                gone = {path for change, path in batch if change == DELETED and Path(path) in roots}
+                if gone or _places(roots) != places:
+                    break
+        now = _places(roots)
+        anew |= gone | {str(root) for root in roots if now[root] != places[root]}
+        places = now
+
+
+def _places(roots: Sequence[Path]) -> dict[Path, tuple[int, int] | None]:
+    """Which folder or file stands at each path now; None where there is none."""
+    found: dict[Path, tuple[int, int] | None] = dict.fromkeys(roots)
+    for root in roots:
+        with suppress(OSError):
+            state = os.stat(root)
+            found[root] = state.st_dev, state.st_ino
+    return found
 
 
 def _check(roots: Sequence[Path]) -> None:

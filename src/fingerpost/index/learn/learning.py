@@ -78,11 +78,14 @@ def _refused(rooms: Rooms, given: Given, taught: Taught, beside: Comparison) -> 
     """Keep pairs for the next lesson that were too few to judge, or that agree with one another, which only
     together may be enough; not those that nothing can be learned from, or that make what serves worse.
     """
-    enough = len(taught.result.values) >= TELLING  # though few of them may be of any use
-    if beside.refused or (enough and not taught.consistent):
+    count = len(taught.result.values)  # though few of them may be of any use
+    if beside.refused or (count >= TELLING and not taught.consistent):
         return "the pairs are not kept"
     keep_pairs(rooms, given)
-    return "the pairs are kept for the next lesson"
+    kept = "the pairs are kept for the next lesson"
+    if taught.consistent:
+        return kept
+    return f"{kept}: whether they agree is judged from {TELLING} questions on, these are {count:,}"
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ def _replay(
     grades = np.isin(candidates.docs, list(lesson.answers[at])).astype(np.int32)
     features = planning.before(candidates), planning.after(looks[0].candidates, judges)
     group = Group(rows, grades, lesson.families[at], late, candidates.docs)
-    return Replayed(group, (unread, none), features, candidates.docs)
+    return Replayed(group, (unread, none), features)
 
 
 def _said(verdict: gate.Verdict, result: FitResult) -> tuple[str, ...]:

@@ -51,13 +51,18 @@ Features = tuple[NDArray[np.float64], NDArray[np.float64]]
 class Replayed:
     """One training query as a search would have ranked it with a memory that never saw it: ``full`` with a
     full second look, ``less`` the feature rows after late interaction alone and with no second look; the
-    plan's ``features``, the candidates' ``docs``.
+    plan's ``features``.
     """
 
     full: Group
     less: tuple[NDArray[np.float32], NDArray[np.float32]]
     features: Features
-    docs: NDArray[np.int64]
+
+    @property
+    def docs(self) -> NDArray[np.int64]:
+        """The candidates' documents [n]."""
+        docs = self.full.docs
+        return np.arange(len(self.full.grades)) if docs is None else docs
 
 
 def full(settings: RerankSettings) -> Effort:

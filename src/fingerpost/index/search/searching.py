@@ -19,6 +19,7 @@ from fingerpost.store.permits import Allow
 from fingerpost.store.scoring import MOST_TERMS
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as queries
+from fingerpost.text.counts import counted
 from fingerpost.text.query import Query
 
 
@@ -108,7 +109,9 @@ def judged_by(ranked: Ranked, epoch: Epoch) -> str:
 
 def without_vectors(missing: int) -> str:
     """The note of a trace when the dense leg could not see some of what may be seen."""
-    return f"{missing:,} chunks have no vector: run `fingerpost doctor --repair`" if missing else ""
+    return (
+        f"{counted(missing, 'chunk')} without a vector: run `fingerpost doctor --repair`" if missing else ""
+    )
 
 
 def unseen(snapshot: Snapshot, allow: Allow | None, request: Request) -> str:
