@@ -63,3 +63,6 @@ def test_nor_for_workers_for_advice_or_among_the_misses(
     assert {leg: each.tolist() for leg, each in alone.items()} == {k: v.tolist() for k, v in several.items()}
     assert index.misses(folder, k=1) == []
     assert all(stack.values.tolist() == [1.0] * 3 for stack in index.advise(folder).stacks)
+    questions = index.questions(folder)
+    index.delete("claim")
+    assert [(miss.query_id, miss.doc_id) for miss in index.misses(questions, k=1)] == [("3", "claim")]

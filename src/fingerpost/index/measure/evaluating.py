@@ -200,7 +200,7 @@ class Replay:
     def _rank(self, found: Found, doc_id: str) -> int | None:
         """The rank of a document by its best candidate, among those that can be results."""
         docs = found.ranked.candidates.docs[found.ranked.order]
-        if self.own is not None:
+        if self.own is not None and self.exists(self.own):  # it may have been deleted since it was found
             docs = docs[docs != self._key(self.own)]
         places = np.flatnonzero(docs == self._key(doc_id))
         return len(np.unique(docs[: places[0]])) + 1 if len(places) else None
