@@ -179,9 +179,7 @@ def test_learn_with_too_little_says_so_and_changes_nothing(cli: Cli, own_kb: Pat
     before = cli("status", "--at", own_kb, "--json").out
     outcome = cli("learn", "--at", own_kb, "--pairs", corpus / "clicks.jsonl")
     assert (outcome.status, "E_PAIRS" in outcome.err) == (2, True)
-    assert outcome.out or "E_PAIRS" in outcome.err or "E_GATE" in outcome.err
-    if outcome.status:
-        assert cli("status", "--at", own_kb, "--json").out == before
+    assert cli("status", "--at", own_kb, "--json").out == before
 
 
 def test_missing_index_is_4(cli: Cli, tmp_path: Path) -> None:

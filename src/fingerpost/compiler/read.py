@@ -33,9 +33,9 @@ LOST = {
 }
 """What flags of documents count that was not taken in, in words."""
 READ_FROM = "read_from:"
+"""Begins the flag of a document that names a ``source`` or ``path`` of its own: the true ones follow."""
 NAMED = 5
 """Ids that came again which the notes name."""
-"""Begins the flag of a document that names a ``source`` or ``path`` of its own: the true ones follow."""
 
 
 class _Origin(NamedTuple):
