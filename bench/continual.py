@@ -38,12 +38,11 @@ from fingerpost.config import Settings
 from fingerpost.evaluate import significance
 from fingerpost.evaluate.datasets import QuestionSet, load_beir
 from fingerpost.index.epoch import FOREST, LESSON, MEMORY, PLAN
-from fingerpost.records import Pair
+from fingerpost.records import GIVEN, Pair
 
 SETS = ("spider-tables", "scifact", "cosqa", "squad4")
 MEASURES = ("nDCG@10", "Hits@1", "R@10")
 CUTS = (0.4, 0.7, 1.0)
-GIVEN = ("gold", "log")
 
 Values = NDArray[np.float64]
 Found = dict[str, dict[str, Values]]

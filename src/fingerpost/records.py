@@ -129,6 +129,10 @@ class Pair:
     origin: str = "gold"
 
 
+GIVEN = ("gold", "log")
+"""Origins of pairs that somebody gave; the others were made from the documents."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Where and how to look. ``leaves`` is empty when ``full`` is true: everything is scored.

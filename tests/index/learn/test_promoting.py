@@ -13,11 +13,10 @@ from tests.index.machines import PARTS, TAUGHT, corpus, nickname, pairs
 import fingerpost
 from fingerpost.index.build import building
 from fingerpost.index.epoch import LESSON
-from fingerpost.index.learn.given import GIVEN
 from fingerpost.index.learn.kinds import LEAST, Row
 from fingerpost.index.learn.marks import ndcg
 from fingerpost.index.progress import silent
-from fingerpost.records import Pair
+from fingerpost.records import GIVEN, Pair
 
 OLD, TOPICS = 40, 60
 """Machines of the first lesson, and all of them."""

@@ -10,12 +10,9 @@ from unicodedata import normalize
 from fingerpost.errors import InputError, NotFoundError, UsageError
 from fingerpost.evaluate.datasets import load
 from fingerpost.index.rooms import Rooms
-from fingerpost.records import Pair
+from fingerpost.records import GIVEN, Pair
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as queries
-
-GIVEN = ("gold", "log")
-"""Origins of pairs that somebody gave; the others were made from the documents."""
 
 
 @dataclass(frozen=True, slots=True)

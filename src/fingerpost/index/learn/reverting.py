@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fingerpost.errors import NotFoundError
 from fingerpost.index.epoch import LEARNED, LESSON, mapping, parsed
-from fingerpost.index.learn.given import GIVEN, Given
+from fingerpost.index.learn.given import Given
 from fingerpost.index.rooms import Rooms
-from fingerpost.records import Report
+from fingerpost.records import GIVEN, Report
 from fingerpost.store.generation import ARTIFACTS, NAME, held, read_manifest
 from fingerpost.store.past import AsOf
 from fingerpost.store.store import Store

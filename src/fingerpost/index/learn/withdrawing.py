@@ -14,12 +14,12 @@ from pathlib import Path
 from fingerpost.errors import InputError
 from fingerpost.index.epoch import BALANCE, DSI, LEARNED, LESSON, QUERIES, ROUTER
 from fingerpost.index.learn import learning
-from fingerpost.index.learn.given import GIVEN, Given, earlier, read
+from fingerpost.index.learn.given import Given, earlier, read
 from fingerpost.index.learn.lesson import prepare
 from fingerpost.index.learn.reverting import known_pairs
 from fingerpost.index.progress import Progress
 from fingerpost.index.rooms import Rooms
-from fingerpost.records import Pair, Report
+from fingerpost.records import GIVEN, Pair, Report
 
 Source = str | Path | Iterable[Pair]
 TRAINED = {QUERIES: "trained query encoder", DSI: "DSI"}

@@ -16,13 +16,14 @@ from fingerpost.evaluate import measures, runner
 from fingerpost.evaluate.advise import Advice, Facts, Group, Stack
 from fingerpost.evaluate.datasets import QuestionSet, load_beir, seen_queries
 from fingerpost.index.epoch import Epoch, Judges, Shelf
-from fingerpost.index.measure.asking import TAUGHT, questions_of
+from fingerpost.index.measure.asking import questions_of
 from fingerpost.index.progress import Progress
 from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import listing, searching
 from fingerpost.index.search.found import Request
 from fingerpost.index.search.listing import Run
 from fingerpost.models.encoder import Encoder
+from fingerpost.records import GIVEN
 from fingerpost.text import query as queries
 
 DEPTH = 100
@@ -67,7 +68,7 @@ def advise(
 
 def _taught(rooms: Rooms, questions: QuestionSet) -> NDArray[np.bool_]:
     """Which questions the index was taught, word for word."""
-    known = {pair.query.casefold() for pair in rooms.store.pairs() if pair.origin in TAUGHT}
+    known = {pair.query.casefold() for pair in rooms.store.pairs() if pair.origin in GIVEN}
     return np.array([text.casefold() in known for text in questions.queries.values()], dtype=bool)
 
 
@@ -85,7 +86,7 @@ def _facts(
         exact=float(advising.exact(texts).mean()),
         taught=float(taught.mean()),
         fresh=snapshot.n_fresh / max(1, snapshot.n_chunks),
-        labels=sum(pair.origin in TAUGHT for pair in rooms.store.pairs()),
+        labels=sum(pair.origin in GIVEN for pair in rooms.store.pairs()),
         available=_available(source),
     )
 

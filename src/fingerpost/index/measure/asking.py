@@ -14,11 +14,9 @@ from fingerpost.errors import InputError, NotFoundError
 from fingerpost.evaluate.datasets import QuestionSet, load, load_judged
 from fingerpost.evaluate.generate import generate
 from fingerpost.index.rooms import Rooms
-from fingerpost.records import Document
+from fingerpost.records import GIVEN, Document
 
 BATCH = 256
-TAUGHT = ("gold", "log")
-"""Origins of the pairs that `learn` was given; the others were made from the documents."""
 
 Questions = Path | QuestionSet
 
@@ -35,7 +33,7 @@ def questions_of(rooms: Rooms, source: Questions, split: str, qrels: Path | None
         found = _without_themselves(rooms, replace(found, notes=(*found.notes, *_strangers(rooms, found))))
     if found.trained is not None or found.generated:
         return found
-    return replace(found, trained=frozenset(p.doc_id for p in rooms.store.pairs() if p.origin in TAUGHT))
+    return replace(found, trained=frozenset(p.doc_id for p in rooms.store.pairs() if p.origin in GIVEN))
 
 
 def _strangers(rooms: Rooms, questions: QuestionSet) -> tuple[str, ...]:
