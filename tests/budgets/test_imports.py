@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
 from pathlib import Path
-from time import perf_counter
+from resource import RUSAGE_CHILDREN, getrusage
 
 import pytest
 
@@ -22,12 +21,13 @@ HEAVY = (
     "tokenizers",
 )
 LEARNING = ("lightgbm", "scipy", "sklearn", "onnx", "torch")
+PATIENCE = 300.0
 LOADED = "import sys, json; json.dump(sorted(sys.modules), sys.stdout)"
 
 
 def _modules(code: str) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     return set(json.loads(done.stdout.splitlines()[-1]))
 
@@ -63,14 +63,20 @@ def test_settings_are_not_built(code: str) -> None:
 
 
 def _seconds(*arguments: str) -> float:
-    began = perf_counter()
-    subprocess.run([sys.executable, *arguments], capture_output=True, check=True, timeout=60)
-    return perf_counter() - began
+    """The processor time of an interpreter with these arguments."""
+    began = _of_children()
+    subprocess.run([sys.executable, *arguments], capture_output=True, check=True, timeout=PATIENCE)
+    return _of_children() - began
+
+
+def _of_children() -> float:
+    used = getrusage(RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_starting_is_a_small_multiple_of_a_bare_interpreter() -> None:
     """The budgets are 60 ms and 250 ms on a quiet machine whose bare interpreter takes about 15 ms; as a
-    multiple, with room, they hold on a busy one too."""
+    multiple of processor time, with room, the least of several, they hold on a busy one too."""
     rounds = [
         (
             _seconds("-c", "pass"),
@@ -79,6 +85,6 @@ def test_starting_is_a_small_multiple_of_a_bare_interpreter() -> None:
         )
         for _ in range(7)
     ]
-    bare, imported, helped = (statistics.median(column) for column in zip(*rounds, strict=True))
+    bare, imported, helped = map(min, zip(*rounds, strict=True))
     assert imported < 6 * bare
     assert helped < 30 * bare

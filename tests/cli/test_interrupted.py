@@ -30,7 +30,7 @@ def stopped(*arguments: object, at: str) -> str:
             said += line
         process.send_signal(signal.SIGINT)
         try:
-            _, rest = process.communicate(timeout=120)
+            _, rest = process.communicate(timeout=300)
         finally:
             process.kill()  # one that hangs would be waited for without end
     assert process.returncode == 130, rest

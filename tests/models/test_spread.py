@@ -22,7 +22,7 @@ def test_the_order_is_that_of_the_items(threads: int, many: int) -> None:
 
 
 def test_several_threads_work() -> None:
-    both = threading.Barrier(2, timeout=60)
+    both = threading.Barrier(2, timeout=300)
     side_by_side(lambda _: both.wait(), [1, 2], threads=2)  # one alone would wait in vain
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.growth import assert_linear
 
 from fingerpost.compiler import chunk
 from fingerpost.compiler.tokens import Words
@@ -58,10 +57,4 @@ def test_laws(document: Document, tokens: int, least: int) -> None:
     ],
 )
 def test_linear_time(text: str) -> None:
-    """Ten times the text takes about ten times as much of the processor."""
-    times = []
-    for part in (text[: len(text) // 10], text):
-        began = time.process_time()
-        chunk.split(Document("d", part))
-        times.append(time.process_time() - began)
-    assert times[1] < 40 * times[0] + 1.0
+    assert_linear(lambda size: chunk.split(Document("d", text[:size])), len(text))

@@ -203,7 +203,7 @@ def test_co59_no_home_and_no_tmpdir(tmp_path: Path) -> None:
         env={**environment, "TMPDIR": "/nonexistent"},
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
 
@@ -217,7 +217,7 @@ def _run(
         cwd=folder,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -257,7 +257,7 @@ def test_co27_co28_a_second_writer_is_told_who_holds_it_and_a_dead_one_is_no_obs
         assert str(holder.pid) in f"{told.value.message} {told.value.detail}"
         fingerpost.open(own_kb).close()  # readers are not kept out
         holder.kill()
-        holder.wait(timeout=30)
+        holder.wait(timeout=300)
     fingerpost.open(own_kb, write=True).close()
 
 
@@ -301,7 +301,7 @@ def test_co56_small_limits_of_the_system(limit: str, value: str, words_kb: Path,
     (tmp_path / "new.md").write_text("# New\n\nA new page.\n")
     command = f'ulimit {limit} {value}; "{sys.executable}" -m fingerpost.cli update new.md --at words'
     done = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, capture_output=True, check=False, timeout=120
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, check=False, timeout=300
     )
     assert b"Traceback" not in done.stderr
     assert done.returncode in (0, 1, 7), done.stderr
@@ -314,7 +314,7 @@ def test_co56_small_limits_of_the_system(limit: str, value: str, words_kb: Path,
 def test_co57_nobody_else_may_enter_whatever_the_umask(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "fingerpost.toml").write_text('[models]\nencoder = "none"\n')
     command = f'umask 000; "{sys.executable}" -m fingerpost.cli compile "{corpus}/docs" --to kb'
-    subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True, timeout=120)
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True, timeout=300)
     assert (tmp_path / "kb").stat().st_mode & 0o077 == 0
 
 

