@@ -30,8 +30,11 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A worker a core, so a thread each: a second one of BLAS's would wait, busily, for the other worker's core
+# (a lesson of 300 pairs on two busy cores: 62 cpu-seconds, 15 with one thread; bench/LOG.md). Tests of what
+# threads share start processes of their own, or name their threads.
 test: check
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 prove: setup
 	$(BIN)/python -m bench.prove
