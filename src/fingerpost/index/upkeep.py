@@ -14,7 +14,7 @@ from fingerpost.records import Report
 from fingerpost.route.router import Router
 from fingerpost.store import copies
 from fingerpost.store import repair as repairing
-from fingerpost.store.check import NO_VECTOR, Finding
+from fingerpost.store.check import NO_VECTOR, NO_WAY_BACK, Finding
 from fingerpost.store.repair import Saved
 from fingerpost.store.store import Store
 
@@ -33,22 +33,26 @@ def examine(path: Path) -> list[Finding]:
         return [Finding(name, error.message.removeprefix(f"{name} is damaged: "), error.cure)]
 
 
-def only_vectors_missing(path: Path) -> bool:
-    """Whether all that is wrong is chunks that wait for their vector: a lost tail file."""
+def served_whole(path: Path) -> bool:
+    """Whether something is wrong, and the generation that serves is not: what is kept to go back to, or
+    chunks that wait for their vector (a lost tail file).
+    """
+    beside = (NO_VECTOR, NO_WAY_BACK)
     findings = examine(path)
-    return bool(findings) and all(NO_VECTOR in finding.problem for finding in findings)
+    return bool(findings) and all(any(word in each.problem for word in beside) for each in findings)
 
 
 def repair(path: Path, progress: Progress) -> list[Finding]:
     """Make everything derived again from the ledger; returns what is still wrong after it, and what could not
-    be made again: parts that were learned, which serve together or not at all.
+    be made again: parts that were learned, which serve together or not at all, and what was kept to go back
+    to.
 
     Raises CorruptError when the ledger itself is damaged: there is nothing to make it from.
     """
-    if only_vectors_missing(path):
+    if served_whole(path):
         with Store.open(path, write=True) as store:
             building.encode(Rooms(path, store, store.settings), progress)
-        return examine(path)
+        return [*repairing.mend_kept(path), *examine(path)]
     saved = repairing.reset(path)
     gone = saved.lost.intersection(LEARNED)
     kept = {name: saved.whole[name] for name in KEPT if name in saved.whole}
@@ -60,6 +64,7 @@ def repair(path: Path, progress: Progress) -> list[Finding]:
             store.republish(kept)
         building.encode(rooms, progress)
         building.fold(rooms, progress)
+    repairing.let_go(path)  # of what led here: going back would serve an index without slices
     return [*_lost(saved, gone), *examine(path)]
 
 

@@ -11,13 +11,14 @@ import numpy as np
 from fingerpost.errors import CorruptError, StoreError, UsageError
 from fingerpost.store import access, checkpoint, headmark
 from fingerpost.store.disk import REBUILD, RESTORE, corrupt, no_index
-from fingerpost.store.generation import NAME, held, verify
+from fingerpost.store.generation import NAME, folder_name, held, read_kept, read_manifest, verify
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.state import State
 from fingerpost.store.writes import EMPTY, unfinished
 from fingerpost.text.counts import counted
 
 NO_VECTOR = "without a vector"
+NO_WAY_BACK = "today's searches are whole, going back to generation"
 _BATCH = 500
 
 
@@ -58,6 +59,7 @@ def status(state: State) -> dict[str, int | str]:
 def check(state: State) -> list[Finding]:
     """Verify every file and every record: digests, and counts across ledger, arrays and lexical index."""
     found = [*_files(state), *ledger_findings(state.ledger), *_pairs(state.ledger), *_counts(state)]
+    found += kept_findings(state.root)
     if state.dim:
         missing = len(state.fresh.lacking(state.live.fresh_keys))
         if missing:
@@ -70,6 +72,26 @@ def _files(state: State) -> Iterator[Finding]:
     manifest = state.generation.manifest
     for name, problem in verify(state.root / manifest.folder, manifest, "full"):
         yield Finding(f"{manifest.folder}/{name}", problem, REBUILD)
+
+
+def kept_findings(root: Path) -> list[Finding]:
+    """What is damaged of the generation that is kept for ``rollback`` and ``as_of``: no search of today reads
+    it. One that is let go meanwhile is not missed.
+    """
+    found = [(number, list(_kept(root, number))) for number in read_manifest(root / NAME).history]
+    still = read_manifest(root / NAME).history
+    return [finding for number, findings in found if number in still for finding in findings]
+
+
+def _kept(root: Path, number: int) -> Iterator[Finding]:
+    folder, problems = folder_name(number), []
+    try:
+        problems += verify(root / folder, read_kept(root, number), "full")
+    except StoreError as error:
+        problems.append((NAME, error.message.removeprefix(f"{folder}/{NAME} is damaged: ")))
+    for name, problem in problems:
+        cure = "run `fingerpost doctor --repair`: it is mended where that can be, or let go"
+        yield Finding(f"{folder}/{name}", f"{problem} ({NO_WAY_BACK} {number} is not)", cure)
 
 
 def ledger_findings(ledger: Ledger) -> Iterator[Finding]:

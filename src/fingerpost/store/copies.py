@@ -12,15 +12,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from fingerpost.errors import StoreError, UsageError
 from fingerpost.store import headmark
 from fingerpost.store.check import NO_VECTOR
 from fingerpost.store.disk import corrupt, named_errors, sync_file, sync_folder
-from fingerpost.store.disk import replace as replace_file
-from fingerpost.store.generation import NAME, Manifest, read_manifest, write_manifest
+from fingerpost.store.generation import NAME, Manifest, read_manifest, write_alone
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.lock import WriterLock
 from fingerpost.store.schema import connect
@@ -111,10 +109,7 @@ def _copy_files(root: Path, building: Path, manifest: Manifest) -> None:
         _copy_database(root / "ledger.db", building / "ledger.db")
         if tail_path(root, manifest.tail).is_file():
             _copy_database(tail_path(root, manifest.tail), tail_path(building, manifest.tail))
-        alone = replace(manifest, history=())
-        if manifest.generation:
-            replace_file(building / manifest.folder / NAME, alone.to_bytes())
-        write_manifest(building, alone)
+        write_alone(building, manifest)
     with closing(Ledger(building / "ledger.db")) as ledger:
         headmark.mark(building, ledger.head())
 

@@ -27,7 +27,9 @@ from fingerpost.store.generation import (
     Manifest,
     folder_name,
     held,
+    read_kept,
     read_manifest,
+    write_alone,
     write_manifest,
 )
 from fingerpost.store.live import Live
@@ -124,7 +126,7 @@ class Folds:
 
     def rollback(self) -> int:
         """Publish the generation before this one again, under a new number. What was written since then
-        stays: it is in the tail. Raises NotFoundError when none is kept.
+        stays: it is in the tail. Raises NotFoundError when none is kept, CorruptError when it is damaged.
         """
         now = self._state.generation.manifest
         if not now.history:
@@ -133,30 +135,23 @@ class Folds:
                 f"generation {now.generation} has no predecessor",
                 cure="nothing to roll back to",
             )
-        old = read_manifest(self._root / folder_name(now.history[0]) / NAME)
+        old = read_kept(self._root, now.history[0])
         number = now.generation + 1
         with self._folder(number) as folder:
             link_all(self._root / old.folder, folder)
             (folder / NAME).unlink(missing_ok=True)
             files = seal(folder)
-        if files != dict(old.files):
-            raise CorruptError(
-                "E_CORRUPT",
-                f"{old.folder} is not what it was",
-                cure="keep the present generation",
-                detail=old.folder,
-            )
+        for name in sorted({*files, *old.files}):
+            if files.get(name) != old.files.get(name):
+                raise corrupt(f"{old.folder}/{name}", "it is not what it was when it was published")
         self._reach("rollback.sealed")
         self._publish(replace(old, generation=number, tail=number, history=self._history()))
         return number
 
     def forget(self) -> None:
         """Keep the published generation alone, and in the ledger what stands."""
-        manifest = replace(self._state.generation.manifest, history=())
         with self._state.lock:
-            if manifest.generation:
-                replace_file(self._root / manifest.folder / NAME, manifest.to_bytes())
-            write_manifest(self._root, manifest)
+            manifest = write_alone(self._root, self._state.generation.manifest)
             self._state.adopt(manifest)
             self._writer.purge(min(manifest.seq, oldest_read(self._root)))
             self._writer.give_back()
@@ -217,8 +212,9 @@ class Folds:
         return new_folder(self._root, number, self._writer.lock)
 
     def _history(self) -> tuple[int, ...]:
-        now = self._state.generation.manifest.generation
-        return (now,) if now else ()
+        """What the next generation can go back to; the empty one that a repair begins with has no folder."""
+        now = self._state.generation.manifest
+        return (now.generation,) if now.files else ()
 
     def _check_encoded(self, live: Live) -> None:
         if not self._state.dim:

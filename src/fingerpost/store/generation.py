@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -122,17 +122,37 @@ def held(root: Path) -> list[Manifest]:
     found = [newest]
     for number in newest.history:
         try:
-            older = read_manifest(root / folder_name(number) / NAME)
-        except (NotFoundError, CorruptError):
+            older = read_kept(root, number)
+        except CorruptError:
             continue  # then it is not held
         if older.chunks or not newest.chunks:
             found.append(older)
     return found
 
 
+def read_kept(root: Path, number: int) -> Manifest:
+    """The manifest of a generation that is kept to go back to. Raises CorruptError, also where it is gone."""
+    name = f"{folder_name(number)}/{NAME}"
+    try:
+        return read_manifest(root / name)
+    except NotFoundError as error:
+        raise corrupt(name, "it is missing") from error
+    except CorruptError as error:
+        raise corrupt(name, error.message.removeprefix(f"{NAME} is damaged: ")) from error
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Publish: after this returns, ``manifest`` is what everybody opens."""
     replace_file(folder / NAME, manifest.to_bytes())
+
+
+def write_alone(root: Path, manifest: Manifest) -> Manifest:
+    """Publish ``manifest`` without the generation before it, which nothing can go back to then."""
+    alone = replace(manifest, history=())
+    if manifest.generation:
+        replace_file(root / manifest.folder / NAME, alone.to_bytes())
+    write_manifest(root, alone)
+    return alone
 
 
 def verify(folder: Path, manifest: Manifest, how: Verify) -> list[tuple[str, str]]:

@@ -1,4 +1,5 @@
-"""Repair: forget everything derived and keep the ledger, so that it can all be made again.
+"""Repair: forget everything derived and keep the ledger, so that it can all be made again; mend what is kept
+to go back to, or let go of it.
 
 The next opening finds an empty generation where the log begins: every standing chunk is in the tail and waits
 for its vector.
@@ -9,18 +10,32 @@ the others are named.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fingerpost.errors import FingerpostError
+from fingerpost.errors import CorruptError, FingerpostError
 from fingerpost.store import checkpoint, headmark
-from fingerpost.store.check import ledger_findings
-from fingerpost.store.disk import corrupt
-from fingerpost.store.generation import ARTIFACTS, NAME, Manifest, read_manifest, write_manifest
+from fingerpost.store.check import Finding, kept_findings, ledger_findings
+from fingerpost.store.disk import corrupt, named_errors, sync_file, sync_folder
+from fingerpost.store.folds import sweep
+from fingerpost.store.generation import (
+    ARTIFACTS,
+    NAME,
+    Manifest,
+    folder_name,
+    read_kept,
+    read_manifest,
+    verify,
+    write_alone,
+    write_manifest,
+)
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.lock import WriterLock
+
+_GONE = "it could not be mended and was let go, with what it alone had learned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +76,54 @@ def reset(root: Path) -> Saved:
     finally:
         lock.release()
     return saved
+
+
+def mend_kept(root: Path) -> list[Finding]:
+    """Mend the generation that is kept to go back to: the one that serves, which must be whole, gives what
+    both have the same. One that is not whole then is let go, and told.
+    """
+    lock = WriterLock(root)
+    try:
+        serving = read_manifest(root / NAME)
+        for number in serving.history:
+            with suppress(CorruptError):
+                _take_over(root, serving, read_kept(root, number))
+        if not kept_findings(root):
+            return []
+        _let_go(root)
+    finally:
+        lock.release()
+    cure = "nothing to roll back to until the next fold or lesson; `fingerpost snapshot` keeps copies"
+    return [Finding(folder_name(number), _GONE, cure) for number in serving.history]
+
+
+def let_go(root: Path) -> None:
+    """Keep nothing to go back to."""
+    lock = WriterLock(root)
+    try:
+        _let_go(root)
+    finally:
+        lock.release()
+
+
+def _let_go(root: Path) -> None:
+    write_alone(root, read_manifest(root / NAME))
+    sweep(root)
+
+
+def _take_over(root: Path, serving: Manifest, old: Manifest) -> None:
+    """Put files of the serving generation in the place of damaged ones that had the same bytes."""
+    same = {entry: name for name, entry in serving.files.items()}
+    for name, _ in verify(root / old.folder, old, "full"):
+        if twin := same.get(old.files[name]):
+            path = root / old.folder / name
+            with named_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                whole = root / f"{NAME}.new"  # a leftover goes with the next writer
+                shutil.copyfile(root / serving.folder / twin, whole)
+                sync_file(whole)
+                whole.replace(path)
+                sync_folder(path.parent)
 
 
 def _artifacts(root: Path) -> Saved:
