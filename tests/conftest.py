@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.once import Once
 
 settings.register_profile(
     "deterministic", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -36,14 +37,22 @@ def corpus() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_kb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Folders that are filled once a run, whichever worker asks first."""
+    own = tmp_path_factory.getbasetemp()
+    return Once(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own, tmp_path_factory.mktemp)
+
+
+@pytest.fixture(scope="session")
+def tiny_kb(once: Once) -> Path:
     """An index of the corpus, built once with the real encoder. Only to be read: see own_kb."""
     import fingerpost
 
-    kb = tmp_path_factory.mktemp("tiny") / "kb"
-    with contextlib.chdir(CORPUS):
-        fingerpost.compile("docs", "tickets.jsonl", to=kb).close()
-    return kb
+    def build(folder: Path) -> None:
+        with contextlib.chdir(CORPUS):
+            fingerpost.compile("docs", "tickets.jsonl", to=folder / "kb").close()
+
+    return once("tiny", build) / "kb"
 
 
 @pytest.fixture

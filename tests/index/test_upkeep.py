@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.index.machines import corpus, hits, pairs
+from tests.index.machines import hits, pairs
 
 import fingerpost
 from fingerpost.errors import CorruptError, FingerprintError, ModelError, NotFoundError
@@ -42,43 +41,36 @@ def test_a_damaged_derived_file_is_named_and_made_again(own_kb: Path, name: str)
         assert [(span.doc_id, span.start, span.end) for span in index.search(query)] == before
 
 
-@pytest.fixture(scope="module")
-def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("taught")
-    with fingerpost.compile(corpus(folder), to=folder / "kb") as index:
-        index.learn(pairs())
-        assert index.status()["fusion"] == "learned"
-    return folder / "kb"
-
-
 @pytest.mark.parametrize("name", ["MANIFEST", "vectors.f16"])
-def test_what_was_learned_outlives_a_repair(name: str, taught: Path, tmp_path: Path) -> None:
+def test_what_was_learned_outlives_a_repair(name: str, taught_kb: Path) -> None:
     """A lost MANIFEST used to take the lesson with it, without a word."""
-    kb = shutil.copytree(taught, tmp_path / "kb")
-    (kb / name).unlink() if name == "MANIFEST" else damage(kb, name)
-    assert fingerpost.doctor(kb, repair=True) == []
-    with fingerpost.open(kb) as index:
+    (taught_kb / name).unlink() if name == "MANIFEST" else damage(taught_kb, name)
+    assert fingerpost.doctor(taught_kb, repair=True) == []
+    with fingerpost.open(taught_kb) as index:
         assert index.status()["fusion"] == "learned"
         assert hits(index) > 0.7
 
 
 @pytest.mark.parametrize("name", ["memory.safetensors", "forest.safetensors"])
-def test_a_lesson_that_cannot_be_saved_whole_is_said_to_be_lost(
-    name: str, taught: Path, tmp_path: Path
-) -> None:
+def test_a_lesson_that_cannot_be_saved_whole_is_said_to_be_lost(name: str, taught_kb: Path) -> None:
     """It used to be left out in silence, and what was left of it ranked on."""
-    kb = shutil.copytree(taught, tmp_path / "kb")
-    damage(kb, f"artifacts/{name}")
+    damage(taught_kb, f"artifacts/{name}")
     with pytest.raises(CorruptError) as caught:
-        fingerpost.open(kb).search("machine 7")
+        fingerpost.open(taught_kb).search("machine 7")
     assert "--repair" in caught.value.cure
-    (finding,) = fingerpost.doctor(kb, repair=True)
+    (finding,) = fingerpost.doctor(taught_kb, repair=True)
     assert "what was learned is lost" in finding.problem
     assert "fingerpost learn" in finding.cure
-    assert fingerpost.doctor(kb) == []
-    with fingerpost.open(kb, write=True) as index:
+    assert fingerpost.doctor(taught_kb) == []
+    with fingerpost.open(taught_kb) as index:
         status = index.status()
         assert (status["fusion"], status["taught_documents"]) == ("untrained", 0)
+
+
+def test_a_lesson_that_was_lost_can_be_taught_again(taught_kb: Path) -> None:
+    damage(taught_kb, "artifacts/memory.safetensors")
+    fingerpost.doctor(taught_kb, repair=True)
+    with fingerpost.open(taught_kb, write=True) as index:
         assert index.learn(pairs()).counts["fusion gain"] > 0
 
 

@@ -56,18 +56,17 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @needs_torch
 def test_what_does_not_pay_is_refused_with_the_figures(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    machines_kb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Pairs that are nonsense, so that no document can be learned."""
     random = np.random.default_rng(0)
-    fingerpost.compile(corpus(tmp_path), to=tmp_path / "kb").close()
     senseless = [Pair(pair.query, f"m{random.integers(60)}") for pair in pairs(count=8)]
     given = written(tmp_path, senseless)
-    assert run(["train", "--at", str(tmp_path / "kb"), "--kind", "dsi", "--pairs", str(given)]) == 5
+    assert run(["train", "--at", str(machines_kb), "--kind", "dsi", "--pairs", str(given)]) == 5
     told = capsys.readouterr()
     assert "DSI alone, documents unseen, MRR" in told.out
     assert "minutes of one core" in told.err
-    with fingerpost.open(tmp_path / "kb") as index:
+    with fingerpost.open(machines_kb) as index:
         assert index._rooms.store.snapshot().artifact(DSI) is None
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.index.machines import corpus, nickname, pairs
+from tests.index.machines import nickname, pairs
 
 import fingerpost
 from fingerpost.index.learn.given import read
@@ -25,9 +26,8 @@ TWICE = [Pair(f"Where is the {nickname(at)}", f"m{at + 30}") for at in range(0, 
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fingerpost.Index]:
-    folder = tmp_path_factory.mktemp("families")
-    with fingerpost.compile(corpus(folder), to=folder / "kb") as opened:
+def index(plain_machines: Path) -> Iterator[fingerpost.Index]:
+    with fingerpost.open(plain_machines) as opened:
         yield opened
 
 

@@ -118,7 +118,7 @@ def test_what_real_pairs_taught_is_not_overruled(manual: Path, tmp_path: Path) -
     kb = Path(shutil.copytree(manual, tmp_path / "kb"))
     asked = ("spare parts for machine {}", "machine {} is broken", "where do I buy number {}", "manual of {}")
     with fingerpost.open(kb, write=True) as index:
-        index.learn([Pair(text.format(f"M{at}x"), f"p{at}") for at in range(PAGES) for text in asked])
+        index.learn([Pair(text.format(f"M{at}x"), f"p{at}") for at in range(50) for text in asked])
         assert index.status()["fusion"] == "learned"
         with pytest.raises(UsageError, match="real pairs"):
             index.learn(generate=200)

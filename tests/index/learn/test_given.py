@@ -19,10 +19,10 @@ from fingerpost.index.progress import silent
 from fingerpost.records import Pair
 
 
-def test_questions_that_no_search_takes_are_counted(tmp_path: Path) -> None:
+def test_questions_that_no_search_takes_are_counted(machines_kb: Path, tmp_path: Path) -> None:
     """They used to be left out of a lesson without a word."""
     path = written(tmp_path, [*pairs()[:60], Pair("x y " * 20_000, "m1"), Pair("  ", "m2")])
-    with fingerpost.compile(corpus(tmp_path), to=tmp_path / "kb") as index:
+    with fingerpost.open(machines_kb, write=True) as index:
         report = index.learn(path)
     assert report.counts["pairs"] == 60
     assert any("cannot be asked (E_TOO_LONG, first: 'q61')" in note for note in report.notes)
@@ -33,9 +33,9 @@ def test_questions_that_no_search_takes_are_counted(tmp_path: Path) -> None:
     ("bad", "said"),
     [(("a question", "m1"), "pair 2 is tuple"), (Pair(" ", "m1"), "pair 2: the query holds no text")],
 )
-def test_what_is_no_pair_is_named_by_its_number(bad: object, said: str, tmp_path: Path) -> None:
+def test_what_is_no_pair_is_named_by_its_number(bad: object, said: str, machines_kb: Path) -> None:
     with (
-        fingerpost.compile(corpus(tmp_path), to=tmp_path / "kb") as index,
+        fingerpost.open(machines_kb, write=True) as index,
         pytest.raises(InputError) as caught,
     ):
         index.learn([pairs()[0], bad])  # type: ignore[list-item]
@@ -43,20 +43,20 @@ def test_what_is_no_pair_is_named_by_its_number(bad: object, said: str, tmp_path
     assert said in caught.value.message
 
 
-def test_what_was_clicked_oftener_weighs_more(tmp_path: Path) -> None:
+def test_what_was_clicked_oftener_weighs_more(machines_kb: Path) -> None:
     """Weights were kept, and no lesson looked at them."""
     seldom = Pair("where is the zorbo", "m1", weight=0.25, origin="log")
     given = [*pairs()[:60], seldom, replace(seldom, doc_id="m2"), replace(seldom, doc_id="m2", weight=1.0)]
-    with fingerpost.compile(corpus(tmp_path), to=tmp_path / "kb") as index:
+    with fingerpost.open(machines_kb, write=True) as index:
         rooms = index._rooms
         rooms.store.add_pairs(given[:50])
         lesson = prepare(rooms, rooms.store.snapshot(), read(given), silent)
     assert lesson.pairs.weight.tolist() == [1.0] * 60 + [0.25, 1.0]
 
 
-def test_earlier_pairs_do_not_excuse_new_ones_of_another_corpus(tmp_path: Path) -> None:
+def test_earlier_pairs_do_not_excuse_new_ones_of_another_corpus(machines_kb: Path) -> None:
     foreign = [Pair(pair.query, f"other-{pair.doc_id}") for pair in pairs()[60:100]]
-    with fingerpost.compile(corpus(tmp_path), to=tmp_path / "kb") as index:
+    with fingerpost.open(machines_kb, write=True) as index:
         index.learn(pairs()[:60])
         with pytest.raises(InputError, match="40 of 41 pairs name documents that are not in this index"):
             index.learn([pairs()[60], *foreign])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.index.machines import corpus, hits, pairs, serves_without_torch, written
+from tests.index.machines import hits, pairs, serves_without_torch, written
 
 import fingerpost
 from fingerpost.cli.app import run
@@ -37,16 +37,9 @@ needs_torch = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def kb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("machines")
-    fingerpost.compile(corpus(folder), to=folder / "kb").close()
-    return folder / "kb"
-
-
-@pytest.fixture(scope="module")
-def trained(kb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(plain_machines: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch", reason="the extra 'train' is not installed")
-    own = Path(shutil.copytree(kb, tmp_path_factory.mktemp("trained") / "kb"))
+    own = Path(shutil.copytree(plain_machines, tmp_path_factory.mktemp("trained") / "kb"))
     steps: list[Step] = []
     with fingerpost.open(own, write=True) as index:
         request = training.Request(pairs(count=FEW), watch=steps.append, dials=STRONG)
@@ -58,10 +51,10 @@ def trained(kb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_trained_query_encoder_serves_until_it_is_rolled_back(
-    trained: Path, kb: Path, tmp_path: Path
+    trained: Path, plain_machines: Path, tmp_path: Path
 ) -> None:
     own = shutil.copytree(trained, tmp_path / "kb")
-    with fingerpost.open(kb) as index:
+    with fingerpost.open(plain_machines) as index:
         before = hits(index, FEW)
     with fingerpost.open(own, write=True) as index:
         assert index.status()["query_encoder"] == "trained"
@@ -144,10 +137,10 @@ def test_an_encoder_trained_from_another_is_refused(trained: Path, tmp_path: Pat
 
 @needs_torch
 def test_what_does_not_pay_is_refused_with_the_figures(
-    kb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    plain_machines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Pairs that are nonsense: held-out questions cannot become better."""
-    own, random = shutil.copytree(kb, tmp_path / "kb"), np.random.default_rng(0)
+    own, random = shutil.copytree(plain_machines, tmp_path / "kb"), np.random.default_rng(0)
     senseless = [Pair(pair.query, f"m{random.integers(60)}") for pair in pairs(count=FEWER)]
     given = written(tmp_path, senseless)
     assert run(["train", "--at", str(own), "--pairs", str(given)]) == 5
@@ -163,12 +156,11 @@ def test_what_does_not_pay_is_refused_with_the_figures(
         assert not earlier(index._rooms)
 
 
-def test_what_was_trained_is_compared_with_the_lesson_that_serves(kb: Path, tmp_path: Path) -> None:
+def test_what_was_trained_is_compared_with_the_lesson_that_serves(taught_kb: Path) -> None:
     """Both gates compare what a lesson of the same pairs would do: wrong pairs make both of them worse."""
     random = np.random.default_rng(0)
     wrong = read([Pair(pair.query, f"m{random.integers(60)}") for pair in pairs() for _ in range(2)])
-    with fingerpost.open(shutil.copytree(kb, tmp_path / "kb"), write=True) as index:
-        index.learn(pairs())
+    with fingerpost.open(taught_kb, write=True) as index:
         before, rooms, generation = hits(index), index._rooms, index.status()["generation"]
         snapshot = rooms.store.snapshot()
         lesson = prepare(rooms, snapshot, wrong, silent)
@@ -183,9 +175,9 @@ def test_what_was_trained_is_compared_with_the_lesson_that_serves(kb: Path, tmp_
 
 @needs_torch
 def test_ctrl_c_leaves_a_training_that_goes_on(
-    kb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    plain_machines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own, given = Path(shutil.copytree(kb, tmp_path / "kb")), pairs(count=FEWER)
+    own, given = Path(shutil.copytree(plain_machines, tmp_path / "kb")), pairs(count=FEWER)
 
     def stop(step: Step) -> None:
         if step.held_out is not None:
@@ -202,10 +194,10 @@ def test_ctrl_c_leaves_a_training_that_goes_on(
 
 
 def test_without_torch_the_command_names_the_cure(
-    kb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    plain_machines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    own, given = shutil.copytree(kb, tmp_path / "kb"), written(tmp_path, pairs(count=FEW))
+    own, given = shutil.copytree(plain_machines, tmp_path / "kb"), written(tmp_path, pairs(count=FEW))
     assert run(["train", "--at", str(own), "--pairs", str(given)]) == 6
     assert "pip install 'fingerpost[train]'" in capsys.readouterr().err
     with fingerpost.open(own, write=True) as index, pytest.raises(MissingExtraError):
@@ -214,9 +206,13 @@ def test_without_torch_the_command_names_the_cure(
 
 @pytest.mark.parametrize(("arguments", "words"), [(("nonsense",), "no training of kind"), ((), "no pairs")])
 def test_a_training_that_cannot_be_is_refused(
-    kb: Path, tmp_path: Path, arguments: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch
+    plain_machines: Path,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(training, "require", int)  # as if torch were there
-    own = shutil.copytree(kb, tmp_path / "kb")
+    own = shutil.copytree(plain_machines, tmp_path / "kb")
     with fingerpost.open(own, write=True) as index, pytest.raises(UsageError, match=words):
         index.train(training.Request([], *arguments))
