@@ -31,10 +31,10 @@ def beir(folder: Path, judged: str, queries: str = '{"_id": "q1", "text": "signi
     [
         ("q1\tdocs/auth.md\tyes\n", "test.tsv, line 2: the grade 'yes' is not a whole number"),
         ("q1\tdocs/auth.md\t1.5\n", "test.tsv, line 2: the grade '1.5' is not a whole number"),
-        ("q1\tdocs/auth.md\n", "test.tsv, line 2: 2 field(s)"),
+        ("q1\tdocs/auth.md\n", "test.tsv, line 2: 2 fields"),
         ("q1\ta\t1\nq1\ta\t2\n", "test.tsv, line 3: 'q1' and 'a' have grade 2 here and 1 in line 2"),
         ("", "holds no judgement"),
-        ("zz\ta\t1\n", "has none of the 1 judged queries"),
+        ("zz\ta\t1\n", "has none of the judged queries (1)"),
     ],
 )
 def test_judgements_that_make_numbers_wrong(
@@ -58,13 +58,13 @@ def test_what_the_field_is_lenient_about_is_counted(cli: Cli, tiny_kb: Path, tmp
     facts = json.loads(cli("evaluate", beir(tmp_path, judged, queries), "--at", tiny_kb, "--json").out)
     assert facts["queries"] == 2
     assert facts["notes"] == [
-        "1 judgement(s) repeat an earlier line",
-        "1 judged query id(s) have no text in queries.jsonl and are left out",
-        "1 judged queries have an empty text and are left out",
-        "1 line(s) of queries.jsonl repeat an earlier one",
-        "1 queries cannot be asked (E_TOO_LONG, first: 'q4') and are left out",
-        "1 queries cannot be asked (E_ENCODING, first: 'q5') and are left out",
-        "1 judgement(s) name a document that is not in the index (first: 'no/such.md')",
+        "1 judgement repeats an earlier line",
+        "1 judged query has no text in queries.jsonl and is left out",
+        "1 judged query has an empty text and is left out",
+        "1 line of queries.jsonl repeats another",
+        "1 query cannot be asked (E_TOO_LONG, first: 'q4') and is left out",
+        "1 query cannot be asked (E_ENCODING, first: 'q5') and is left out",
+        "1 judgement names a document that is not in the index (first: 'no/such.md')",
     ]
 
 
@@ -121,7 +121,7 @@ def test_runs_go_out_and_come_in(cli: Cli, tiny_kb: Path, corpus: Path, tmp_path
     outcome = cli("compare", run, worse, "--qrels", qrels, "--measure", "AP", "--json")
     assert json.loads(outcome.out)["measures"]["AP"]["a"] == pytest.approx(facts["legs"]["search"]["AP"])
     assert "judged queries have no ranking and count as failures" in outcome.err
-    assert "1 queries have no judgement and are left out" in outcome.err
+    assert "1 query has no judgement and is left out" in outcome.err
     for line, said in (
         ("q1 Q0 docs/auth.md 1 high tag", "line 1: the score 'high' is not a finite number"),
         ("q1 Q0 docs/auth.md 1 tag", "line 1: 5 fields"),

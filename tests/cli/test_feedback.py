@@ -21,8 +21,8 @@ def test_evaluate_on_the_log(cli: Cli, own_kb: Path, tmp_path: Path) -> None:
     assert cli("feedback", "how are keys rotated", "docs/auth.md", *shared).status == 0
     facts = json.loads(cli("evaluate", "--log", "--json", *shared).out)
     assert (facts["log"], facts["generated"], facts["split"], facts["queries"]) == (True, False, "log", 1)
-    assert any("1 recorded queries without a click" in note for note in facts["notes"])
-    assert "1 logged queries" in cli("evaluate", "--log", *shared).out
+    assert any("1 recorded query without a click" in note for note in facts["notes"])
+    assert "1 logged query" in cli("evaluate", "--log", *shared).out
     mixed = cli("evaluate", "--log", "--generate", 5, *shared)
     assert (mixed.status, "not mixed" in mixed.err) == (2, True)
     assert cli("feedback", "how?", "no/such.md", *shared).status == 4

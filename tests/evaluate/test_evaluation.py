@@ -46,7 +46,7 @@ def test_the_json_is_what_the_docs_promise(found: Evaluation) -> None:
     assert told["unseen"]["queries"] == 2
     assert told["intervals"]["search"]["R@100"][0] <= 2 / 3 <= told["intervals"]["search"]["R@100"][1]
     assert told["tails"]["search"] == {"nDCG@10": 0.0, "R@100": 0.0, "failure@20": 1.0}
-    assert told["notes"] == ["1 queries have no relevant document and count as failures"]
+    assert told["notes"] == ["1 query has no relevant document and counts as a failure"]
     assert to_json(found, per_query=True)["per_query"]["1"]["search"]["R@100"] == 1.0  # type: ignore[index]
 
 
@@ -62,7 +62,7 @@ def test_without_training_documents_nothing_is_seen() -> None:
 def test_the_table_tells_legs_intervals_and_tails(found: Evaluation) -> None:
     text = str(found)
     assert text.startswith("tiny, test: 3 queries")
-    for line in ("search, seen (1)", "search, unseen (2)", "search, worst tenth", "note: 1 queries"):
+    for line in ("search, seen (1)", "search, unseen (2)", "search, worst tenth", "note: 1 query has"):
         assert line in text
     assert "| search" in table(found, markdown=True)
 
@@ -72,7 +72,7 @@ def test_generated_questions_say_so(found: Evaluation) -> None:
         QuestionSet("g", "generated", {"1": "first"}, {"1": {"a": 1}}, generated=True), rank, MEASURES
     )
     assert to_json(made)["generated"] is True
-    assert "1 generated queries" in str(made)
+    assert "1 generated query" in str(made)
 
 
 def test_progress_and_rankings_are_handed_out_as_they_come() -> None:

@@ -139,7 +139,7 @@ def test_a_lie_is_dropped_and_the_answer_marked(server: Chat, llm: Llm, lie: obj
     assert [statement.text for statement in answer.statements] == [TRUE["text"]]
     assert answer.reason.startswith("1 of 2 statements of the language model dropped")
     alone = ask(server, llm, [lie])
-    assert alone.reason.startswith("the extractive answer; 1 of 1 statements")
+    assert alone.reason.startswith("the extractive answer; 1 of 1 statement of")
 
 
 @pytest.mark.parametrize(

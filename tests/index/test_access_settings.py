@@ -73,7 +73,7 @@ def test_the_default_hides_once_there_are_labels(tmp_path: Path) -> None:
         assert "first access labels" in index.update(later).notes[-1]
         assert not reader.search("zebra")
         assert index.update(later).notes == ()
-        told = "until-labels: nobody finds 1 documents without labels"
+        told = "until-labels: nobody finds 1 document without labels"
         assert reader.status()["unlabelled"] == index.status()["unlabelled"] == told
         index.delete("shut")
         assert not reader.search("zebra")

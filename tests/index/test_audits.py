@@ -158,7 +158,7 @@ def test_a_folder_that_cannot_be_written_is_said_and_searches_go_on(kb: Path) ->
     (kb / NAME).mkdir()
     with opened(kb) as index:
         assert reason(index).startswith("optimist")
-        assert "1 audits" in str(index.status()["router_health"])
+        assert "1 audit," in str(index.status()["router_health"])
         assert "audits are not kept: Is a directory" in str(index.status()["router_health"])
 
 

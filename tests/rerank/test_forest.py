@@ -16,6 +16,7 @@ from fingerpost.rerank.features import NAMES
 from fingerpost.rerank.forest import Forest
 from fingerpost.rerank.learn import Group, fit
 from fingerpost.rerank.line import Line
+from fingerpost.text.counts import counted
 
 WIDTH = len(NAMES)
 SUM, NEAR = NAMES.index("sum_z"), NAMES.index("near")
@@ -128,7 +129,7 @@ def test_queries_about_too_few_documents_train_nothing(documents):
     given = [replace(one, document=f"d{at % documents}") for at, one in enumerate(groups(120, signal=3.0))]
     result = fit(given)
     assert result.forest is None
-    assert result.reason == f"queries about {documents} documents, fewer than 4"
+    assert result.reason == f"queries about {counted(documents, 'document')}, fewer than 4"
 
 
 def test_few_queries_that_gain_much_are_enough():

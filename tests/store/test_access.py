@@ -211,7 +211,7 @@ def test_three_rules(rule: Unlabelled, before: set[str], after: set[str], tmp_pa
         assert seen(store.snapshot()) == after
         assert seen(store.snapshot(), "ops") == after | {"shut"}
         shown = "everybody" if after else "nobody"
-        assert store.status()["unlabelled"] == f"{rule}: {shown} finds 1 documents without labels"
+        assert store.status()["unlabelled"] == f"{rule}: {shown} finds 1 document without labels"
 
 
 @pytest.mark.parametrize("labelled", ["standing", "ended"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fingerpost.cli import options, output
+from fingerpost.text.counts import counted
 
 if TYPE_CHECKING:
     from fingerpost.evaluate.advise import Advice
@@ -69,6 +70,7 @@ def _facts(advice: Advice) -> list[str]:
     told = " · ".join(f"{share:.0%} {name}" for name, share in shares.items())
     return [
         f"questions: {facts.questions:,}: {told}",
-        f"index: {facts.documents:,} documents · {facts.chunks:,} chunks, {facts.fresh:.0%} fresh · "
-        f"{facts.labels:,} pairs taught, {facts.available:,} in the training split",
+        f"index: {counted(facts.documents, 'document')} · {counted(facts.chunks, 'chunk')}, "
+        f"{facts.fresh:.0%} fresh · {counted(facts.labels, 'pair')} taught, "
+        f"{facts.available:,} in the training split",
     ]

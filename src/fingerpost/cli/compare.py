@@ -48,14 +48,14 @@ def compare(
 def _runs(runs: Mapping[str, Path], qrels: Path, measure: list[str] | None) -> Comparison:
     """Two TREC runs measured against the same judgements; what looks odd is told on stderr."""
     from fingerpost.evaluate import compare as comparing
-    from fingerpost.evaluate.datasets import read_qrels
+    from fingerpost.evaluate.datasets import read_qrels, repetitions
     from fingerpost.evaluate.measures import DEFAULT, parse
     from fingerpost.evaluate.trec import odd, read_run
 
     wanted = parse(measure or DEFAULT)
     judged, repeated = read_qrels(qrels)
-    if repeated:
-        output.note(f"{qrels}: {repeated:,} judgement(s) repeat an earlier line")
+    for note in repetitions(repeated):
+        output.note(f"{qrels}: {note}")
     read = {name: read_run(path) for name, path in runs.items()}
     for name, run in read.items():
         for note in odd(run, judged):

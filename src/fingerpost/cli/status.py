@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fingerpost.cli import options, output
+from fingerpost.text.counts import counted
 
 
 def status(
@@ -53,7 +54,7 @@ def fresh(freshness: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         edges = [*(f"≤ {_time(edge)}" for edge in told["histogram"]["below"]), "longer"]
         bins = zip(edges, told["histogram"]["counts"], strict=True)
         spread = ", ".join(f"{edge}: {output.number(count)}" for edge, count in bins if count)
-        changes = f"{output.number(told['changes'])} changes" + (f" ({spread})" if spread else "")
+        changes = counted(told["changes"], "change") + (f" ({spread})" if spread else "")
         yield f"{f'freshness.{step}':<24} {' · '.join([*marks, changes, *waiting])}"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from fingerpost.cli import output
 from fingerpost.records import Stage, Trace
+from fingerpost.text.counts import counted
 
 WIDTH = 84
 
@@ -50,5 +51,5 @@ def _counted(counts: Mapping[str, float]) -> str:
     if not total <= set(counts) or not counts["chunks"]:
         return each
     share = 100 * counts["scored"] / counts["chunks"]
-    found = f"{output.number(counts['union'])} of {output.number(counts['chunks'])} chunks"
+    found = f"{output.number(counts['union'])} of {counted(int(counts['chunks']), 'chunk')}"
     return f"{each} → {found} ({share:.2g} % scored)" if share < 100 else f"{each} → {found} (all scored)"

@@ -17,6 +17,7 @@ from fingerpost.compiler.pairs import MAX_CHARACTERS
 from fingerpost.compiler.situate import CHARS_A_TOKEN, MAX_REPLY_CHARS, heard, parrots, plain
 from fingerpost.config import Settings
 from fingerpost.records import WRITTEN, Chunk
+from fingerpost.text.counts import counted
 from fingerpost.text.tokens import analyze, codes, fold
 
 EACH = 3
@@ -47,8 +48,8 @@ class Cost:
 
     def __str__(self) -> str:
         return (
-            f"{self.requests:,} passages to write questions about: as many requests, about {self.tokens:,} "
-            f"input tokens and at most {self.reply:,} output tokens"
+            f"{counted(self.requests, 'passage')} to write questions about: as many requests, "
+            f"about {self.tokens:,} input tokens and at most {self.reply:,} output tokens"
         )
 
 

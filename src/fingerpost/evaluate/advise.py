@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fingerpost.evaluate.compare import holm
 from fingerpost.evaluate.significance import interval, paired_p
+from fingerpost.text.counts import counted
 from fingerpost.text.tokens import analyze, codes
 
 Values = NDArray[np.float64]
@@ -218,7 +219,7 @@ def _judged(stacks: Sequence[Stack], facts: Facts) -> list[str]:
     count = len(stacks[0].values)
     if count == facts.questions:
         return []
-    left = f"judged on the {count:,} of {facts.questions:,} questions that were not taught"
+    left = f"judged on the {count:,} of {counted(facts.questions, 'question')} that were not taught"
     return [left]
 
 
@@ -226,12 +227,14 @@ def _too_few(stacks: Sequence[Stack], chosen: str, p: Mapping[str, float]) -> li
     count = len(stacks[0].values)
     told = []
     if count < FEW:
-        told.append(f"{count} questions are too few to trust any of this: collect {FEW} or more")
+        few = counted(count, "question is", "questions are")
+        told.append(f"{few} too few to trust any of this: collect {FEW} or more")
     mine = next(stack for stack in stacks if stack.name == chosen)
     for other in stacks:
         more = needed(mine.values, other.values) if other.name != chosen and p[other.name] >= ALPHA else None
         if more and count < more <= 100 * count and abs(_mean(mine.values) - _mean(other.values)) > CLOSE:
-            told.append(f"about {more:,} questions would tell {chosen} from {other.name} for certain")
+            wanted = counted(more, "question")
+            told.append(f"about {wanted} would tell {chosen} from {other.name} for certain")
     return told
 
 
@@ -241,7 +244,8 @@ def _learning(stacks: Sequence[Stack], chosen: str, facts: Facts, groups: Sequen
         if facts.labels:
             return ["the index was taught, but too few other questions are left to judge what it learned"]
         pairs = facts.available
-        where = f"the training split has {pairs:,} pairs" if pairs else "there are no training pairs here"
+        here = "there are no training pairs here"
+        where = f"the training split has {counted(pairs, 'pair')}" if pairs else here
         pays = " – enough that it should pay" if pairs >= PAYS else f"; {PAYS} or more begin to pay"
         return [
             f"nothing was learned yet: {where}{pays}. Run `fingerpost learn --pairs …`, then advise again"
@@ -252,8 +256,8 @@ def _learning(stacks: Sequence[Stack], chosen: str, facts: Facts, groups: Sequen
     parts = {name: gain[rows.get(name, none)] for name in ("seen", "unseen")}
     seen, unseen = _mean(parts["seen"]), _mean(parts["unseen"])
     told = [
-        f"learning gains {seen:+.3f} on documents seen in training ({len(parts['seen']):,} questions), "
-        f"{unseen:+.3f} on the others ({len(parts['unseen']):,})"
+        f"learning gains {seen:+.3f} on documents seen in training "
+        f"({counted(len(parts['seen']), 'question')}), {unseen:+.3f} on the others ({len(parts['unseen']):,})"
     ]
     even = break_even(seen, unseen)
     if even is not None and unseen < -CLOSE and len(parts["unseen"]) >= FEW:
@@ -261,7 +265,8 @@ def _learning(stacks: Sequence[Stack], chosen: str, facts: Facts, groups: Sequen
             f"were fewer than {even:.0%} of the questions about seen documents, untrained would be better"
         )
     if facts.labels < PAYS and chosen != "learned":
-        told.append(f"it learned from {facts.labels:,} pairs only: with {PAYS} or more, advise again")
+        few = counted(facts.labels, "pair")
+        told.append(f"it learned from {few} only: with {PAYS} or more, advise again")
     return told
 
 

@@ -13,6 +13,7 @@ from fingerpost.errors import UsageError
 from fingerpost.evaluate.measures import Measure, Run, score
 from fingerpost.evaluate.report import layout
 from fingerpost.evaluate.significance import paired_p
+from fingerpost.text.counts import counted
 
 _SUPERSCRIPTS = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖᑫʳˢᵗᵘᵛʷˣʸᶻ")
 
@@ -49,7 +50,7 @@ def compare(
     """
     names = tuple(values)
     if not 2 <= len(names) <= len(ascii_lowercase):
-        raise UsageError("E_USAGE", f"{len(names)} run(s) to compare", cure="name two to 26 runs")
+        raise UsageError("E_USAGE", f"{counted(len(names), 'run')} to compare", cure="name two to 26 runs")
     tables = [values[name] for name in names]
     if len({table.shape for table in tables}) != 1:
         counts = ", ".join(f"{name}: {len(values[name]):,}" for name in names)
@@ -102,7 +103,8 @@ def compared(comparison: Comparison, *, markdown: bool = False) -> str:
             cells.append(f"{comparison.means[i, j]:.4f}{beaten}")
         rows.append([letters[i], name, *cells])
     foot = (
-        f"{comparison.queries:,} queries; a letter marks a run that is beaten with p < {comparison.alpha:g} "
+        f"{counted(comparison.queries, 'query')}; a letter marks a run that is beaten with "
+        f"p < {comparison.alpha:g} "
     )
     foot += "(paired randomisation test, Holm-corrected)"
     return "\n".join([*layout(rows, markdown=markdown), *([""] if markdown else []), foot])

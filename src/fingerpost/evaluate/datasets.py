@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fingerpost.errors import InputError, NotFoundError, UsageError
+from fingerpost.text.counts import counted
 from fingerpost.text.query import parse
 
 MAX_LINE_CHARS = 64_000_000
@@ -87,7 +88,7 @@ def _judged(path: Path, qrels: Qrels, repeated: int) -> QuestionSet:
     """The judged queries of a file, without a name yet."""
     queries, notes, origin = _texts(path, set(qrels))
     kept = {query_id: qrels[query_id] for query_id in queries}
-    notes = (*_count(repeated, "judgement(s) repeat an earlier line"), *notes)
+    notes = (*repetitions(repeated), *notes)
     made, logged = origin == "generated", origin == "log"
     return QuestionSet("", "", queries, kept, generated=made, logged=logged, notes=notes)
 
@@ -121,7 +122,7 @@ def _judgement(line: str, path: Path, number: int) -> tuple[str, str, int]:
     if len(fields) == 4:  # TREC: query, iteration, document, grade
         fields = [fields[0], fields[2], fields[3]]
     if len(fields) != 3 or not all(field.strip() for field in fields):
-        message = f"{len(fields)} field(s) where query-id, corpus-id and score should stand"
+        message = f"{counted(len(fields), 'field')} where query-id, corpus-id and score should stand"
         raise _bad(path, number, message, "separate three fields by tabs, or use TREC's four")
     query_id, doc_id, grade = (field.strip() for field in fields)
     digits = grade[1:] if grade[:1] in "+-" else grade
@@ -164,8 +165,8 @@ def load_questions(path: Path, *, known: frozenset[str] | None = None) -> Questi
     twins = len(queries) - len(set(queries.values()))
     notes = (
         *refused,
-        *_count(empty, "question(s) without text left out"),
-        *_count(twins, "question(s) repeat another's text"),
+        *_count(empty, "question without text left out", "questions without text left out"),
+        *_count(twins, "question repeats another's text", "questions repeat another's text"),
     )
     notes = (*notes, *(unknown_documents(qrels, known) if known else ()))
     return QuestionSet(path.stem, "all", queries, qrels, passages=passages, notes=notes)
@@ -193,19 +194,28 @@ def _grades(record: Mapping[str, object], path: Path, number: int) -> dict[str, 
     raise _bad(path, number, "no document", 'give "doc_id": "…", or "doc_ids" as a list or {id: grade}')
 
 
+def repetitions(count: int) -> tuple[str, ...]:
+    """A note that counts judgements whose query and document an earlier line has."""
+    return _count(count, "judgement repeats an earlier line", "judgements repeat an earlier line")
+
+
 def unknown_documents(
     qrels: Mapping[str, Mapping[str, int]], known: frozenset[str] | None
 ) -> tuple[str, ...]:
     """A note that counts judgements naming documents that do not exist.
 
     >>> unknown_documents({"q": {"a": 1, "zz": 1}}, frozenset({"a"}))
-    ("1 judgement(s) name a document that does not exist (first: 'zz'); they count as misses",)
+    ("1 judgement names a document that does not exist (first: 'zz') and counts as a miss",)
     """
     if known is None:
         return ()
     missing = [doc_id for row in qrels.values() for doc_id in row if doc_id not in known]
-    what = f"judgement(s) name a document that does not exist (first: {missing[0]!r})" if missing else ""
-    return _count(len(missing), f"{what}; they count as misses")
+    first = repr(missing[0]) if missing else ""
+    return _count(
+        len(missing),
+        f"judgement names a document that does not exist (first: {first}) and counts as a miss",
+        f"judgements name documents that do not exist (first: {first}) and count as misses",
+    )
 
 
 def seen_queries(questions: QuestionSet) -> frozenset[str]:
@@ -290,14 +300,14 @@ def _texts(path: Path, wanted: set[str]) -> tuple[dict[str, str], tuple[str, ...
         if text.strip():
             queries[query_id] = text
     if not queries:
-        message = f"{path} has none of the {len(wanted):,} judged queries"
+        message = f"{path} has none of the judged queries ({len(wanted):,})"
         raise InputError("E_QRELS", message, cure="check that both files use the same query ids")
     absent = len(wanted - set(first_seen))
     queries, refused = _askable(queries, path)
     notes = (
-        *_count(absent, f"judged query id(s) have no text in {path.name} and are left out"),
-        *_count(empty, "judged queries have an empty text and are left out"),
-        *_count(repeated, f"line(s) of {path.name} repeat an earlier one"),
+        *_count(absent, *_left_out(f"no text in {path.name}")),
+        *_count(empty, *_left_out("an empty text")),
+        *_count(repeated, f"line of {path.name} repeats another", f"lines of {path.name} repeat others"),
         *refused,
     )
     return queries, notes, origins[0]
@@ -317,11 +327,12 @@ def _askable(queries: dict[str, str], path: Path) -> tuple[dict[str, str], tuple
     if not kept:
         message = f"{path}: no query can be asked ({', '.join(refused)})"
         raise InputError("E_QRELS", message, cure="ask in valid text of at most 32,768 characters")
-    notes = (
-        f"{len(ids):,} queries cannot be asked ({code}, first: {ids[0]!r}) and are left out"
-        for code, ids in refused.items()
-    )
-    return kept, tuple(notes)
+    return kept, tuple(_refused(code, ids) for code, ids in refused.items())
+
+
+def _refused(code: str, ids: list[str]) -> str:
+    why = f"cannot be asked ({code}, first: {ids[0]!r})"
+    return counted(len(ids), f"query {why} and is left out", f"queries {why} and are left out")
 
 
 def _trained(folder: Path, path: Path) -> frozenset[str] | None:
@@ -352,5 +363,9 @@ def _bad(path: Path, number: int, message: str, cure: str) -> InputError:
     return InputError("E_QRELS", f"{path}, line {number}: {message}", cure=cure, detail=f"{path}:{number}")
 
 
-def _count(count: int, what: str) -> tuple[str, ...]:
-    return (f"{count:,} {what}",) if count else ()
+def _left_out(what: str) -> tuple[str, str]:
+    return f"judged query has {what} and is left out", f"judged queries have {what} and are left out"
+
+
+def _count(count: int, one: str, many: str) -> tuple[str, ...]:
+    return (counted(count, one, many),) if count else ()

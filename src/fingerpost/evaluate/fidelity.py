@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from fingerpost.ground import byheart
 from fingerpost.ground.verify import CODES, Read, verify
 from fingerpost.records import Answer
+from fingerpost.text.counts import counted
 from fingerpost.text.spans import sentences
 
 AskWithout = Callable[[Answer], Answer]
@@ -136,15 +137,14 @@ def to_json(found: Fidelity) -> dict[str, object]:
 
 def told(found: Fidelity) -> list[str]:
     """The same in words, a line each; what was not asked is left out."""
-    lines = [f"answers to {found.answers:,} questions, {found.refused:,} refused"]
+    lines = [f"answers to {counted(found.answers, 'question')}, {found.refused:,} refused"]
     shares = found.shares()
     for name, meaning in SHARES.items():
         if shares[name] is not None:
             lines.append(f"{shares[name]:6.1%}  {meaning}")
     if found.unprobed:
-        lines.append(
-            f"{found.unprobed:,} questions could not be asked with no evidence: the language model failed"
-        )
+        count = counted(found.unprobed, "question")
+        lines.append(f"{count} could not be asked with no evidence: the language model failed")
     return [*lines, *(f"{count:,} × {code}: {CODES[code]}" for code, count in found.faults)]
 
 

@@ -15,6 +15,7 @@ from hashlib import blake2b
 
 from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.records import Document, Pair
+from fingerpost.text.counts import counted
 from fingerpost.text.spans import sentences
 from fingerpost.text.tokens import analyze
 
@@ -65,12 +66,12 @@ def generate(documents: Iterable[Document], count: int, *, seed: int = 0) -> Que
             else:
                 heapq.heappushpop(heap, item)
     drawn = {kind: [pair for *_, pair in sorted(heap, reverse=True)] for kind, heap in kept.items()}
-    return _question_set(_spread(drawn, count), f"made from {seen:,} documents")
+    return _question_set(_spread(drawn, count), f"made from {counted(seen, 'document')}")
 
 
 def from_pairs(pairs: Sequence[Pair], *, name: str = "generated") -> QuestionSet:
     """Questions that others generated (a language model, for one), marked as such."""
-    return replace(_question_set(pairs, f"{len(pairs):,} generated pairs"), name=name)
+    return replace(_question_set(pairs, counted(len(pairs), "generated pair")), name=name)
 
 
 def _spread(drawn: dict[str, list[Pair]], count: int) -> list[Pair]:

@@ -7,6 +7,7 @@ from html import escape
 
 from fingerpost.evaluate.attribute import CAUSES, CURES, Cause, Miss
 from fingerpost.evaluate.sunburst import Sector, sunburst
+from fingerpost.text.counts import counted
 
 EXAMPLES = 20
 SHOWN_CHARS = 300
@@ -30,7 +31,7 @@ def losses(
     """
     by_cause = {cause: [miss for miss in misses if miss.cause == cause] for cause in CAUSES}
     found = {cause: lost for cause, lost in by_cause.items() if lost}
-    head = f"<h2>Where {len(misses):,} misses were lost</h2>"
+    head = f"<h2>Where {counted(len(misses), 'miss was', 'misses were')} lost</h2>"
     if not found:
         return f"{head}<p>Every relevant document was among the first {k}.</p>"
     uncited = ", or not cited by an answer" if "grounding" in found else ""

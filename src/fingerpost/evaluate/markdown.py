@@ -10,6 +10,7 @@ from fingerpost.evaluate.fidelity import Fidelity
 from fingerpost.evaluate.freshness import Freshness
 from fingerpost.evaluate.page import Latency, Lost
 from fingerpost.evaluate.report import Evaluation, layout, table
+from fingerpost.text.counts import counted
 
 
 def markdown(
@@ -65,7 +66,7 @@ def _times(latency: Latency) -> list[str]:
     rows = [["ms", "p50", "p95", "p99"]]
     for name, ms in columns.items():
         rows.append([name, *(f"{mark:.1f}" for mark in np.percentile(ms, [50, 95, 99]))])
-    return [f"## Latency of {len(whole):,} queries", *layout(rows, markdown=True)]
+    return [f"## Latency of {counted(len(whole), 'query')}", *layout(rows, markdown=True)]
 
 
 def _fresh(found: Freshness) -> list[str]:
@@ -79,5 +80,5 @@ def _fresh(found: Freshness) -> list[str]:
 
 def _causes(lost: Lost) -> list[str]:
     told = [f"- {line}" for line in attribute.told(lost.misses)]
-    head = f"## Where {len(lost.misses):,} misses were lost"
+    head = f"## Where {counted(len(lost.misses), 'miss was', 'misses were')} lost"
     return [head, *(told or [f"Every relevant document was among the first {lost.k}."])]

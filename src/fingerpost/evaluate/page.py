@@ -17,6 +17,7 @@ from fingerpost.evaluate.attribute import Miss
 from fingerpost.evaluate.fidelity import Fidelity
 from fingerpost.evaluate.freshness import Freshness
 from fingerpost.evaluate.report import Evaluation
+from fingerpost.text.counts import counted
 
 BINS = 10
 BEST = ' class="best"'
@@ -99,7 +100,7 @@ def page(
     freshness: Freshness | None = None,
 ) -> str:
     """The whole file as text; the same evaluation gives the same text, latency apart."""
-    title = f"{found.name}, {found.split}: {len(found.query_ids):,} {found.kind}questions"
+    title = f"{found.name}, {found.split}: {counted(len(found.query_ids), f'{found.kind}question')}"
     body = [
         f"<h1>Search quality</h1><p>{escape(title)}</p>",
         *(f'<p class="soft">{escape(note)}</p>' for note in found.notes),
@@ -181,7 +182,7 @@ def _stages(latency: Latency) -> str:
         rows.append((name, begin, middle, f"{middle:.1f} ms"))
         begin += middle
     p50, p95, p99 = (f"{value:.1f}" for value in np.percentile(whole, [50, 95, 99]))
-    told = f"Medians of {len(whole):,} queries, one after the other. "
+    told = f"Medians of {counted(len(whole), 'query')}, one after the other. "
     told += f"Whole search: p50 {p50}, p95 {p95}, p99 {p99} ms."
     if latency.scored is not None:
         told += f" A search scores {latency.scored:.1%} of the chunks."

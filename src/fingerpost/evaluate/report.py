@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fingerpost.evaluate.calibration import Kept, Reliability, kept, reliability
 from fingerpost.evaluate.measures import Measure
 from fingerpost.evaluate.significance import interval
+from fingerpost.text.counts import counted
 
 Legs = dict[str, dict[str, float | None]]
 
@@ -139,7 +140,8 @@ def table(evaluation: Evaluation, *, markdown: bool = False) -> str:
         rows += [
             [f"{leg}, {title}", *(_number(means[name]) for name in names)] for leg, means in legs.items()
         ]
-    head = f"{evaluation.name}, {evaluation.split}: {len(evaluation.query_ids):,} {evaluation.kind}queries"
+    count = counted(len(evaluation.query_ids), f"{evaluation.kind}query")
+    head = f"{evaluation.name}, {evaluation.split}: {count}"
     lines = [head, *([""] if markdown else []), *layout([["", *names], *rows], markdown=markdown)]
     return "\n".join([*lines, *(f"note: {note}" for note in evaluation.notes)])
 

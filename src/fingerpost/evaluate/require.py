@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fingerpost.errors import GateError, UsageError
 from fingerpost.evaluate.measures import Measure, parse
 from fingerpost.evaluate.report import Evaluation
+from fingerpost.text.counts import counted
 
 _GATE = re.compile(r"\s*(?:([A-Za-z][A-Za-z0-9_]*)[:.])?\s*([^\s<>=]+)\s*(>=|<=|>|<)\s*([0-9.]+%?)\s*")
 LEGS = ("lexical", "dense", "hybrid", "search")
@@ -81,5 +82,5 @@ def check(evaluation: Evaluation, required: Iterable[Gate]) -> None:
         if not _TESTS[gate.sign](value, gate.bound):
             failed.append(f"{gate} (found {value:.4f})")
     if failed:
-        message = f"not met on {len(evaluation.query_ids):,} queries: {'; '.join(failed)}"
+        message = f"not met on {counted(len(evaluation.query_ids), 'query')}: {'; '.join(failed)}"
         raise GateError("E_GATE", message, cure="see `evaluate --misses` for where they were lost")

@@ -8,6 +8,7 @@ from pathlib import Path
 from fingerpost.errors import UsageError
 from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.evaluate.trec import write_qrels
+from fingerpost.text.counts import counted
 
 
 def save(questions: QuestionSet, folder: Path) -> tuple[str, ...]:
@@ -60,4 +61,5 @@ def _trec(questions: QuestionSet, path: Path) -> tuple[str, ...]:
 def _passages(questions: QuestionSet) -> tuple[str, ...]:
     if not questions.passages:
         return ()
-    return (f"the wanted passages of {len(questions.passages):,} questions have no place in a BEIR folder",)
+    count = counted(len(questions.passages), "question")
+    return (f"the wanted passages of {count} have no place in a BEIR folder",)

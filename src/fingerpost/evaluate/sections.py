@@ -13,6 +13,7 @@ from fingerpost.evaluate.calibration import Bin, kept, reliability
 from fingerpost.evaluate.fidelity import Fidelity
 from fingerpost.evaluate.freshness import Freshness
 from fingerpost.evaluate.report import Evaluation
+from fingerpost.text.counts import counted
 
 
 def glance(found: Evaluation, whole: NDArray[np.float64], misses: int | None) -> str:
@@ -111,8 +112,8 @@ def fresh(found: Freshness) -> str:
     """How long a change took to each step: percentiles, and a histogram in seconds."""
     parts = []
     for step, told in found.items():
-        spread = told.get("histogram")
-        if not isinstance(spread, Mapping) or not told.get("changes"):
+        spread, changes = told.get("histogram"), told.get("changes")
+        if not isinstance(spread, Mapping) or not isinstance(changes, int) or not changes:
             continue
         marks = " · ".join(f"{mark} {told[mark]:.3g} s" for mark in ("p50", "p95", "p99"))
         edges = [f"< {edge:g} s" for edge in spread["below"]] + ["longer"]
@@ -122,8 +123,9 @@ def fresh(found: Freshness) -> str:
             if count
         ]
         waiting = f" · {told['waiting']} waiting" if told.get("waiting") else ""
+        said = counted(changes, "change")
         parts.append(
-            f'<p>{escape(step)}: <span class="soft">{told["changes"]:,} changes · {marks}{waiting}</span></p>'
+            f'<p>{escape(step)}: <span class="soft">{said} · {marks}{waiting}</span></p>'
             f"{svg.bars(rows, title=f'seconds until {step}')}"
         )
     return f"<h2>Fresh</h2>{''.join(parts)}" if parts else ""

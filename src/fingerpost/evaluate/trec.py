@@ -9,9 +9,10 @@ from typing import TextIO
 
 from fingerpost.errors import InputError, UsageError
 from fingerpost.evaluate import runner
-from fingerpost.evaluate.datasets import QuestionSet, lines, read_qrels
+from fingerpost.evaluate.datasets import QuestionSet, lines, read_qrels, repetitions
 from fingerpost.evaluate.measures import Measure, trec_order
 from fingerpost.evaluate.report import Evaluation
+from fingerpost.text.counts import counted
 
 Runs = dict[str, dict[str, float]]
 
@@ -60,14 +61,15 @@ def odd(run: Mapping[str, object], judged: Mapping[str, object], repeated: int =
     """What the field's tools are lenient about, counted.
 
     >>> odd({"q1": {}, "q9": {}}, {"q1": {}, "q2": {}})[0]
-    '1 judged queries have no ranking and count as failures'
+    '1 judged query has no ranking and counts as a failure'
     """
-    counts = {
-        "judgement(s) repeat an earlier line": repeated,
-        "judged queries have no ranking and count as failures": len(judged.keys() - run.keys()),
-        "queries have no judgement and are left out": len(run.keys() - judged.keys()),
-    }
-    return tuple(f"{count:,} {what}" for what, count in counts.items() if count)
+    unranked, unjudged = len(judged.keys() - run.keys()), len(run.keys() - judged.keys())
+    one = "judged query has no ranking and counts as a failure"
+    many = "judged queries have no ranking and count as failures"
+    failed = (counted(unranked, one, many),) if unranked else ()
+    one, many = "query has no judgement and is left out", "queries have no judgement and are left out"
+    apart = (counted(unjudged, one, many),) if unjudged else ()
+    return (*repetitions(repeated), *failed, *apart)
 
 
 def _ranked(line: str, path: Path, number: int) -> tuple[str, str, float]:

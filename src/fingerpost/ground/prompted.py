@@ -21,6 +21,7 @@ from fingerpost.ground.verify import unsupported
 from fingerpost.models.llm import Llm, listed
 from fingerpost.models.rest import unasked
 from fingerpost.records import Answer, Span, Statement
+from fingerpost.text.counts import counted
 from fingerpost.text.spans import sentences
 
 log = logging.getLogger(__name__)
@@ -203,7 +204,7 @@ def _kept(
             places.append(citations.index(span))
         statements.append(Statement(" ".join(claim.text.split()), tuple(dict.fromkeys(places))))
     note = (
-        f"{len(dropped)} of {len(claims)} statements of the language model dropped ({dropped[0]})"
+        f"{len(dropped)} of {counted(len(claims), 'statement')} of the language model dropped ({dropped[0]})"
         if dropped
         else ""
     )

@@ -10,6 +10,7 @@ from fingerpost.index import observing
 from fingerpost.index.rooms import Rooms
 from fingerpost.records import Pair
 from fingerpost.text import query as queries
+from fingerpost.text.counts import counted
 
 ORIGIN = "log"
 
@@ -43,15 +44,15 @@ def questions(rooms: Rooms) -> QuestionSet:
     """
     found = observing.query_log(rooms).read()
     if not found.clicks:
-        message = f"the query log holds {len(found.asked):,} queries and no click"
+        message = f"the query log holds {counted(len(found.asked), 'query')} and no click"
         cure = "set observe.log_queries = true, and record clicks with `fingerpost feedback`"
         raise InputError("E_QRELS", message, cure=cure)
     ids = {text: f"log{number}" for number, text in enumerate(found.clicks, start=1)}
     silent = sum(text not in found.clicks for text in found.asked)
     notes = (
         "recorded queries: a click favours what was shown first, so these numbers flatter",
-        *((f"{silent:,} recorded queries without a click are left out",) if silent else ()),
-        *((f"{found.damaged:,} lines of the log cannot be read",) if found.damaged else ()),
+        *((f"{counted(silent, 'recorded query')} without a click left out",) if silent else ()),
+        *((f"{counted(found.damaged, 'line')} of the log cannot be read",) if found.damaged else ()),
     )
     qrels = {ids[text]: dict.fromkeys(row, 1) for text, row in found.clicks.items()}
     texts = {query_id: text for text, query_id in ids.items()}

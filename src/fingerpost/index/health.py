@@ -5,6 +5,7 @@ from __future__ import annotations
 from fingerpost.index.epoch import LESSON, Epoch, mapping, parsed
 from fingerpost.index.rooms import Rooms
 from fingerpost.route import drift
+from fingerpost.text.counts import counted
 
 Facts = dict[str, int | float | str]
 
@@ -49,9 +50,9 @@ def health(rooms: Rooms, epoch: Epoch, chunks: int) -> str:
     known = router.calibration
     needs = f"needs {known.needed_share:.1%} of the chunks for recall {settings.recall}"
     low, high = audit.bounds()
-    told = f"{audit.queries:,} audits, recall {audit.recall:.2f} ({low:.2f} to {high:.2f})"
+    told = f"{counted(audit.queries, 'audit')}, recall {audit.recall:.2f} ({low:.2f} to {high:.2f})"
     parts = (
-        f"routes among {router.n_leaves:,} leaves",
+        f"routes among {counted(router.n_leaves, 'leaf', 'leaves')}",
         needs if known.needed_share else "not calibrated: run `fingerpost learn`",
         told if audit.queries else "no audit yet" if settings.audit else "audits are off",
         f"audits are not kept: {unkept}" if (unkept := rooms.audits.unkept) else "",

@@ -22,6 +22,7 @@ from fingerpost.rerank.features import NAMES, RISING, Table
 from fingerpost.rerank.forest import START, Forest
 from fingerpost.rerank.line import Line
 from fingerpost.rerank.proof import LEAST_GAIN, proven
+from fingerpost.text.counts import counted
 
 if TYPE_CHECKING:
     import lightgbm
@@ -178,8 +179,8 @@ def _few(usable: Sequence[Group]) -> str:
     """Why no part of the queries could be judged by the others; "" where it can."""
     documents = len({group.document for group in usable})
     if len(usable) < LEAST_QUERIES:
-        return f"{len(usable)} usable queries, fewer than {LEAST_QUERIES}"
-    return f"queries about {documents} documents, fewer than {FOLDS}" if documents < FOLDS else ""
+        return f"{counted(len(usable), 'usable query')}, fewer than {LEAST_QUERIES}"
+    return f"queries about {counted(documents, 'document')}, fewer than {FOLDS}" if documents < FOLDS else ""
 
 
 def _check(group: Group) -> None:

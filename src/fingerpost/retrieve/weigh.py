@@ -24,6 +24,7 @@ from fingerpost.retrieve.fuse import (
     lexical_surety,
     standard,
 )
+from fingerpost.text.counts import counted
 
 LEAST = 100
 """Fewer questions than this choose nothing: held-out figures would be noise."""
@@ -110,7 +111,7 @@ class _Table:
 def fit(examples: Sequence[Example], folds: Callable[[Sequence[str]], NDArray[np.int64]]) -> Weighed:
     """Choose on all questions, judge out of fold; ``folds`` deals documents to folds 0 … FOLDS - 1."""
     if len(examples) < LEAST:
-        return Weighed(None, f"{len(examples)} usable questions, fewer than {LEAST}", {})
+        return Weighed(None, f"{counted(len(examples), 'usable question')}, fewer than {LEAST}", {})
     table, fold = _table(examples), folds([example.document for example in examples])
     shipped = _dials(BALANCED)
     before, after = table.ndcg(shipped), np.zeros(len(examples))

@@ -12,6 +12,7 @@ from fingerpost.errors import InputError
 from fingerpost.route import address
 from fingerpost.route.kmeans import F32, I64
 from fingerpost.route.wording import SILENT, Wording
+from fingerpost.text.counts import counted
 
 LEAST = 20
 """Fewer pairs than this teach nothing that could be checked."""
@@ -84,7 +85,7 @@ def checked(given: Pairs, known: I64) -> tuple[Pairs, tuple[str, ...]]:
     usable = _unique(given.only(here))
     if len(usable.query) < LEAST:
         raise _bad(
-            f"{len(usable.query)} usable pairs ({gone} name unknown documents), {LEAST} needed",
+            f"{counted(len(usable.query), 'usable pair')} ({gone} of unknown documents), {LEAST} needed",
             "give more pairs, or compile the documents they name first",
         )
     if gone > len(given.doc) / 2:
@@ -178,7 +179,7 @@ def _unpoisoned(given: Pairs) -> None:
     queries = len(np.unique(given.query))
     if queries < QUESTIONS:
         raise _bad(
-            f"{len(given.query)} pairs ask only {queries} different questions, {QUESTIONS} needed",
+            f"{len(given.query)} pairs ask only {counted(queries, 'different question')}, {QUESTIONS} needed",
             "give pairs of more questions",
         )
     if len(documents) < 2:

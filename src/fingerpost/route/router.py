@@ -24,6 +24,7 @@ from fingerpost.route.kmeans import F32, I64
 from fingerpost.route.pack import expect, pack, unpack
 from fingerpost.route.products import dots
 from fingerpost.route.statistics import CENTRES, RANK, Statistics
+from fingerpost.text.counts import counted
 
 OPTIMISM = 4.0
 """δ of the untrained rule; 3–5 measured alike."""
@@ -295,7 +296,7 @@ class Router:
     def resting(self, settings: RouteSettings, n_chunks: int) -> str:
         """Why no query at all is routed, or ""."""
         if n_chunks < settings.full_below:
-            return f"{n_chunks:,} chunks, routing starts at {settings.full_below:,}"
+            return f"{counted(n_chunks, 'chunk')}, routing starts at {settings.full_below:,}"
         if self.n_leaves < 2:
             return "one leaf"
         if self.calibration.off:

@@ -17,6 +17,7 @@ from fingerpost.config import Settings, Unlabelled, stored
 from fingerpost.store.digest import digest
 from fingerpost.store.disk import corrupt
 from fingerpost.store.ledger import Ledger
+from fingerpost.text.counts import counted
 
 LAXEST_FIRST: tuple[Unlabelled, ...] = ("visible", "until-labels", "hidden")
 _BEFORE: Mapping[str, Unlabelled] = {"1": "visible", "0": "hidden"}
@@ -106,7 +107,7 @@ class Access:
             said = "no document has borne labels, everybody finds all"
         else:
             head = self._ledger.head()
-            count = f"{head.documents - head.labelled:,} documents without labels"
+            count = counted(head.documents - head.labelled, "document") + " without labels"
             said = f"{'nobody' if self.hides() else 'everybody'} finds {count}"
         return "; ".join(filter(None, (f"{self.rule}: {said}", self.unheeded())))
 

@@ -136,16 +136,16 @@ def _counts(state: State) -> Iterator[Finding]:
     if held.lexical is not None and held.lexical.documents != chunks:
         yield Finding(
             f"{manifest.folder}/lexical",
-            f"holds {held.lexical.documents:,} chunks instead of {chunks:,}",
+            f"holds {counted(held.lexical.documents, 'chunk')} instead of {chunks:,}",
             REBUILD,
         )
     if manifest.chunks != chunks or len(np.unique(held.keys)) != chunks:
-        yield Finding(
-            f"{manifest.folder}/keys.npy", f"{chunks:,} keys for {manifest.chunks:,} chunks", REBUILD
-        )
-    standing = state.ledger.head().chunks
-    if standing != len(state.live.keys):
-        yield Finding("ledger.db", f"{len(state.live.keys):,} chunks stand instead of {standing:,}", RESTORE)
+        said = f"{counted(chunks, 'key', 'keys')} for {counted(manifest.chunks, 'chunk')}"
+        yield Finding(f"{manifest.folder}/keys.npy", said, REBUILD)
+    standing, found = state.ledger.head().chunks, len(state.live.keys)
+    if standing != found:
+        said = counted(found, "chunk stands", "chunks stand")
+        yield Finding("ledger.db", f"{said} instead of {standing:,}", RESTORE)
 
 
 def check_empty(root: Path) -> None:

@@ -25,6 +25,7 @@ from fingerpost.store.lexical import Lexical, write_lexical
 from fingerpost.store.lock import WriterLock
 from fingerpost.store.ties import Ties
 from fingerpost.store.vectors import quantize
+from fingerpost.text.counts import counted
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,80}")
 _ROWS = 8_192
@@ -154,7 +155,7 @@ def measure(root: Path, number: int, chunks: int) -> dict[str, tuple[int, float]
         return {}
     held = Lexical(root / folder_name(number) / "lexical")
     if held.documents != chunks:
-        raise corrupt("lexical", f"it holds {held.documents} chunks instead of {chunks}")
+        raise corrupt("lexical", f"it holds {counted(held.documents, 'chunk')} instead of {chunks:,}")
     return {name: (found.documents, found.average) for name, found in held.statistics.items()}
 
 

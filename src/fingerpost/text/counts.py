@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 
-def counted(number: int, noun: str) -> str:
-    """How many there are; the noun is given in the singular.
+def counted(number: int, one: str, many: str = "") -> str:
+    """How many there are: ``one`` is said of a single one, ``many`` of any other number, by default the
+    plural of the noun that ``one`` ends with.
 
-    >>> counted(1, "chunk"), counted(1200, "chunk"), counted(2, "query")
-    ('1 chunk', '1,200 chunks', '2 queries')
+    >>> counted(1, "chunk"), counted(1200, "chunk"), counted(0, "query"), counted(2, "miss")
+    ('1 chunk', '1,200 chunks', '0 queries', '2 misses')
+    >>> counted(1, "query is left out", "queries are left out")
+    '1 query is left out'
     """
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number:,} {noun[:-1]}ies" if noun.endswith("y") else f"{number:,} {noun}s"
+    return f"1 {one}" if number == 1 else f"{number:,} {many or _plural(one)}"
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith("y"):
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"

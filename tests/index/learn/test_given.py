@@ -26,7 +26,7 @@ def test_questions_that_no_search_takes_are_counted(machines_kb: Path, tmp_path:
         report = index.learn(path)
     assert report.counts["pairs"] == 60
     assert any("cannot be asked (E_TOO_LONG, first: 'q61')" in note for note in report.notes)
-    assert "1 question(s) without text left out" in report.notes
+    assert "1 question without text left out" in report.notes
 
 
 @pytest.mark.parametrize(

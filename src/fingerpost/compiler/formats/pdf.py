@@ -10,6 +10,7 @@ from typing import Any
 from fingerpost.compiler.formats import Source, bad_format
 from fingerpost.errors import InputError, missing_extra
 from fingerpost.records import Document, Section
+from fingerpost.text.counts import counted
 
 MAX_PAGES = 20_000
 MAX_STREAM = 256 << 20
@@ -38,7 +39,7 @@ def parse(source: Source) -> Iterator[Document]:
     if not pages.text.strip():
         raise InputError(
             "E_EMPTY",
-            f"{source.name} holds no text ({len(pdf)} pages, scanned perhaps)",
+            f"{source.name} holds no text ({counted(len(pdf), 'page')}, scanned perhaps)",
             cure="run it through OCR",
         )
     truncated = b"%%EOF" not in source.data[-2048:]

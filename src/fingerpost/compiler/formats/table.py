@@ -12,6 +12,7 @@ from fingerpost.compiler.decode import decode
 from fingerpost.compiler.formats import MAX_COLUMNS, MAX_LINE_BYTES, Source, bad_format, records
 from fingerpost.errors import InputError
 from fingerpost.records import Document, Rejection
+from fingerpost.text.counts import counted
 
 _DELIMITERS = ",;\t|"
 
@@ -60,7 +61,8 @@ def _row(
         if len(row) > MAX_COLUMNS:
             raise InputError("E_TOO_MANY", f"{len(row)} columns (at most {MAX_COLUMNS})", cure="drop some")
         if len(row) > len(header):
-            raise bad_format(f"{len(row)} cells under {len(header)} headings", cure="mend the row")
+            message = f"{counted(len(row), 'cell')} under {counted(len(header), 'heading')}"
+            raise bad_format(message, cure="mend the row")
         return records.document(_record(dict(zip(header, row, strict=False))), line, flags=flags)
     except InputError as error:
         return Rejection(f"line {line}", error.code, error.message, error.cure)

@@ -35,6 +35,7 @@ from fingerpost.route.deep.lazy import require
 from fingerpost.route.deep.pairnet import Pair as PairPieces
 from fingerpost.route.deep.steps import Watch, nobody
 from fingerpost.store.snapshot import Snapshot
+from fingerpost.text.counts import counted
 
 MOST_EXAMPLES, MOST_HELD = 3_000, 400
 LEAST_HELD = 40
@@ -160,7 +161,7 @@ def material(
     if len(held) < LEAST_HELD:
         raise InputError(
             "E_PAIRS",
-            f"{len(held)} questions can be held out of training, {LEAST_HELD} are needed",
+            f"{counted(len(held), 'question')} can be held out of training, {LEAST_HELD} are needed",
             cure=f"give pairs for at least {4 * LEAST_HELD} questions",
         )
     seen: dict[int, Seen] = {}
@@ -174,10 +175,8 @@ def material(
             "E_PAIRS", "the search finds no right passage for any question", cure="check the pairs"
         )
     lost = len(drawn) - len(examples)
-    said = (
-        (f"{lost:,} questions left out: no right passage, or no wrong one, among the first",) if lost else ()
-    )
-    return examples, [seen[at] for at in held.tolist()], said
+    said = f"{counted(lost, 'question')} left out: no right passage, or no wrong one, among the first"
+    return examples, [seen[at] for at in held.tolist()], (said,) if lost else ()
 
 
 def look(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int) -> Seen:
@@ -222,7 +221,7 @@ def table(verdict: Verdict) -> tuple[str, ...]:
     gain, word = verdict.after - verdict.before, "kept" if verdict.accepted else "refused"
     changed = f"{(gain > 0).sum()} better, {(gain < 0).sum()} worse, {(gain == 0).sum()} as before"
     return (
-        f"{len(gain)} held-out questions   search   with reranker",
+        f"{counted(len(gain), 'held-out question')}   search   with reranker",
         f"nDCG@10 {verdict.before.mean():22.3f}   {verdict.after.mean():.3f} (± {1.96 * verdict.error:.3f})",
         f"{changed}; weight {verdict.weight:g}: {word}",
     )

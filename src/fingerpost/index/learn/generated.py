@@ -31,6 +31,7 @@ from fingerpost.retrieve.weigh import Example, Weighed
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.store.withheld import Rewritten, Withheld
 from fingerpost.text import query as queries
+from fingerpost.text.counts import counted
 
 TITLED = ("title", "heading")
 MOST = 20_000
@@ -71,7 +72,7 @@ def learn(rooms: Rooms, asked: Generating, progress: Progress) -> Report:
     if len(examples) < weigh.LEAST:
         raise InputError(
             "E_PAIRS",
-            f"the documents give {len(examples)} usable questions, {weigh.LEAST} needed",
+            f"the documents give {counted(len(examples), 'usable question')}, {weigh.LEAST} needed",
             cure="learn from pairs of your own: --pairs",
         )
     progress("weigh", 0, 1)

@@ -13,6 +13,7 @@ from fingerpost.index.rooms import Rooms
 from fingerpost.records import GIVEN, Pair
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as queries
+from fingerpost.text.counts import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,13 @@ def usable_of(snapshot: Snapshot, before: list[Pair], given: Given) -> tuple[dic
     everything = new | {(pair.query, pair.doc_id) for pair in before}
     if not usable:
         raise _bad(
-            f"none of the {len(everything):,} pairs names a document of this index",
+            f"none of the pairs ({len(everything):,}) names a document of this index",
             "check the ids with `fingerpost search --json`, or compile the documents first",
         )
     if gone > len(new) - gone:
         raise _bad(
-            f"{gone:,} of {len(new):,} pairs name documents that are not in this index",
+            f"{gone:,} of {counted(len(new), 'pair names', 'pairs name')} documents that are not "
+            "in this index",
             "check the ids with `fingerpost search --json`, or leave these pairs out",
         )
     return usable, len(everything) - len(usable)

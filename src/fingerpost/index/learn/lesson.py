@@ -23,6 +23,7 @@ from fingerpost.route.pairs import Pairs
 from fingerpost.route.wording import Wording
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as queries
+from fingerpost.text.counts import counted
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def prepare(rooms: Rooms, snapshot: Snapshot, given: Given, progress: Progress) 
         arrays,
         tuple(map(frozenset, answers)),
         tuple(first[at] for at in range(len(texts))),
-        (*given.notes, *([f"{gone:,} pairs left out: unknown documents"] if gone else [])),
+        (*given.notes, *([f"{counted(gone, 'pair')} left out: unknown documents"] if gone else [])),
         tuple(proposed),
         tuple(text in heard for text in texts),
     )

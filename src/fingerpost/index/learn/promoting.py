@@ -23,6 +23,7 @@ from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import gathering, planning, ranking
 from fingerpost.index.search.ranking import Asked
 from fingerpost.store.snapshot import Snapshot
+from fingerpost.text.counts import counted
 
 JUDGED = 1_000
 """New questions that are asked of what serves: each costs a search."""
@@ -67,7 +68,7 @@ def compare(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, marks: Marks) -> C
     earlier = _earlier(snapshot.artifact(LESSON), standing)
     if earlier is not None and earlier.count >= LEAST:
         rows.append(earlier)
-    few = f"not compared with the lesson that serves: {len(new)} new questions, {LEAST} needed"
+    few = f"not compared with the lesson that serves: {counted(len(new), 'new question')}, {LEAST} needed"
     return Comparison(by_kind, tuple(rows), "" if rows else few)
 
 

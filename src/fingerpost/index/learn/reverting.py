@@ -10,6 +10,7 @@ from fingerpost.records import GIVEN, Report
 from fingerpost.store.generation import ARTIFACTS, NAME, held, read_manifest
 from fingerpost.store.past import AsOf
 from fingerpost.store.store import Store
+from fingerpost.text.counts import counted
 
 SAME = (
     "no lesson was undone: the generation before had learned the same; "
@@ -41,8 +42,8 @@ def rollback(rooms: Rooms) -> Report:
     same = _learned(rooms) == learned
     before = known_pairs(rooms.store)
     gone = rooms.store.forget_pairs(before, GIVEN) if before < known else 0
-    notes = ["rolled back", *([f"{gone:,} pairs forgotten"] if gone else []), *([SAME] if same else [])]
-    return Report({}, (), tuple(notes), number)
+    forgotten = [f"{counted(gone, 'pair')} forgotten"] if gone else []
+    return Report({}, (), ("rolled back", *forgotten, *([SAME] if same else [])), number)
 
 
 def _learned(rooms: Rooms) -> dict[str, object]:

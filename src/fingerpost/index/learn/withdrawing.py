@@ -20,6 +20,7 @@ from fingerpost.index.learn.reverting import known_pairs
 from fingerpost.index.progress import Progress
 from fingerpost.index.rooms import Rooms
 from fingerpost.records import GIVEN, Pair, Report
+from fingerpost.text.counts import counted
 
 Source = str | Path | Iterable[Pair]
 TRAINED = {QUERIES: "trained query encoder", DSI: "DSI"}
@@ -33,11 +34,11 @@ def withdraw(rooms: Rooms, source: Source, progress: Progress) -> Report:
     wrong = {(pair.query, pair.doc_id) for pair in read(source).pairs}
     found = wrong & {(pair.query, pair.doc_id) for pair in earlier(rooms)}
     if not found:
-        message = f"none of the {len(wrong):,} pairs was taught to this index, or is kept for a lesson"
+        message = f"none of the pairs ({len(wrong):,}) was taught to this index, or is kept for a lesson"
         raise InputError("E_PAIRS", message, cure="take them from `fingerpost learn --list`")
     gone = _untaught(rooms)  # before the pairs go: stopped in between, the same call goes on
     count = rooms.store.forget_pairs(0, GIVEN, sorted(found))
-    notes = [f"{count:,} pairs forgotten"]
+    notes = [f"{counted(count, 'pair')} forgotten"]
     if missing := len(wrong - found):
         notes.append(f"{missing:,} of the pairs named were not kept")
     lost = [TRAINED[name] for name in TRAINED if name in gone]

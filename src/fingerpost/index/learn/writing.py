@@ -22,6 +22,7 @@ from fingerpost.index.rooms import Rooms
 from fingerpost.models.llm import load_llm
 from fingerpost.records import WRITTEN, Chunk, Pair
 from fingerpost.store.snapshot import Snapshot
+from fingerpost.text.counts import counted
 
 KIND = "written"
 Drawn = tuple[int, Chunk]
@@ -103,9 +104,9 @@ def _notes(
 ) -> tuple[str, ...]:
     useless = sum(not known[chunk.chunk_id] for chunk in missing) - asking.failed
     told = [
-        f"asked about {asking.asked:,} passages, {passages - len(missing):,} had their questions; "
-        f"{useless:,} replies held none that can be used"
+        f"asked about {counted(asking.asked, 'passage')}, {passages - len(missing):,} had their questions; "
+        f"{counted(useless, 'reply')} held none that can be used"
     ]
     if asking.failed:
-        told.append(f"{asking.failed:,} requests failed ({asking.last}): learn again to ask them")
+        told.append(f"{counted(asking.failed, 'request')} failed ({asking.last}): learn again to ask them")
     return tuple(told)

@@ -15,6 +15,7 @@ from fingerpost.evaluate.datasets import QuestionSet, load, load_judged
 from fingerpost.evaluate.generate import generate
 from fingerpost.index.rooms import Rooms
 from fingerpost.records import GIVEN, Document
+from fingerpost.text.counts import counted
 
 BATCH = 256
 
@@ -51,9 +52,10 @@ def _strangers(rooms: Rooms, questions: QuestionSet) -> tuple[str, ...]:
             strangers[doc_id] = strangers.get(doc_id, 0) + 1
     if not strangers:
         return ()
-    count = sum(strangers.values())
-    first = next(iter(strangers))
-    return (f"{count:,} judgement(s) name a document that is not in the index (first: {first!r})",)
+    first = f"(first: {next(iter(strangers))!r})"
+    one = f"judgement names a document that is not in the index {first}"
+    many = f"judgements name documents that are not in the index {first}"
+    return (counted(sum(strangers.values()), one, many),)
 
 
 def _without_themselves(rooms: Rooms, questions: QuestionSet) -> QuestionSet:
@@ -68,7 +70,8 @@ def _without_themselves(rooms: Rooms, questions: QuestionSet) -> QuestionSet:
                 own[query_id] = document.doc_id
     if not own:
         return questions
-    said = f"{len(own):,} of the questions are documents themselves (same id, same text) and no results"
+    one, why = "of the questions is a document itself", "(same id, same text) and no result"
+    said = counted(len(own), f"{one} {why}", f"of the questions are documents themselves {why}s")
     return replace(questions, own=own, notes=(*questions.notes, said))
 
 

@@ -14,6 +14,7 @@ from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import searching
 from fingerpost.index.search.found import Found, Request
 from fingerpost.records import Explanation, Stage
+from fingerpost.text.counts import counted
 
 SHOWN_FACTORS = 12
 
@@ -82,7 +83,7 @@ def factors(added: Mapping[str, float]) -> tuple[Explanation, ...]:
     parts = sorted(added.items(), key=lambda item: -abs(item[1]))
     rest = [value for _, value in parts[SHOWN_FACTORS:]]
     shown = [Explanation(name, f"{value:+.3f}") for name, value in parts[:SHOWN_FACTORS]]
-    others = [Explanation("others", f"{sum(rest):+.3f}", f"{len(rest)} smaller ones")] if rest else []
+    others = [Explanation("others", f"{sum(rest):+.3f}", counted(len(rest), "smaller one"))] if rest else []
     return (*shown, *others)
 
 

@@ -13,6 +13,7 @@ from fingerpost.index.search.found import Found
 from fingerpost.models.encoder import EncodedQuery
 from fingerpost.records import Explanation
 from fingerpost.route.router import Router
+from fingerpost.text.counts import counted
 
 SHOWN_LEAVES = 8
 SHOWN_TITLE = 48
@@ -42,14 +43,14 @@ class _Tree:
     def shard(self, first: int, leaves: list[int]) -> Explanation:
         """A shard with the leaves of it that are shown."""
         own = [at for at, address in enumerate(self.router.addresses) if address[0] == first]
-        size = f", {int(self.router.statistics.counts[own].sum()):,} chunks" if self.told else ""
-        known = f"{len(own):,} {'leaf' if len(own) == 1 else 'leaves'}{size}"
+        size = f", {counted(int(self.router.statistics.counts[own].sum()), 'chunk')}" if self.told else ""
+        known = counted(len(own), "leaf", "leaves") + size
         return Explanation(str(first), self._chance(own), known, tuple(map(self._leaf, leaves)))
 
     def _leaf(self, leaf: int) -> Explanation:
         plan = self.found.plan
         opened = "opened" if plan.full or leaf in plan.leaves else "not opened"
-        votes = f"{int(self.votes[leaf])} votes of BM25"
+        votes = counted(int(self.votes[leaf]), "vote") + " of BM25"
         note = " · ".join([*self._about(leaf), votes, opened])
         return Explanation(".".join(map(str, self.router.addresses[leaf])), self._chance([leaf]), note)
 
@@ -61,7 +62,7 @@ class _Tree:
         terms, title = known[leaf].get("terms"), known[leaf].get("title")
         words = ", ".join(map(str, terms)) if isinstance(terms, list) else ""
         example = f"as in “{shorten(str(title), SHOWN_TITLE, placeholder=' …')}”" if title else ""
-        size = f"{int(self.router.statistics.counts[leaf]):,} chunks"
+        size = counted(int(self.router.statistics.counts[leaf]), "chunk")
         return [part for part in (words, example, size) if part]
 
     def _chance(self, leaves: list[int]) -> str:

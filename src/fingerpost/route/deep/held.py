@@ -11,6 +11,7 @@ from fingerpost.errors import InputError
 from fingerpost.route.gate import HELD, TOLERANCE
 from fingerpost.route.kmeans import F32, I64
 from fingerpost.route.pairs import Pairs, groups, unseen_rate
+from fingerpost.text.counts import counted
 
 BLOCK = 128
 
@@ -55,7 +56,7 @@ def assign(given: Pairs, count: int, *, seed: int) -> tuple[I64, NDArray[np.bool
     if len(np.unique(fold[given.query])) < count:
         raise InputError(
             "E_PAIRS",
-            f"the {len(given.queries)} queries are too much alike to hold some of them out",
+            f"{counted(len(given.queries), 'query')} too much alike to hold some of them out",
             cure="give pairs with other questions, or learn without deep training",
         )
     seen = np.zeros(len(given.queries), dtype=np.bool_)
