@@ -129,7 +129,9 @@ class Pair:
     origin: str = "gold"
 
 
-GIVEN = ("gold", "log")
+ITSELF = "itself"
+"""The origin of a gold pair whose query is a document itself (same id, same text), no answer to it."""
+GIVEN = ("gold", "log", ITSELF)
 """Origins of pairs that somebody gave; the others were made from the documents."""
 
 

@@ -42,7 +42,8 @@ def problem() -> descent.Problem:
     vectors, given = world(20, 2)
     order = np.argsort(given.query)
     target = np.full(len(order), 0.7, np.float32)
-    return descent.Problem(given.queries, vectors, given.query[order], given.doc[order] - 1000, target)
+    own = np.where(np.arange(20) % 4 == 2, (np.arange(20) + 7) % 20, -1)
+    return descent.Problem(given.queries, vectors, given.query[order], given.doc[order] - 1000, target, own)
 
 
 def test_the_gradient_of_the_map(problem: descent.Problem) -> None:
@@ -63,6 +64,24 @@ def test_the_gradient_of_the_rows(problem: descent.Problem) -> None:
     step = random.normal(size=change.shape).astype(np.float32) * 3e-3
     ahead, behind = (descent.rows_loss(problem, change + s * step, rows, pool)[0] for s in (1, -1))
     assert (ahead - behind) / 2 == pytest.approx(float((slope * step).sum()), rel=2e-2, abs=1e-4)
+
+
+def test_a_document_that_is_the_query_itself_does_not_compete_for_it(problem: descent.Problem) -> None:
+    rows, pool = np.array([2]), np.arange(20)
+    _, slope = descent.rows_loss(problem, np.zeros_like(problem.documents), rows, pool)
+    assert np.flatnonzero(~slope.any(axis=1)).tolist() == problem.own[rows].tolist()
+
+
+def test_questions_that_are_documents_are_judged_without_themselves() -> None:
+    """Each of 60 documents asks for its like, as in ArguAna and Quora: it found itself first before."""
+    random = np.random.default_rng(0)
+    asking = unit(random.normal(size=(60, DIM)))
+    vectors = np.concatenate([asking, unit(asking + 0.1 * random.normal(size=(60, DIM)))])
+    given = pairs(asking, np.arange(60), 1060 + np.arange(60))
+    _, verdict = gate.train(vectors, keys(vectors), given)
+    assert verdict.untrained.unseen <= 0.5
+    _, verdict = gate.train(vectors, keys(vectors), replace(given, own=keys(asking)))
+    assert verdict.untrained.unseen > 0.95
 
 
 def test_learning_gains_on_seen_documents_and_keeps_unseen_ones() -> None:

@@ -25,7 +25,7 @@ STEPS = 60
 @dataclass(frozen=True, slots=True)
 class Problem:
     """``queries`` [m, d]; ``documents`` [n, d]; pair i: query ``query[i]`` (sorted), document ``doc[i]``,
-    ``target[i]``.
+    ``target[i]``; ``own`` [m] the document that a query is itself and that does not compete for it, or -1.
 
     The targets of a query sum to its weight.
     """
@@ -35,6 +35,7 @@ class Problem:
     query: I64
     doc: I64
     target: F32
+    own: I64
     steps: int = STEPS
 
 
@@ -107,6 +108,8 @@ def _cross_entropy(problem: Problem, cosines: F32, rows: I64, pool: I64) -> tupl
     target = problem.target[pair]
     weight = np.bincount(at, weights=target, minlength=len(rows)).astype(np.float32)
     logits = cosines / np.float32(TEMPERATURE)
+    itself = np.flatnonzero(np.isin(problem.own[rows], pool))
+    logits[itself, np.searchsorted(pool, problem.own[rows[itself]])] = -np.inf
     logits -= logits.max(axis=1, keepdims=True)
     right = logits[at, place]
     chance = np.exp(logits)

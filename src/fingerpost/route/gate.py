@@ -239,6 +239,7 @@ class _Split:
         for part in np.array_split(np.arange(len(names)), max(1, len(names) // 256)):
             block = names[part]
             scores = memory.scores(self.held.queries[block], self.keys, self.means)
+            scores[self.held.places_of_own(block, self.keys)] = -np.inf
             mine = np.isin(self.held.query, block)
             at, right = np.searchsorted(block, self.held.query[mine]), place[mine]
             for row, shift in enumerate(shifts):

@@ -341,7 +341,9 @@ def _problem(given: Pairs, keys: I64, start: F32) -> Problem:
     order = np.argsort(compact, kind="stable")
     count = np.bincount(compact)
     target = given.weight / count[compact]
-    place = np.searchsorted(keys, given.doc)
+    place, own = np.searchsorted(keys, given.doc), np.full(len(names), -1)
+    rows, places = given.places_of_own(names, keys)
+    own[rows] = places
     return Problem(
-        given.queries[names], start, compact[order], place[order], target[order].astype(np.float32)
+        given.queries[names], start, compact[order], place[order], target[order].astype(np.float32), own
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,8 @@ class Pairs:
     ``doc[i]`` (a key).
 
     ``weight`` [p] ≤ 1; ``gold`` [p]: a person's judgement or click, not a generated question. ``wording`` are
-    the queries' words, where they are known.
+    the queries' words, where they are known. ``own`` [m] are the documents that a query is itself and
+    that do not compete for it, -1 for none; empty where no query is one.
     """
 
     queries: F32
@@ -39,11 +40,23 @@ class Pairs:
     weight: F32
     gold: NDArray[np.bool_]
     wording: Wording = SILENT
+    own: I64 = field(default_factory=lambda: np.empty(0, np.int64))
 
     def only(self, kept: NDArray[np.bool_] | I64) -> Pairs:
         """The pairs where ``kept`` [p] is true, or of these numbers (all queries stay)."""
-        own = {name: getattr(self, name)[kept] for name in ("query", "doc", "weight", "gold")}
-        return replace(self, **own)
+        columns = {name: getattr(self, name)[kept] for name in ("query", "doc", "weight", "gold")}
+        return replace(self, **columns)
+
+    def places_of_own(self, names: I64, documents: I64) -> tuple[I64, I64]:
+        """Which of the queries ``names`` are one of the ``documents`` (ascending) themselves, and which one.
+
+        >>> given = replace(pairs(np.eye(2), [0, 1], [7, 8]), own=np.array([-1, 7]))
+        >>> [part.tolist() for part in given.places_of_own(np.array([0, 1]), np.array([5, 7, 8]))]
+        [[1], [1]]
+        """
+        own = self.own[names] if len(self.own) else np.full(len(names), -1)
+        rows = np.flatnonzero(np.isin(own, documents))
+        return rows, np.searchsorted(documents, own[rows])
 
 
 def pairs(

@@ -184,7 +184,7 @@ def look(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int) -> Seen:
     asked, settings = lesson.asked[at], rooms.settings.rerank
     known = rooms.epoch(snapshot)
     epoch = Epoch(known.router, Judges(known.judges.codec))
-    found = gathering.replayed(rooms, snapshot, epoch, asked)
+    found = gathering.replayed(rooms, snapshot, epoch, asked, own=lesson.own[at])
     seen = ranking.look_again(snapshot, asked, found, epoch.judges, effort=planning.full(settings))
     ranked = ranking.rank(snapshot, asked, seen, epoch.judges)
     order, depth = ranked.order, max(settings.cross_depth, WRONG + 1)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unicodedata import normalize
 
 from fingerpost.errors import InputError, NotFoundError, UsageError
 from fingerpost.evaluate.datasets import load
 from fingerpost.index.rooms import Rooms
-from fingerpost.records import GIVEN, Pair
+from fingerpost.index.search import itself
+from fingerpost.records import GIVEN, ITSELF, Pair
 from fingerpost.store.snapshot import Snapshot
 from fingerpost.text import query as queries
 from fingerpost.text.counts import counted
@@ -18,10 +20,13 @@ from fingerpost.text.counts import counted
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Pairs, their documents' ids as the index spells them, and what was left out of them, in words."""
+    """Pairs, their documents' ids as the index spells them, and what was left out of them, in words; ``ids``
+    of the questions by their text, where they were read with ids.
+    """
 
     pairs: tuple[Pair, ...] = ()
     notes: tuple[str, ...] = ()
+    ids: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(source: str | Path | Iterable[Pair] | None) -> Given:
@@ -42,6 +47,7 @@ def read(source: str | Path | Iterable[Pair] | None) -> Given:
             if grade > 0
         ),
         found.notes,
+        {text: query_id for query_id, text in found.queries.items()},
     )
 
 
@@ -53,6 +59,18 @@ def _checked(pair: Pair, number: int) -> Pair:
     except UsageError as error:
         raise _bad(f"pair {number:,}: {error.message}", "mend its question, or leave the pair out") from error
     return replace(pair, doc_id=normalize("NFC", pair.doc_id))
+
+
+def marked(snapshot: Snapshot, given: Given) -> Given:
+    """The pairs, those of questions that are documents themselves marked by their origin."""
+    texts, answers = dict[str, str](), defaultdict[str, set[str]](set)
+    for pair in given.pairs:
+        if (query_id := given.ids.get(pair.query)) is not None:
+            texts[query_id] = pair.query
+            answers[query_id].add(pair.doc_id)
+    own = {texts[query_id] for query_id in itself.named(snapshot, texts, answers)}
+    pairs = (replace(pair, origin=ITSELF) if pair.query in own else pair for pair in given.pairs)
+    return replace(given, pairs=tuple(pairs))
 
 
 def earlier(rooms: Rooms) -> list[Pair]:

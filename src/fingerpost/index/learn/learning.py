@@ -178,7 +178,9 @@ def _replay(
     """One training query with a memory that never saw it."""
     asked, epoch = lesson.asked[at], rooms.epoch(snapshot)
     proposed, standing = lesson.proposed[at], epoch.judges
-    candidates = gathering.replayed(rooms, snapshot, epoch, asked, memory=memory, proposed=proposed)
+    candidates = gathering.replayed(
+        rooms, snapshot, epoch, asked, memory=memory, proposed=proposed, own=lesson.own[at]
+    )
     judges = Judges(standing.codec, balance=standing.balance)
     looks = planning.looks(snapshot, asked, candidates, judges, rooms.settings.rerank)
     told = ranking.memory_columns(snapshot, asked, candidates, memory)

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
 from fingerpost.index.epoch import Epoch
-from fingerpost.index.learn.given import Given, earlier, usable_of
+from fingerpost.index.learn.given import Given, earlier, marked, usable_of
 from fingerpost.index.progress import Progress
 from fingerpost.index.rooms import Rooms
-from fingerpost.index.search import gathering
+from fingerpost.index.search import gathering, itself
 from fingerpost.index.search.ranking import Asked
 from fingerpost.models.encoder import EncodedQuery
-from fingerpost.records import Pair
+from fingerpost.records import ITSELF, Pair
 from fingerpost.route import pairs as training
 from fingerpost.route.pairs import Pairs
 from fingerpost.route.wording import Wording
@@ -29,7 +29,8 @@ from fingerpost.text.counts import counted
 @dataclass(frozen=True)
 class Lesson:
     """The pairs in all their forms: distinct queries, encoded, which documents answer them, which the DSI
-    proposes that never saw them (none without one), and which queries an earlier lesson was given.
+    proposes that never saw them (none without one), which queries an earlier lesson was given, and the
+    document that each query is itself, no candidate for it (``itself.NOBODY`` where there is none).
     """
 
     asked: tuple[Asked, ...]
@@ -39,6 +40,7 @@ class Lesson:
     notes: tuple[str, ...]
     proposed: tuple[gathering.Proposed, ...]
     earlier: tuple[bool, ...]
+    own: tuple[int, ...]
 
     @cached_property
     def groups(self) -> NDArray[np.int64]:
@@ -62,7 +64,7 @@ def prepare(rooms: Rooms, snapshot: Snapshot, given: Given, progress: Progress) 
         raise UsageError(
             "E_USAGE", "an index without an encoder has no router to train", cure="compile with one"
         )
-    before = earlier(rooms)
+    before, given = earlier(rooms), marked(snapshot, given)
     usable, gone = usable_of(snapshot, before, given)
     texts = list(dict.fromkeys(text for text, _ in usable))
     place = {text: at for at, text in enumerate(texts)}
@@ -82,16 +84,23 @@ def prepare(rooms: Rooms, snapshot: Snapshot, given: Given, progress: Progress) 
     weight = np.array([weighed[pair] for pair in usable], np.float32)
     queries_of = [place[text] for text, _ in usable]
     arrays = training.pairs(vectors, queries_of, list(usable.values()), weight=weight)
-    arrays = replace(arrays, wording=_wording(snapshot, asked))
+    selves = {pair.query for pair in (*before, *given.pairs) if pair.origin == ITSELF}
+    own = [
+        itself.document_of(snapshot, one.query, right) if text in selves else itself.NOBODY
+        for text, one, right in zip(texts, asked, answers, strict=True)
+    ]
+    arrays = replace(arrays, wording=_wording(snapshot, asked), own=np.array(own, np.int64))
+    notes = (*itself.told(sum(key != itself.NOBODY for key in own)), *given.notes)
     first = {place[text]: doc_id for text, doc_id in reversed(usable)}
     return Lesson(
         tuple(asked),
         arrays,
         tuple(map(frozenset, answers)),
         tuple(first[at] for at in range(len(texts))),
-        (*given.notes, *([f"{counted(gone, 'pair')} left out: unknown documents"] if gone else [])),
+        (*notes, *([f"{counted(gone, 'pair')} left out: unknown documents"] if gone else [])),
         tuple(proposed),
         tuple(text in heard for text in texts),
+        tuple(own),
     )
 
 

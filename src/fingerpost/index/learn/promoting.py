@@ -86,7 +86,9 @@ def _served(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int) -> float:
     if epoch.stranger and asked.encoded is not None:
         asked, proposed = Asked(asked.query, asked.encoded.plain()), gathering.NOBODY
     memory = epoch.judges.memory
-    candidates = gathering.replayed(rooms, snapshot, epoch, asked, memory=memory, proposed=proposed)
+    candidates = gathering.replayed(
+        rooms, snapshot, epoch, asked, memory=memory, proposed=proposed, own=lesson.own[at]
+    )
     effort = planning.full(rooms.settings.rerank)
     look = ranking.look_again(snapshot, asked, candidates, epoch.judges, effort=effort)
     scores = look.total.scores

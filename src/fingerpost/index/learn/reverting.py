@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fingerpost.errors import NotFoundError
 from fingerpost.index.epoch import LEARNED, LESSON, mapping, parsed
-from fingerpost.index.learn.given import Given
+from fingerpost.index.learn.given import Given, marked
 from fingerpost.index.rooms import Rooms
 from fingerpost.records import GIVEN, Report
 from fingerpost.store.generation import ARTIFACTS, NAME, held, read_manifest
@@ -57,7 +57,8 @@ def keep_pairs(rooms: Rooms, given: Given) -> None:
     """Keep pairs for lessons to come, as newer than all that the published lesson knew: by that a rollback
     tells which to forget.
     """
-    rooms.store.add_pairs(given.pairs, after=known_pairs(rooms.store))
+    pairs = marked(rooms.store.snapshot(), given).pairs
+    rooms.store.add_pairs(pairs, after=known_pairs(rooms.store))
 
 
 def known_pairs(store: Store) -> int:

@@ -78,7 +78,7 @@ def _values(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, at: int) -> Values
     """nDCG@10 of one question for each cosine, after a full second look."""
     asked, epoch = lesson.asked[at], rooms.epoch(snapshot)
     proposed, standing = lesson.proposed[at], epoch.judges
-    candidates = gathering.replayed(rooms, snapshot, epoch, asked, proposed=proposed)
+    candidates = gathering.replayed(rooms, snapshot, epoch, asked, proposed=proposed, own=lesson.own[at])
     judges, effort = Judges(standing.codec, balance=standing.balance), planning.full(rooms.settings.rerank)
     look = ranking.look_again(snapshot, asked, candidates, judges, effort=effort)
     legs, dials = ranking.legs_of(look.candidates, look.read), standing.balance

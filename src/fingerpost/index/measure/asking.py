@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from unicodedata import normalize
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from fingerpost.errors import InputError, NotFoundError
 from fingerpost.evaluate.datasets import QuestionSet, load, load_judged
 from fingerpost.evaluate.generate import generate
 from fingerpost.index.rooms import Rooms
+from fingerpost.index.search import itself
 from fingerpost.records import GIVEN, Document
 from fingerpost.text.counts import counted
 
@@ -60,23 +59,8 @@ def _strangers(rooms: Rooms, questions: QuestionSet) -> tuple[str, ...]:
 
 def _without_themselves(rooms: Rooms, questions: QuestionSet) -> QuestionSet:
     """The questions, those that are documents of the index themselves known as such and told of in a note."""
-    snapshot, own = rooms.store.snapshot(), dict[str, str]()
-    for query_id, text in questions.queries.items():
-        if query_id in questions.qrels[query_id]:
-            continue
-        with suppress(NotFoundError):
-            document = snapshot.document(normalize("NFC", query_id))
-            if _letters(text) in (_letters(document.text), _letters(document.title + document.text)):
-                own[query_id] = document.doc_id
-    if not own:
-        return questions
-    one, why = "of the questions is a document itself", "(same id, same text) and no result"
-    said = counted(len(own), f"{one} {why}", f"of the questions are documents themselves {why}s")
-    return replace(questions, own=own, notes=(*questions.notes, said))
-
-
-def _letters(text: str) -> str:
-    return "".join(filter(str.isalnum, normalize("NFC", text).casefold()))
+    own = itself.named(rooms.store.snapshot(), questions.queries, questions.qrels)
+    return replace(questions, own=own, notes=(*questions.notes, *itself.told(len(own))))
 
 
 def generated(rooms: Rooms, count: int, *, principals: Sequence[str] = ()) -> QuestionSet:

@@ -181,11 +181,17 @@ def replayed(
     *,
     memory: Memory | None = None,
     proposed: Proposed = NOBODY,
+    own: int | None = None,
 ) -> Candidates:
-    """What the plan's legs bring to a question of a lesson, with this memory and these proposals."""
+    """What the plan's legs bring to a question of a lesson, with this memory and these proposals, without the
+    document ``own`` that is the question itself.
+    """
     once, plan = route(rooms, snapshot, epoch, asked)
     sight = Sight(snapshot, plan, None, memory, proposed, epoch.sparse)
-    return gather(rooms, once, asked, sight).candidates
+    found = gather(rooms, once, asked, sight).candidates
+    others = found.docs != own
+    scores = {leg: given[others] for leg, given in found.scores.items()}
+    return Candidates(found.keys[others], found.docs[others], scores)
 
 
 def plan_for(
