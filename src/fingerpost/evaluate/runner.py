@@ -39,8 +39,11 @@ def results(rankings: Mapping[str, Ranking], own: str | None) -> Mapping[str, Ra
     return {leg: [one for one in ranking if one[0] != own] for leg, ranking in rankings.items()}
 
 
-def measure(rankings: Mapping[str, Ranking], grades: Grades, measures: Sequence[Measure]) -> Measured:
-    """Measure the rankings of one question, leg by leg."""
+def measure(
+    rankings: Mapping[str, Ranking], grades: Grades, measures: Sequence[Measure], *, own: str | None = None
+) -> Measured:
+    """Measure the rankings of one question, leg by leg, without ``own`` as in ``results``."""
+    rankings = results(rankings, own)
     values = {leg: score(measures, as_run(ranking), grades).tolist() for leg, ranking in rankings.items()}
     return Measured(values, *_first(rankings.get(SEARCH, ()), grades))
 

@@ -10,6 +10,8 @@ import pytest
 import fingerpost
 from fingerpost.index import Index
 from fingerpost.index.measure import workers
+from fingerpost.index.measure.evaluating import Replay
+from fingerpost.index.search.found import Request
 
 PLAIN = fingerpost.Settings.model_validate({"models": {"encoder": "none"}})
 CLAIM = "Bicycle lanes make a city quieter, safer and richer."
@@ -48,10 +50,16 @@ def test_a_question_that_is_a_document_is_not_its_own_answer(index: Index, folde
 
     questions = index.questions(folder)
     assert questions.own == {"claim": "claim"}
-    assert any("1 of the questions are documents themselves" in note for note in questions.notes)
+    assert any("1 of the questions is a document itself" in note for note in questions.notes)
     found = index.evaluate(questions, measures=["Hits@1"], keep=keep)
     assert [row[0] for row in found.values["search"]] == [1.0, 1.0, 1.0]
     assert runs == {"claim": ["counter"], "2": ["counter", "claim"], "3": ["claim", "counter"]}
+
+
+def test_a_miss_counts_it_neither_before_nor_after_the_second_look(index: Index) -> None:
+    for own, rank in ((None, 2), ("claim", 1)):
+        probe = Replay(index._rooms, Request(CLAIM, k=1), 1, own=own)
+        assert (probe.fused("counter"), probe.final("counter")) == (rank, rank)
 
 
 def test_nor_for_workers_for_advice_or_among_the_misses(

@@ -134,12 +134,13 @@ def _measured(
     values: dict[str, list[float]] = {name: [] for name in stacks}
     ms: dict[str, list[float]] = {name: [] for name in stacks}
     for done, (query_id, text) in enumerate(questions.queries.items(), start=1):
+        own = questions.own.get(query_id)
         for name, run in stacks.items():
             began = perf_counter()
             ranking = run(Request(text, (), principals))
             ms[name].append(1000 * (perf_counter() - began))
-            found = runner.results({name: ranking}, questions.own.get(query_id))
-            values[name].append(runner.measure(found, questions.qrels[query_id], wanted).values[name][0])
+            one = runner.measure({name: ranking}, questions.qrels[query_id], wanted, own=own)
+            values[name].append(one.values[name][0])
         progress("advise", done, len(questions.queries))
     return (
         {name: np.array(each) for name, each in values.items()},

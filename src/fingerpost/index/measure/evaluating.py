@@ -120,8 +120,8 @@ class Replay:
         ranked = self.found.ranked
         late = ranked.candidates.scores.get("maxsim")
         if late is not None:
-            return int(np.isfinite(late).sum())
-        return len(ranked.scores) if ranked.rows is not None else 0
+            return len(self._results(ranked.candidates.docs[np.isfinite(late)]))
+        return len(self._results(ranked.candidates.docs)) if ranked.rows is not None else 0
 
     @property
     def depth(self) -> Mapping[str, int]:
@@ -182,7 +182,7 @@ class Replay:
         """The rank of its best chunk by the sum of the legs, before anything was looked at again."""
         given = self.found.ranked.candidates.scores
         legs = {leg: scores for leg, scores in given.items() if not leg.startswith("maxsim")}
-        docs = self.found.ranked.candidates.docs[fuse.standardised(legs).order]
+        docs = self._results(self.found.ranked.candidates.docs[fuse.standardised(legs).order])
         places = np.flatnonzero(docs == self._key(doc_id))
         return int(places[0]) + 1 if len(places) else None
 
@@ -199,11 +199,16 @@ class Replay:
 
     def _rank(self, found: Found, doc_id: str) -> int | None:
         """The rank of a document by its best candidate, among those that can be results."""
-        docs = found.ranked.candidates.docs[found.ranked.order]
-        if self.own is not None and self.exists(self.own):  # it may have been deleted since it was found
-            docs = docs[docs != self._key(self.own)]
+        docs = self._results(found.ranked.candidates.docs[found.ranked.order])
         places = np.flatnonzero(docs == self._key(doc_id))
         return len(np.unique(docs[: places[0]])) + 1 if len(places) else None
+
+    def _results(self, docs: Keys) -> Keys:
+        """Documents without the one that is the question itself."""
+        if self.own is None or not self.exists(self.own):  # it may have been deleted since it was found
+            return docs
+        others: Keys = docs[docs != self._key(self.own)]
+        return others
 
     def _key(self, doc_id: str) -> int:
         return self.found.snapshot.doc_key(doc_id)

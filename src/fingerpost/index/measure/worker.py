@@ -29,7 +29,7 @@ def serve(told: IO[bytes], answers: IO[bytes]) -> None:
             for text, grades, own in json.loads(line):
                 request = Request(text, (), start["principals"])
                 rankings = listing.rankings(rooms, request, k=start["depth"], names=names)
-                one = runner.measure(runner.results(rankings, own), grades, parsed)
+                one = runner.measure(rankings, grades, parsed, own=own)
                 found.append({"values": one.values, "promised": one.promised, "right": one.right})
             answers.write(json.dumps(found).encode() + b"\n")
             answers.flush()

@@ -101,7 +101,7 @@ class Workers:
             self._idle.put(worker)
         with self._alone:
             return [
-                runner.measure(runner.results(self._rank(text), own), grades, self._task.measures)
+                runner.measure(self._rank(text), grades, self._task.measures, own=own)
                 for text, grades, own in batch
             ]
 
