@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from fingerpost.models.spread import side_by_side
+from fingerpost.models.spread import Team, side_by_side
 
 PATIENCE = 300.0
 """Seconds until a hanging process fails the test; no measure of speed."""
@@ -39,6 +39,26 @@ def test_an_error_ends_it(threads: int) -> None:
     with pytest.raises(ValueError, match="five"):
         side_by_side(work, range(10_000), threads)
     assert len(done) < 9_000  # others may go on for as long as a busy machine lets the one that failed wait
+
+
+def test_a_team_does_what_it_is_given_and_drops_the_rest_when_closed() -> None:
+    team, free, begun = Team(2), threading.Event(), threading.Barrier(3, timeout=300)
+    told = [team.do(lambda at=at: 1 // at) for at in (1, 0)]
+    assert told[0].result() == 1
+    with pytest.raises(ZeroDivisionError):
+        told[1].result()
+    both = [team.do(lambda: (begun.wait(), free.wait(300))) for _ in range(2)]
+    left: list[int] = []
+    team.do(lambda: left.append(1))
+    begun.wait()
+    closing = threading.Thread(target=team.close)
+    closing.start()
+    while not team._closed:
+        time.sleep(0.001)
+    free.set()
+    closing.join()
+    assert all(each.result()[1] for each in both)
+    assert not left
 
 
 def test_ctrl_c_ends_it_wherever_it_comes() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from threading import Event, current_thread
 from typing import Any
@@ -99,6 +101,46 @@ def test_what_there_is_no_room_for_stays_out(monkeypatch: pytest.MonkeyPatch) ->
         assert work.take(50).keys == list(range(20))
         work.add([(7, "key")])
         assert work.keys == {7}
+
+
+def test_ctrl_c_ends_it_wherever_it_comes() -> None:
+    """Four hundred interruptions of encoding that is mostly handing over: an executor's own locks stayed
+    taken after one in two hundred of them, and the program waited for ever.
+    """
+    code = """
+import random, signal, threading, time, _thread
+import numpy as np
+from fingerpost.index.build.encoding import Encoding
+from fingerpost.models.encoder import Encoded
+signal.signal(signal.SIGINT, signal.default_int_handler)
+random.seed(0)
+class Instant:
+    threads, dim = 3, 2
+    def encode_passages(self, texts, tokens, threads):
+        return Encoded(np.zeros((len(texts), 2), np.float32), [], [])
+wanted = seen = 0
+def interrupt():
+    while True:
+        time.sleep(random.uniform(0.001, 0.02))
+        if wanted > seen:
+            _thread.interrupt_main()
+threading.Thread(target=interrupt, daemon=True).start()
+while seen < 400:
+    try:
+        wanted = seen + 1
+        while True:
+            with Encoding(Instant(), None) as work:
+                for at in range(20):
+                    work.add((24 * at + key, "key") for key in range(24))
+                work.take(480)
+    except KeyboardInterrupt:
+        seen += 1
+print("ended")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.stdout.strip() == "ended", done.stderr
 
 
 def test_what_is_left_is_not_encoded(monkeypatch: pytest.MonkeyPatch) -> None:

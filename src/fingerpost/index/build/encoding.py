@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from threading import Semaphore
 from types import TracebackType
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from fingerpost.index.turns import QUICK, Turns
 from fingerpost.models.encoder import Encoded, Encoder
+from fingerpost.models.spread import Later, Team
 from fingerpost.rerank.codec import Codec
 
 TASK = 8
@@ -52,9 +53,9 @@ class Encoding:
         """What was added and not taken yet."""
         self._encoder, self._turns = encoder, turns or Turns()
         self._waiting: list[tuple[int, str]] = []
-        self._running: deque[Future[Future[Coded] | Coded]] = deque()
-        self._pool: ThreadPoolExecutor | None = None
-        self._coder: ThreadPoolExecutor | None = None
+        self._running: deque[Later[Later[Coded] | Coded]] = deque()
+        self._pool: Team | None = None
+        self._coder: Team | None = None
         self._room = Semaphore(MOST_UNCODED)
 
     def add(self, passages: Iterable[tuple[int, str]]) -> None:
@@ -89,20 +90,24 @@ class Encoding:
 
     def _start(self, count: int) -> None:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._encoder.threads)
+            self._pool = Team(self._encoder.threads)
             if self.codec is not None and (os.cpu_count() or 1) > self._encoder.threads:
-                self._coder = ThreadPoolExecutor(1)
+                self._coder = Team(1)
         few, self._waiting = self._waiting[:count], self._waiting[count:]
-        self._running.append(self._pool.submit(self._run, few))
+        self._running.append(self._pool.do(partial(self._run, few)))
 
-    def _run(self, passages: Sequence[tuple[int, str]]) -> Future[Coded] | Coded:
+    def _run(self, passages: Sequence[tuple[int, str]]) -> Later[Coded] | Coded:
         """Encode a task, and hand it to the thread that codes unless that has enough to do."""
         keys, encoded = self._encoded(passages)
         if self._coder is None or not self._room.acquire(blocking=False):
             return self._coded(keys, encoded)
-        coding = self._coder.submit(self._coded, keys, encoded)
-        coding.add_done_callback(lambda _: self._room.release())
-        return coding
+        return self._coder.do(partial(self._coded_there, keys, encoded))
+
+    def _coded_there(self, keys: list[int], encoded: Encoded) -> Coded:
+        try:
+            return self._coded(keys, encoded)
+        finally:
+            self._room.release()
 
     def _encoded(self, passages: Sequence[tuple[int, str]]) -> tuple[list[int], Encoded]:
         found = [self._passage(text) for _, text in passages]
@@ -130,4 +135,4 @@ class Encoding:
         with ExitStack() as left:
             left.push(QUICK)
             for pool in filter(None, (self._coder, self._pool)):
-                left.callback(pool.shutdown, cancel_futures=True)
+                left.callback(pool.close)
