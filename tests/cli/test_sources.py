@@ -52,6 +52,14 @@ def test_an_empty_list_is_an_error(stdin: Callable[[bytes], None]) -> None:
         expand(["-"])
 
 
+def test_a_folder_without_files_is_said_to_give_nothing(cli: Callable[..., Any], tmp_path: Path) -> None:
+    """The next step used to be a search of it."""
+    (tmp_path / "empty").mkdir()
+    outcome = cli("compile", "empty", "--to", "kb")
+    assert (outcome.status, "the index holds no document" in outcome.out) == (0, True)
+    assert "next:" not in outcome.err
+
+
 def test_compile_of_nothing_makes_no_folder(cli: Callable[..., Any], tmp_path: Path) -> None:
     assert cli("compile", "nowhere", "--to", "kb").status == 4
     assert cli("compile", "nowhere*.md", "--to", "kb").status == 4

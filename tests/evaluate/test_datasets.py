@@ -101,6 +101,8 @@ def test_one_query_id_with_two_texts_is_an_error(beir: Path) -> None:
 
 
 def test_a_missing_split_names_those_there_are(beir: Path) -> None:
+    with pytest.raises(InputError, match="no folder of questions"):
+        load_beir(beir / "qrels")
     with pytest.raises(InputError, match=r"it has: test, train"):
         load_beir(beir, "dev")
 

@@ -37,4 +37,5 @@ def compile(
         fingerpost.compile(*inputs, to=to, settings=settings, progress=draw, announce=output.note) as index,
     ):
         report = index.report
-    reports.finish(report, as_json=as_json, then=f'fingerpost search --at {to} "…"')
+    then = f'fingerpost search --at {to} "…"' if report.counts["documents"] else ""
+    reports.finish(report, as_json=as_json, then=then)

@@ -58,11 +58,12 @@ def load_beir(folder: Path, split: str = "test", *, known: frozenset[str] | None
     """
     path = folder / "qrels" / f"{split}.tsv"
     if not path.is_file():
-        have = ", ".join(sorted(each.stem for each in folder.glob("qrels/*.tsv"))) or "none"
-        message = f"{folder} has no split '{split}' (it has: {have})"
-        raise InputError(
-            "E_QRELS", message, cure="name a split that has a qrels/<split>.tsv", detail=str(path)
-        )
+        have = ", ".join(sorted(each.stem for each in folder.glob("qrels/*.tsv")))
+        message, cure = f"{folder} has no split '{split}' (it has: {have})", "name one that it has"
+        if not have:
+            message = f"{folder} is no folder of questions: it holds no judgements"
+            cure = "name a BEIR folder (queries.jsonl and qrels/<split>.tsv), or a JSON Lines file"
+        raise InputError("E_QRELS", message, cure=cure, detail=str(path))
     qrels, repeated = read_qrels(path)
     found = _judged(folder / "queries.jsonl", qrels, repeated)
     present = known if known is not None else _present(folder / "corpus.jsonl", found.qrels)

@@ -22,6 +22,7 @@ MUCH = 2
 """Times the tail that is worth a fold: from there on an update folds before it returns."""
 LIGHT = 16_000
 """Chunks up to which an index folds after ``fold_after``."""
+NOTHING = "the index holds no document: there was nothing to read in what was named"
 
 
 def update(
@@ -139,4 +140,5 @@ def report(rooms: Rooms, done: Ingested, *, deleted: int) -> Report:
         "documents": float(snapshot.n_documents),
         "chunks": float(snapshot.n_chunks),
     }
-    return Report(counts, tuple(done.rejections), done.notes, snapshot.generation)
+    nothing = () if snapshot.n_documents or deleted else (NOTHING,)
+    return Report(counts, tuple(done.rejections), (*done.notes, *nothing), snapshot.generation)
