@@ -8,7 +8,6 @@ sum, and by enough to matter (``proof``); else the untrained sum goes on.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
+from fingerpost.models.spread import side_by_side
 from fingerpost.rerank import line
 from fingerpost.rerank.features import NAMES, RISING, Table
 from fingerpost.rerank.forest import START, Forest
@@ -107,29 +107,28 @@ def fit(groups: Sequence[Group], *, seed: int = 0, threads: int = 1) -> FitResul
         return FitResult(None, few, values=values)
     fold, start = folds([group.document for group in usable], seed=seed), _start(usable)
     parameters = dict(_PARAMETERS) | {"seed": seed, "num_threads": 1}
-    with ThreadPoolExecutor(threads) as pool:
-        bags = _held_out(usable, fold, parameters, start, pool)
-        rounds = [boosted.rounds for bag in bags for boosted in bag]
-        forests = [_export(bag) for bag in bags]
-        judges = {group.document: forests[at] for group, at in zip(usable, fold.tolist(), strict=True)}
-        judged = {at: judges[groups[at].document].predict(groups[at].rows) for at in kept}
-        after = np.array([groups[at].ndcg(scores) for at, scores in judged.items()])
-        late = np.array([group.late for group in usable])
-        figures = _figures(values[kept][~late], after[~late], rounds)
-        if late.any():
-            own = zip(_LATE, (late.sum(), values[kept][late].mean(), after[late].mean()), strict=True)
-            figures |= {name: float(value) for name, value in own}
-        families = [group.document for group in usable if not group.late]
-        if not proven((after - values[kept])[~late], families, seed=seed):
-            reason = (
-                UNPROVEN
-                if figures["gain"] > LEAST_GAIN
-                else "no better than the untrained sum on held-out documents"
-            )
-            return FitResult(None, reason, figures, values=values)
-        enough = max(1, int(np.median(rounds)))
-        drawn = [_seeded(parameters, number) for number in range(1, BAG + 1)]
-        final = list(pool.map(lambda each: _boost(usable, each, start, enough), drawn))
+    bags = _held_out(usable, fold, parameters, start, threads)
+    rounds = [boosted.rounds for bag in bags for boosted in bag]
+    forests = [_export(bag) for bag in bags]
+    judges = {group.document: forests[at] for group, at in zip(usable, fold.tolist(), strict=True)}
+    judged = {at: judges[groups[at].document].predict(groups[at].rows) for at in kept}
+    after = np.array([groups[at].ndcg(scores) for at, scores in judged.items()])
+    late = np.array([group.late for group in usable])
+    figures = _figures(values[kept][~late], after[~late], rounds)
+    if late.any():
+        own = zip(_LATE, (late.sum(), values[kept][late].mean(), after[late].mean()), strict=True)
+        figures |= {name: float(value) for name, value in own}
+    families = [group.document for group in usable if not group.late]
+    if not proven((after - values[kept])[~late], families, seed=seed):
+        reason = (
+            UNPROVEN
+            if figures["gain"] > LEAST_GAIN
+            else "no better than the untrained sum on held-out documents"
+        )
+        return FitResult(None, reason, figures, values=values)
+    enough = max(1, int(np.median(rounds)))
+    drawn = [_seeded(parameters, number) for number in range(1, BAG + 1)]
+    final = side_by_side(lambda each: _boost(usable, each, start, enough), drawn, threads)
     values[kept], forest = after, _export(final)
     for at in set(range(len(groups))) - set(kept):
         judged[at] = judges.get(groups[at].document, forest).predict(groups[at].rows)
@@ -213,7 +212,7 @@ def _held_out(
     fold: NDArray[np.int64],
     parameters: Mapping[str, object],
     start: Line,
-    pool: Executor,
+    threads: int,
 ) -> list[list[_Boosted]]:
     """For each fold the boosters that were not taught it, and after how many rounds each was stopped.
 
@@ -230,7 +229,7 @@ def _held_out(
 
     pairs = list(combinations(range(FOLDS), 2))
     bags: list[list[_Boosted]] = [[] for _ in parts]
-    for (one, two), (whole, stop) in zip(pairs, pool.map(boosted, pairs), strict=True):
+    for (one, two), (whole, stop) in zip(pairs, side_by_side(boosted, pairs, threads), strict=True):
         bags[one].append(replace(whole, rounds=stop.rounds[1]))
         bags[two].append(replace(whole, rounds=stop.rounds[0]))
     return bags

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from mmap import ACCESS_READ, mmap
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import CorruptError, FingerprintError, NotFoundError
+from fingerpost.models.spread import side_by_side
 from fingerpost.store.bm25 import FIELDS
 from fingerpost.store.codec import dump
 from fingerpost.store.disk import corrupt, named_errors, sha256
@@ -163,8 +163,7 @@ def verify(folder: Path, manifest: Manifest, how: Verify) -> list[tuple[str, str
 
     if sum(size for size, _ in manifest.files.values()) < _SMALL:
         return [found for found in map(examined, manifest.files.items()) if found[1]]
-    with ThreadPoolExecutor(2) as pool:
-        return [found for found in pool.map(examined, manifest.files.items()) if found[1]]
+    return [found for found in side_by_side(examined, list(manifest.files.items()), 2) if found[1]]
 
 
 def _problem(path: Path, entry: tuple[int, str], how: Verify) -> str:

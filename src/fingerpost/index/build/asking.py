@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Lock
 from typing import TypeVar
 
 from fingerpost.config import LlmSettings
 from fingerpost.errors import FingerpostError
 from fingerpost.models.llm import Llm
+from fingerpost.models.spread import Team
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,12 @@ class Asking:
 
     def side_by_side(self, ask: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         """What ``ask`` makes of each item, in their order, as many at once as the settings allow."""
-        with ThreadPoolExecutor(self._settings.at_once) as pool:
-            yield from pool.map(ask, items)
+        team = Team(self._settings.at_once)
+        try:
+            for asked in [team.do(partial(ask, item)) for item in items]:
+                yield asked.result()
+        finally:
+            team.close()
 
     def _count(self, fault: str) -> None:
         with self._lock:

@@ -7,7 +7,8 @@ settings name no model, or another one than the index was made with.
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
+import os
+from functools import partial
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from fingerpost.index.epoch import SPARSE
 from fingerpost.index.progress import Progress
 from fingerpost.index.rooms import Rooms
 from fingerpost.models.splade import SparseEncoder, load_sparse
+from fingerpost.models.spread import side_by_side
 from fingerpost.retrieve.legs import NO_KEYS, NO_SCORES, Keys, Scores
 from fingerpost.retrieve.sparse import Postings, Row
 
@@ -48,15 +50,15 @@ def artifacts(rooms: Rooms, keys: Keys, progress: Progress) -> dict[str, bytes]:
     if known is not None and known.fingerprint == encoder.fingerprint:
         held, rows = known.only(keys)
     missing = np.setdiff1d(keys, held)
-    with ThreadPoolExecutor(rooms.settings.compile.threads or None) as pool:
-        for at in range(0, len(missing), BATCH):
-            part = missing[at : at + BATCH]
-            passages = [chunk.passage for chunk in rooms.store.desk.chunks(part)]
-            rows += pool.map(lambda text: _row(encoder, text), passages)
-            progress("expand", at + len(part), len(missing))
-            if (at + BATCH) // KEPT_EVERY > at // KEPT_EVERY and rooms.store.desk.generation:
-                done = np.concatenate([held, missing[: at + len(part)]])
-                rooms.store.republish({SPARSE: _postings(encoder, done, rows).to_bytes()})
+    threads = rooms.settings.compile.threads or os.cpu_count() or 1
+    for at in range(0, len(missing), BATCH):
+        part = missing[at : at + BATCH]
+        passages = [chunk.passage for chunk in rooms.store.desk.chunks(part)]
+        rows += side_by_side(partial(_row, encoder), passages, threads)
+        progress("expand", at + len(part), len(missing))
+        if (at + BATCH) // KEPT_EVERY > at // KEPT_EVERY and rooms.store.desk.generation:
+            done = np.concatenate([held, missing[: at + len(part)]])
+            rooms.store.republish({SPARSE: _postings(encoder, done, rows).to_bytes()})
     return {SPARSE: _postings(encoder, np.concatenate([held, missing]), rows).to_bytes()}
 
 
