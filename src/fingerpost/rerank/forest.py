@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -181,19 +181,20 @@ class _Node:
     missing_left: bool = False
 
 
-def _flatten(root: Tree) -> list[_Node]:
-    """The nodes of a tree in pre-order, root first."""
+def _flatten(root: Tree, at: int = 0) -> list[_Node]:
+    """The nodes of a tree in pre-order, root first, which stands at ``at``."""
     if "leaf_value" in root:
-        return [_Node((0, 0), root["leaf_value"], value=root["leaf_value"])]
-    left, right = _flatten(root["left_child"]), _flatten(root["right_child"])
+        return [_Node((at, at), root["leaf_value"], value=root["leaf_value"])]
+    left = _flatten(root["left_child"], at + 1)
+    right = _flatten(root["right_child"], at + 1 + len(left))
     both = _count(root["left_child"]), _count(root["right_child"])
     mean = (left[0].expected * both[0] + right[0].expected * both[1]) / max(sum(both), 1)
-    top = _Node((1, 1 + len(left)), mean, 0.0, root["split_feature"], root["threshold"], _goes_left(root))
-    return [top, *_moved(left, 1), *_moved(right, 1 + len(left))]
-
-
-def _moved(nodes: list[_Node], by: int) -> list[_Node]:
-    return [replace(node, children=(node.children[0] + by, node.children[1] + by)) for node in nodes]
+    children = at + 1, at + 1 + len(left)
+    return [
+        _Node(children, mean, 0.0, root["split_feature"], root["threshold"], _goes_left(root)),
+        *left,
+        *right,
+    ]
 
 
 def _goes_left(root: Tree) -> bool:

@@ -63,10 +63,9 @@ def fit_map(problem: Problem, *, l2: float, seed: int) -> F32:
     """A [d, d], trained from 0."""
     matrix = np.zeros((problem.queries.shape[1],) * 2, dtype=np.float32)
     state = Adam(matrix, rate=3e-3, steps=problem.steps)
-    everything = np.arange(len(matrix))
     for rows, pool in _batches(problem, seed):
         _, gradient = map_loss(problem, matrix, rows, pool)
-        state.step(everything, gradient + 2 * l2 * matrix)
+        state.step(slice(None), gradient + 2 * l2 * matrix)
     return matrix
 
 
@@ -158,7 +157,7 @@ class Adam:
         self.values, self.rate, self.steps, self.done = values, rate, steps, 0
         self.first, self.second = np.zeros_like(values), np.zeros_like(values)
 
-    def step(self, rows: I64, gradient: F32) -> None:
+    def step(self, rows: I64 | slice, gradient: F32) -> None:
         """One step on ``values[rows]``."""
         self.done += 1
         rate = self.rate * min(1.0, 1.5 * (1 - (self.done - 1) / self.steps) + 0.02)

@@ -8,6 +8,7 @@ documents worse is refused.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
@@ -153,13 +154,16 @@ class _Search:
         nothing = Memory.identity(data[0].shape[1])
         self.start = _mean_trial([split.judge(nothing, (0.0,))[0] for split in splits])
         self.trials: list[Trial] = []
+        self._maps: dict[tuple[int, float], dict[float, F32]] = defaultdict(dict)
 
     def attempt(self, penalties: list[Penalty], generated: float) -> None:
-        """Train on every split with every penalty; shifts cost no training."""
+        """Train on every split with every penalty; shifts cost no training, nor does a map a second time."""
         judged: list[list[list[Trial]]] = []
-        for split in self.splits:
-            given = _weighed(split.train, generated)
-            memories = fit_many(*self.data, given, penalties=penalties, seed=self.seed, steps=STEPS)
+        for number, split in enumerate(self.splits):
+            given, maps = _weighed(split.train, generated), self._maps[number, generated]
+            memories = fit_many(
+                *self.data, given, penalties=penalties, seed=self.seed, steps=STEPS, maps=maps
+            )
             judged.append([])
             for memory in memories:
                 judged[-1].append(split.judge(memory, SHIFTS))

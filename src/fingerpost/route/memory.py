@@ -277,20 +277,24 @@ def fit_many(
     penalties: Sequence[Penalty],
     seed: int = 0,
     steps: int | None = None,
+    maps: dict[float, F32] | None = None,
 ) -> Iterator[Memory]:
-    """A memory for each penalty; those that follow one another with the same map penalty share the map."""
+    """A memory for each penalty; those with the same map penalty share the map. ``maps`` holds those that
+    were trained on the same pairs before, and takes those that are trained now.
+    """
     keys, counts = np.unique(given.doc, return_counts=True)
     start = starts(vectors, docs, given, keys)
     problem = _problem(given, keys, start)
     problem = replace(problem, steps=steps or passes(len(problem.queries)))
     empty = Memory.identity(start.shape[1])
-    matrix, last, newest = empty.matrix, inf, int(docs.max(initial=0))
+    maps, newest = {} if maps is None else maps, int(docs.max(initial=0))
     by_document = given.query[np.argsort(given.doc, kind="stable")]
     asked, wording = given.queries[by_document], given.wording.take(by_document)
     for penalty in penalties:
-        if penalty.matrix != last:
-            last = penalty.matrix
-            matrix = empty.matrix if last == inf else fit_map(problem, l2=last, seed=seed)
+        if penalty.matrix not in maps:
+            still = penalty.matrix == inf
+            maps[penalty.matrix] = empty.matrix if still else fit_map(problem, l2=penalty.matrix, seed=seed)
+        matrix = maps[penalty.matrix]
         if penalty.rows == inf:
             yield replace(empty, matrix=matrix, penalty=penalty, newest=newest)
             continue
