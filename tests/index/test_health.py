@@ -60,7 +60,7 @@ def test_status_tells_when_much_came_after_the_lesson(small: Path, tmp_path: Pat
     with fingerpost.open(kb, write=True) as index:
         index.update(tmp_path / "new.jsonl")
         assert index.status()["advice"] == ""
-        assert index.learn(pairs()).counts["fusion gain"] > 0
+        assert index.learn(pairs(count=30)).counts["fusion gain"] > 0
         assert index.status()["advice"] == ""
         (tmp_path / "new.jsonl").write_text("".join(json.dumps(r | {"title": "Lamp"}) + "\n" for r in new))
         for _ in range(2):
