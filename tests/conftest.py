@@ -17,6 +17,14 @@ settings.register_profile(
 settings.load_profile("deterministic")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lessons first: they take longest, and of those begun last one worker would wait for the other."""
+    items.sort(key=lambda item: not item.path.is_relative_to(LESSONS))
+
+
+LESSONS = Path(__file__).parent / "index" / "learn"
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of retrieval sets in BEIR layout; tests that need it skip where it is missing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from fingerpost.errors import InputError, UsageError
 from fingerpost.index.build import building
 from fingerpost.index.learn import withdrawing
 from fingerpost.index.progress import silent
-from fingerpost.records import Pair
+from fingerpost.records import Pair, Report
 
 WRONG = 10
 """Machines whose questions were taught to be another's."""
@@ -31,6 +32,24 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
         index.learn([*MISTAKEN, *RIGHT])
         index.learn(MORE)
     return folder / "kb"
+
+
+@dataclass(frozen=True)
+class Withdrawn:
+    """An index whose mistakes were withdrawn, and how many machines it misled and knew before."""
+
+    kb: Path
+    report: Report
+    misled: int
+    known: int
+
+
+@pytest.fixture(scope="module")
+def withdrawn(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> Withdrawn:
+    kb = Path(shutil.copytree(taught, tmp_path_factory.mktemp("withdrawn") / "kb"))
+    with fingerpost.open(kb, write=True) as index:
+        misled, known = _misled(index), _rest(index)
+        return Withdrawn(kb, index.learn(forget=MISTAKEN), misled, known)
 
 
 @pytest.fixture
@@ -51,23 +70,22 @@ def _rest(index: fingerpost.Index) -> int:
     )
 
 
-def test_what_an_earlier_lesson_taught_wrongly_is_forgotten_and_the_rest_is_kept(kb: Path) -> None:
-    with fingerpost.open(kb, write=True) as index:
-        assert _misled(index) > WRONG / 2
-        known = _rest(index)
-        report = index.learn(forget=MISTAKEN)
-        assert report.notes[0] == f"{len(MISTAKEN)} pairs forgotten"
+def test_what_an_earlier_lesson_taught_wrongly_is_forgotten_and_the_rest_is_kept(
+    withdrawn: Withdrawn, tmp_path: Path
+) -> None:
+    assert withdrawn.misled > WRONG / 2
+    assert withdrawn.report.notes[0] == f"{len(MISTAKEN)} pairs forgotten"
+    with fingerpost.open(shutil.copytree(withdrawn.kb, tmp_path / "kb"), write=True) as index:
         assert index.taught() == [*RIGHT, *MORE]
         assert index.status()["fusion"] == "learned"
         assert _misled(index) < WRONG / 2
-        assert _rest(index) >= known - 1
+        assert _rest(index) >= withdrawn.known - 1
         index.learn(pairs(count=WRONG))
         assert _misled(index) == 0
 
 
-def test_a_rollback_afterwards_forgets_no_other_pairs(kb: Path) -> None:
-    with fingerpost.open(kb, write=True) as index:
-        index.learn(forget=MISTAKEN)
+def test_a_rollback_afterwards_forgets_no_other_pairs(withdrawn: Withdrawn, tmp_path: Path) -> None:
+    with fingerpost.open(shutil.copytree(withdrawn.kb, tmp_path / "kb"), write=True) as index:
         index.rollback()
         assert index.status()["fusion"] == "untrained"
         assert index.taught() == [*RIGHT, *MORE]
@@ -113,10 +131,10 @@ def test_the_list_of_what_was_taught_is_what_forget_reads(
     assert len(lines) == len(MISTAKEN) + len(RIGHT) + len(MORE)
     assert lines[0] == '{"query": "where is the zorbo zorbo", "doc_id": "m1", "origin": "gold"}'
     path = tmp_path / "wrong.jsonl"
-    path.write_text("\n".join(lines[: len(MISTAKEN)]))
+    path.write_text("\n".join(lines[:-5]))  # too few are left for a lesson
     assert run(["learn", "--forget", str(path), "--at", str(kb)]) == 0
-    assert f"{len(MISTAKEN)} pairs forgotten" in capsys.readouterr().out
+    assert f"{len(lines) - 5} pairs forgotten" in capsys.readouterr().out
     with fingerpost.open(kb) as index:
-        assert index.taught() == [*RIGHT, *MORE]
+        assert index.taught() == MORE[-5:]
     given = written(tmp_path, RIGHT)
     assert run(["learn", "--list", "--pairs", str(given), "--at", str(kb)]) == 2
