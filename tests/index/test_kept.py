@@ -10,7 +10,7 @@ import pytest
 from tests.index.machines import corpus, hits, pairs
 
 import fingerpost
-from fingerpost.errors import CorruptError, NotFoundError
+from fingerpost.errors import CorruptError, FingerpostError, NotFoundError
 from fingerpost.index.build import building
 from fingerpost.index.progress import silent
 
@@ -40,6 +40,15 @@ def damage(path: Path) -> None:
     body = bytearray(path.read_bytes())
     body[len(body) // 2] ^= 1
     path.write_bytes(body)
+
+
+def refused(kb: Path, generation: int) -> str:
+    """The cure where it cannot be opened; the error, and the view in it, is let go."""
+    try:
+        fingerpost.open(kb, as_of=f"gen-{generation}").close()
+    except FingerpostError as error:
+        return error.cure
+    return ""
 
 
 def serves_as_before(kb: Path) -> None:
@@ -82,8 +91,10 @@ def test_what_it_alone_had_is_let_go_by_name(name: str, kb: Path, tmp_path: Path
     with fingerpost.open(kb, write=True) as index:
         with pytest.raises(CorruptError, match=f"{old.name}/{name}") as caught:
             index.rollback()
-        assert "--repair" in caught.value.cure
+        assert "or let go" in caught.value.cure
         assert index.status()["generation"] == serving
+    held = name != "MANIFEST"
+    assert ("or let go" if held else "a version that is held") in refused(kb, int(old.name[4:]))
     (finding,) = fingerpost.doctor(kb, repair=True)
     assert finding.file == old.name
     assert "let go" in finding.problem

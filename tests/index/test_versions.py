@@ -185,6 +185,8 @@ def test_restore_puts_a_snapshot_in_place_or_changes_nothing(kb: Path, tmp_path:
             fingerpost.restore(copy, to=kb, replace=True)
         with pytest.raises(UsageError, match="inside the index"):
             index.snapshot(kb / "copy")
+        with pytest.raises(UsageError, match="is the index itself"):
+            index.snapshot(kb)
     with pytest.raises(NotFoundError, match="is no snapshot") as told:
         fingerpost.restore(tmp_path, to=kb, replace=True)
     assert "`fingerpost snapshot`" in told.value.cure

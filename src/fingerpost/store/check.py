@@ -10,7 +10,7 @@ import numpy as np
 
 from fingerpost.errors import CorruptError, StoreError, UsageError
 from fingerpost.store import access, checkpoint, headmark
-from fingerpost.store.disk import REBUILD, RESTORE, corrupt, no_index
+from fingerpost.store.disk import MEND_KEPT, REBUILD, RESTORE, corrupt, no_index
 from fingerpost.store.generation import NAME, folder_name, held, read_kept, read_manifest, verify
 from fingerpost.store.ledger import Ledger
 from fingerpost.store.state import State
@@ -90,8 +90,7 @@ def _kept(root: Path, number: int) -> Iterator[Finding]:
     except StoreError as error:
         problems.append((NAME, error.message.removeprefix(f"{folder}/{NAME} is damaged: ")))
     for name, problem in problems:
-        cure = "run `fingerpost doctor --repair`: it is mended where that can be, or let go"
-        yield Finding(f"{folder}/{name}", f"{problem} ({NO_WAY_BACK} {number} is not)", cure)
+        yield Finding(f"{folder}/{name}", f"{problem} ({NO_WAY_BACK} {number} is not)", MEND_KEPT)
 
 
 def ledger_findings(ledger: Ledger) -> Iterator[Finding]:

@@ -140,6 +140,8 @@ def _check(building: Path) -> None:
 def _check_apart(source: Path, target: Path) -> None:
     """What is read and what is written are two folders, and the one read does not lie in the one replaced."""
     one, other = source.resolve(), target.resolve()
+    if other == one:
+        raise UsageError("E_PATH", f"{target} is the index itself", cure="name a folder elsewhere")
     if other.is_relative_to(one):
         raise UsageError("E_PATH", f"{target} is inside the index", cure="name a folder elsewhere")
     if one.is_relative_to(other) and (other / "ledger.db").exists():

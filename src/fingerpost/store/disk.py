@@ -81,11 +81,14 @@ def _of_sqlite(error: sqlite3.Error, path: Path) -> Exception:
 
 RESTORE = "restore the folder from a copy, or compile into a new one"
 REBUILD = "run `fingerpost doctor --repair`: it is made again from the ledger"
+MEND_KEPT = "run `fingerpost doctor --repair`: what is kept is mended where that can be, or let go"
 
 
-def corrupt(what: str, why: str) -> CorruptError:
-    """The error for ``what`` (a file or a record) that is not what was written."""
-    cure = RESTORE if what.startswith("ledger.db") else REBUILD
+def corrupt(what: str, why: str, *, kept: bool = False) -> CorruptError:
+    """The error for ``what`` (a file or a record) that is not what was written; ``kept`` is a file that only
+    going back needs.
+    """
+    cure = RESTORE if what.startswith("ledger.db") else MEND_KEPT if kept else REBUILD
     return CorruptError("E_CORRUPT", f"{what} is damaged: {why}", cure=cure, detail=what)
 
 

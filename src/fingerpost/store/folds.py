@@ -143,7 +143,7 @@ class Folds:
             files = seal(folder)
         for name in sorted({*files, *old.files}):
             if files.get(name) != old.files.get(name):
-                raise corrupt(f"{old.folder}/{name}", "it is not what it was when it was published")
+                raise corrupt(f"{old.folder}/{name}", "it is not what was published", kept=True)
         self._reach("rollback.sealed")
         self._publish(replace(old, generation=number, tail=number, history=self._history()))
         return number

@@ -136,9 +136,10 @@ def read_kept(root: Path, number: int) -> Manifest:
     try:
         return read_manifest(root / name)
     except NotFoundError as error:
-        raise corrupt(name, "it is missing") from error
+        raise corrupt(name, "it is missing", kept=True) from error
     except CorruptError as error:
-        raise corrupt(name, error.message.removeprefix(f"{NAME} is damaged: ")) from error
+        why = error.message.removeprefix(f"{NAME} is damaged: ")
+        raise corrupt(name, why, kept=True) from error
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

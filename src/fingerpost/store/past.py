@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.errors import NotFoundError, UsageError
+from fingerpost.errors import CorruptError, NotFoundError, UsageError
 from fingerpost.store import filters, headmark
-from fingerpost.store.disk import no_index
+from fingerpost.store.disk import MEND_KEPT, no_index
 from fingerpost.store.filters import Filter
 from fingerpost.store.generation import NAME, Generation, Manifest, held
 from fingerpost.store.ledger import Head, Ledger
@@ -97,7 +97,12 @@ class Past(State):
             raise _gone(self._at, told(manifests, head))
         base = max(chosen, key=lambda manifest: (manifest.seq, manifest.generation))
         self._until = base.seq if self._at.generation else self._at.number
-        self._switch(Generation(self.root, base, how=self._how))
+        try:
+            self._switch(Generation(self.root, base, how=self._how))
+        except CorruptError as error:
+            if base == manifests[0] or not (error.detail or "").startswith(base.folder):
+                raise
+            raise CorruptError(error.code, error.message, cure=MEND_KEPT, detail=error.detail) from error
 
     def _catch_up(self, head: Head) -> None:
         changes = self.ledger.changes(self.live.seq, self.live.chain, head)
