@@ -165,12 +165,12 @@ def test_a_model_that_fails_leaves_the_index_whole_and_is_asked_by_the_next_run(
 
 def test_a_run_that_is_killed_pays_for_no_sentence_twice(tmp_path: Path, model: Chat) -> None:
     docs, kb = written(tmp_path, manual() * 4), tmp_path / "kb"
-    enough = threading.Event()
+    enough, dead = threading.Event(), threading.Event()
 
     def slow(prompt: str) -> str:
         if len(model.requests) >= 10:
             enough.set()
-            time.sleep(0.2)
+            assert dead.wait(PATIENCE)
         return about(prompt)
 
     model.reply = speaks(slow)
@@ -182,17 +182,22 @@ def test_a_run_that_is_killed_pays_for_no_sentence_twice(tmp_path: Path, model: 
     command = [sys.executable, "-m", "fingerpost.cli", "compile", str(docs), "--to", str(kb)]
     running = subprocess.Popen([*command, "--config", str(config)], stderr=subprocess.DEVNULL)
     assert enough.wait(PATIENCE)
+    draft = kb / DRAFT
+    while not draft.exists() or draft.read_text().count("\n") < 4:
+        assert running.poll() is None
+        time.sleep(0.01)
     running.kill()
     running.wait()
+    dead.set()
     model.drain()
-    kept = [json.loads(line) for line in (kb / DRAFT).read_text().splitlines()]
+    kept = [json.loads(line) for line in draft.read_text().splitlines()]
     assert len(kept) >= 4
     before, model.reply = len(model.requests), speaks(about)
     with fingerpost.compile(docs, to=kb, settings=parse(config.read_text())) as index:
         total = len(chunks_of(index, "manual.md")) + len(chunks_of(index, "other.md"))
         assert all(chunk.about for chunk in chunks_of(index, "manual.md"))
     assert len(model.requests) - before == total - len(kept)
-    assert not (kb / DRAFT).exists()
+    assert not draft.exists()
 
 
 def test_no_prompt_is_longer_than_the_server_holds(tmp_path: Path, model: Chat) -> None:

@@ -217,7 +217,7 @@ def test_pages_that_are_all_equal_teach_nothing(tmp_path: Path) -> None:
                 json.dumps({"_id": f"m{at}", "title": "Same", "text": "The same on every page."}) + "\n"
             )
     with fingerpost.compile(tmp_path / "same.jsonl", to=tmp_path / "kb", settings=settings) as index:
-        report = index.learn(pairs())
+        report = index.learn(pairs(count=30))
         assert report.notes[-1] == "nothing was changed"
         assert len({span.text for span in index.search("what is on every page")}) == 1
 
@@ -236,13 +236,14 @@ def test_contradictions_teach_nothing(machines_kb: Path) -> None:
 
 
 def test_pairs_too_few_to_judge_wait_for_more(machines_kb: Path) -> None:
-    first, rest = pairs()[:30], pairs()[30:]
+    given = pairs(count=30)
+    first, rest = given[:30], given[30:]
     with fingerpost.open(machines_kb, write=True) as index:
         kept = index.learn(first).notes[-2]
         assert kept.startswith("the pairs are kept for the next lesson")
         assert kept.endswith(("judged from 100 questions on, these are 30", "lesson"))
         assert index.status()["fusion"] == "untrained"
-        assert index.learn(rest).counts["pairs"] == len(pairs())
+        assert index.learn(rest).counts["pairs"] == len(given)
 
 
 def test_sixty_pairs_that_teach_much_are_put_to_use(machines_kb: Path) -> None:
