@@ -182,6 +182,7 @@ def test_the_explanation_of_a_learned_result_names_its_factors(taught_machines: 
     ("given", "words"),
     [
         (pairs()[:5], "20 needed"),
+        ([], "no pairs were given"),
         ([Pair("where is it", "nobody")], "names a document"),
         ([*pairs()[:40], *(Pair(f"who is {at}", f"x{at}") for at in range(41))], "not in this index"),
         ([Pair(f"question {at}", "m1") for at in range(50)], "ask for the same document"),

@@ -92,6 +92,8 @@ def usable_of(snapshot: Snapshot, before: list[Pair], given: Given) -> tuple[dic
     new = {(pair.query, pair.doc_id) for pair in given.pairs}
     gone = len(new - set(usable))
     everything = new | {(pair.query, pair.doc_id) for pair in before}
+    if not everything:
+        raise _bad("no pairs were given, now or before", "give some, or record clicks and learn from the log")
     if not usable:
         raise _bad(
             f"none of the pairs ({len(everything):,}) names a document of this index",
