@@ -14,9 +14,9 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from queue import SimpleQueue
 from threading import Lock
@@ -28,6 +28,7 @@ from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.evaluate.measures import Measure
 from fingerpost.evaluate.runner import Measured, Rank
 from fingerpost.index.rooms import Rooms
+from fingerpost.models.spread import Later, Team
 
 MANY = 1_000
 """Questions from which starting other processes pays: each takes a second or two to open the index."""
@@ -58,6 +59,7 @@ class Workers:
 
     def __init__(self, rooms: Rooms, task: Task, rank: Rank) -> None:
         self._task, self._rank, self._alone = task, rank, Lock()
+        self._stopped = False
         count = rooms.settings.compile.threads or os.cpu_count() or 1
         one = rooms.settings.compile.model_copy(update={"threads": 1})
         start = {
@@ -73,7 +75,7 @@ class Workers:
             self._idle.put(worker)
         if not self._all:
             self._idle.put(None)
-        self._threads = ThreadPoolExecutor(max(1, len(self._all)))
+        self._threads = Team(max(1, len(self._all)))
 
     def measured(self, questions: QuestionSet) -> Iterator[Measured]:
         """What each question comes to, in their order."""
@@ -81,9 +83,9 @@ class Workers:
             (text, dict(questions.qrels[query_id]), questions.own.get(query_id))
             for query_id, text in questions.queries.items()
         )
-        waiting: deque[Future[list[Measured]]] = deque()
+        waiting: deque[Later[list[Measured]]] = deque()
         while batch := list(islice(asked, BATCH)):
-            waiting.append(self._threads.submit(self._done, batch))
+            waiting.append(self._threads.do(partial(self._done, batch)))
             if len(waiting) >= AHEAD * max(1, len(self._all)):
                 yield from waiting.popleft().result()
         while waiting:
@@ -95,6 +97,8 @@ class Workers:
             if worker is not None:
                 return _asked(worker, batch)
         except (OSError, ValueError, KeyError, TypeError) as error:
+            if self._stopped:
+                return []  # nobody asks for it any more
             _log.warning("a worker has ended, its questions are asked here: %s", error)
             worker = None
         finally:
@@ -112,10 +116,12 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let them end; when something went wrong, at once."""
-        self._threads.shutdown(wait=kind is None, cancel_futures=True)
-        for worker in self._all:
-            if kind is not None:
+        if kind is not None:
+            self._stopped = True
+            for worker in self._all:
                 worker.kill()
+        self._threads.close()
+        for worker in self._all:
             with suppress(OSError):
                 _pipe(worker.stdin).close()
             worker.wait()
