@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -102,11 +103,19 @@ def ranks(rooms: Rooms, ids: Sequence[str], count: int) -> Ranks:
     random, snapshot, found = np.random.default_rng(0), rooms.store.snapshot(), list[float]()
     for doc_id in random.permutation(np.array(ids, dtype=object)).tolist():
         key = snapshot.doc_key(doc_id)
-        made = questions.questions(snapshot.chunks(snapshot.chunk_keys(np.array([key]))), random)
-        made = [one for one in made if one.kind not in LEFT_OUT]
-        if made and len(found) < count:
-            found.append(rank(rooms, snapshot, key, made[int(random.integers(len(made)))]))
+        made = question(snapshot, key, doc_id) if len(found) < count else None
+        if made is not None:
+            found.append(rank(rooms, snapshot, key, made))
     return np.array(found)
+
+
+def question(snapshot: Snapshot, key: int, doc_id: str) -> questions.Made | None:
+    """A question about a page, the same whichever index holds it and whatever was asked before."""
+    random = np.random.default_rng([0, zlib.crc32(doc_id.encode())])
+    chunks = snapshot.chunks(snapshot.chunk_keys(np.array([key])))
+    chunks = sorted(chunks, key=lambda chunk: chunk.ordinal)
+    made = [one for one in questions.questions(chunks, random) if one.kind not in LEFT_OUT]
+    return made[int(random.integers(len(made)))] if made else None
 
 
 def rank(rooms: Rooms, snapshot: Snapshot, key: int, made: questions.Made) -> float:

@@ -27,8 +27,8 @@ from fingerpost.models.base import Prefixes, opened
 from fingerpost.models.build import Network, digest, network
 from fingerpost.models.late import LateEncoder, Tokens, load_late
 from fingerpost.models.runners import BuiltRunner, Runner
-from fingerpost.models.spread import side_by_side
 from fingerpost.models.tokenizer import WordPieces
+from fingerpost.spread import side_by_side
 
 Vectors = NDArray[np.float32]
 Progress = Callable[[int, int], None]

@@ -23,9 +23,9 @@ from tokenizers import Tokenizer
 from fingerpost.errors import FingerpostError, ModelError
 from fingerpost.models import files, runners
 from fingerpost.models.rest import Rest, unasked
-from fingerpost.models.spread import side_by_side
 from fingerpost.models.tokenizer import WordPieces
 from fingerpost.scores import centre
+from fingerpost.spread import side_by_side
 
 log = logging.getLogger(__name__)
 

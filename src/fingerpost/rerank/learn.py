@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import UsageError
-from fingerpost.models.spread import side_by_side
 from fingerpost.rerank import line
 from fingerpost.rerank.features import NAMES, RISING, Table
 from fingerpost.rerank.forest import START, Forest
 from fingerpost.rerank.line import Line
 from fingerpost.rerank.proof import LEAST_GAIN, proven
+from fingerpost.spread import side_by_side
 from fingerpost.text.counts import counted
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.errors import CorruptError, FingerprintError, NotFoundError
-from fingerpost.models.spread import side_by_side
+from fingerpost.spread import side_by_side
 from fingerpost.store.bm25 import FIELDS
 from fingerpost.store.codec import dump
 from fingerpost.store.disk import corrupt, named_errors, sha256

@@ -11,7 +11,7 @@ from typing import TypeVar
 from fingerpost.config import LlmSettings
 from fingerpost.errors import FingerpostError
 from fingerpost.models.llm import Llm
-from fingerpost.models.spread import Team
+from fingerpost.spread import Team
 
 log = logging.getLogger(__name__)
 

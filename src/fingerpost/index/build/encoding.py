@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from fingerpost.index.turns import QUICK, Turns
 from fingerpost.models.encoder import Encoded, Encoder
-from fingerpost.models.spread import Later, Team
 from fingerpost.rerank.codec import Codec
+from fingerpost.spread import Later, Team
 
 TASK = 8
 """Passages of a task: more were not coded faster, and fewer share the last of them out better."""

@@ -17,9 +17,9 @@ from fingerpost.index.epoch import SPARSE
 from fingerpost.index.progress import Progress
 from fingerpost.index.rooms import Rooms
 from fingerpost.models.splade import SparseEncoder, load_sparse
-from fingerpost.models.spread import side_by_side
 from fingerpost.retrieve.legs import NO_KEYS, NO_SCORES, Keys, Scores
 from fingerpost.retrieve.sparse import Postings, Row
+from fingerpost.spread import side_by_side
 
 log = logging.getLogger(__name__)
 

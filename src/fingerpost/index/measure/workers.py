@@ -28,7 +28,7 @@ from fingerpost.evaluate.datasets import QuestionSet
 from fingerpost.evaluate.measures import Measure
 from fingerpost.evaluate.runner import Measured, Rank
 from fingerpost.index.rooms import Rooms
-from fingerpost.models.spread import Later, Team
+from fingerpost.spread import Later, Team
 
 MANY = 1_000
 """Questions from which starting other processes pays: each takes a second or two to open the index."""

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from fingerpost.models.spread import Team, side_by_side
+from fingerpost.spread import Team, side_by_side
 
 PATIENCE = 300.0
 """Seconds until a hanging process fails the test; no measure of speed."""
@@ -65,7 +65,7 @@ def test_ctrl_c_ends_it_wherever_it_comes() -> None:
     """Forty interruptions at odd moments of work that is mostly taking the next item."""
     code = """
 import random, signal, threading, time, _thread
-from fingerpost.models.spread import side_by_side
+from fingerpost.spread import side_by_side
 signal.signal(signal.SIGINT, signal.default_int_handler)
 random.seed(0)
 for _ in range(40):
@@ -87,7 +87,7 @@ def test_ctrl_c_leaves_no_thread_at_work() -> None:
     """It came while the last one was waited for, which went on; a program that ended then was aborted."""
     code = """
 import os, signal, threading, time
-from fingerpost.models.spread import side_by_side
+from fingerpost.spread import side_by_side
 signal.signal(signal.SIGINT, signal.default_int_handler)
 begun, ended = threading.Event(), []
 def work(at):
