@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fingerpost.errors import InputError, NotFoundError, UsageError
-from fingerpost.text.counts import counted
+from fingerpost.text.counts import counted, noted
 from fingerpost.text.query import parse
 
 MAX_LINE_CHARS = 64_000_000
@@ -166,8 +166,8 @@ def load_questions(path: Path, *, known: frozenset[str] | None = None) -> Questi
     twins = len(queries) - len(set(queries.values()))
     notes = (
         *refused,
-        *_count(empty, "question without text left out", "questions without text left out"),
-        *_count(twins, "question repeats another's text", "questions repeat another's text"),
+        *noted(empty, "question without text left out", "questions without text left out"),
+        *noted(twins, "question repeats another's text", "questions repeat another's text"),
     )
     notes = (*notes, *(unknown_documents(qrels, known) if known else ()))
     return QuestionSet(path.stem, "all", queries, qrels, passages=passages, notes=notes)
@@ -197,7 +197,7 @@ def _grades(record: Mapping[str, object], path: Path, number: int) -> dict[str, 
 
 def repetitions(count: int) -> tuple[str, ...]:
     """A note that counts judgements whose query and document an earlier line has."""
-    return _count(count, "judgement repeats an earlier line", "judgements repeat an earlier line")
+    return noted(count, "judgement repeats an earlier line", "judgements repeat an earlier line")
 
 
 def unknown_documents(
@@ -212,7 +212,7 @@ def unknown_documents(
         return ()
     missing = [doc_id for row in qrels.values() for doc_id in row if doc_id not in known]
     first = repr(missing[0]) if missing else ""
-    return _count(
+    return noted(
         len(missing),
         f"judgement names a document that does not exist (first: {first}) and counts as a miss",
         f"judgements name documents that do not exist (first: {first}) and count as misses",
@@ -306,9 +306,9 @@ def _texts(path: Path, wanted: set[str]) -> tuple[dict[str, str], tuple[str, ...
     absent = len(wanted - set(first_seen))
     queries, refused = _askable(queries, path)
     notes = (
-        *_count(absent, *_left_out(f"no text in {path.name}")),
-        *_count(empty, *_left_out("an empty text")),
-        *_count(repeated, f"line of {path.name} repeats another", f"lines of {path.name} repeat others"),
+        *noted(absent, *_left_out(f"no text in {path.name}")),
+        *noted(empty, *_left_out("an empty text")),
+        *noted(repeated, f"line of {path.name} repeats another", f"lines of {path.name} repeat others"),
         *refused,
     )
     return queries, notes, origins[0]
@@ -366,7 +366,3 @@ def _bad(path: Path, number: int, message: str, cure: str) -> InputError:
 
 def _left_out(what: str) -> tuple[str, str]:
     return f"judged query has {what} and is left out", f"judged queries have {what} and are left out"
-
-
-def _count(count: int, one: str, many: str) -> tuple[str, ...]:
-    return (counted(count, one, many),) if count else ()

@@ -11,7 +11,7 @@ from fingerpost.errors import UsageError
 from fingerpost.evaluate.datasets import QuestionSet, seen_queries
 from fingerpost.evaluate.measures import Grades, Measure, score
 from fingerpost.evaluate.report import Evaluation
-from fingerpost.text.counts import counted
+from fingerpost.text.counts import noted
 
 Ranking = Sequence[tuple[str, float]]
 Rank = Callable[[str], Mapping[str, Ranking]]
@@ -134,5 +134,4 @@ def as_run(ranking: Ranking) -> dict[str, float]:
 def _unanswerable(questions: QuestionSet) -> tuple[str, ...]:
     count = sum(max(row.values(), default=0) < 1 for row in questions.qrels.values())
     one = "query has no relevant document and counts as a failure"
-    said = counted(count, one, "queries have no relevant document and count as failures")
-    return (said,) if count else ()
+    return noted(count, one, "queries have no relevant document and count as failures")

@@ -12,7 +12,7 @@ from fingerpost.evaluate import runner
 from fingerpost.evaluate.datasets import QuestionSet, lines, read_qrels, repetitions
 from fingerpost.evaluate.measures import Measure, trec_order
 from fingerpost.evaluate.report import Evaluation
-from fingerpost.text.counts import counted
+from fingerpost.text.counts import noted
 
 Runs = dict[str, dict[str, float]]
 
@@ -66,10 +66,9 @@ def odd(run: Mapping[str, object], judged: Mapping[str, object], repeated: int =
     unranked, unjudged = len(judged.keys() - run.keys()), len(run.keys() - judged.keys())
     one = "judged query has no ranking and counts as a failure"
     many = "judged queries have no ranking and count as failures"
-    failed = (counted(unranked, one, many),) if unranked else ()
+    failed = noted(unranked, one, many)
     one, many = "query has no judgement and is left out", "queries have no judgement and are left out"
-    apart = (counted(unjudged, one, many),) if unjudged else ()
-    return (*repetitions(repeated), *failed, *apart)
+    return (*repetitions(repeated), *failed, *noted(unjudged, one, many))
 
 
 def _ranked(line: str, path: Path, number: int) -> tuple[str, str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -111,6 +112,11 @@ class Rooms:
         """The cross-encoder that the settings name. Raises ModelError where it cannot be used."""
         folder = self.settings.rerank.cross_encoder
         return CrossEncoder(Path(folder), rest=Rest(self.clock.steady)) if folder else None
+
+    @property
+    def threads(self) -> int:
+        """How much is done side by side: ``compile.threads``, or the machine's cores."""
+        return self.settings.compile.threads or os.cpu_count() or 1
 
     @property
     def roots(self) -> Mapping[str, str]:

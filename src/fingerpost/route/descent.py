@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fingerpost.route.kmeans import F32, I64
+from fingerpost.route.pairs import places
 
 TEMPERATURE = 0.05
 BATCH = 512
@@ -107,8 +108,7 @@ def _cross_entropy(problem: Problem, cosines: F32, rows: I64, pool: I64) -> tupl
     target = problem.target[pair]
     weight = np.bincount(at, weights=target, minlength=len(rows)).astype(np.float32)
     logits = cosines / np.float32(TEMPERATURE)
-    itself = np.flatnonzero(np.isin(problem.own[rows], pool))
-    logits[itself, np.searchsorted(pool, problem.own[rows[itself]])] = -np.inf
+    logits[places(problem.own[rows], pool)] = -np.inf
     logits -= logits.max(axis=1, keepdims=True)
     right = logits[at, place]
     chance = np.exp(logits)

@@ -54,9 +54,15 @@ class Pairs:
         >>> [part.tolist() for part in given.places_of_own(np.array([0, 1]), np.array([5, 7, 8]))]
         [[1], [1]]
         """
-        own = self.own[names] if len(self.own) else np.full(len(names), -1)
-        rows = np.flatnonzero(np.isin(own, documents))
-        return rows, np.searchsorted(documents, own[rows])
+        return places(self.own[names] if len(self.own) else self.own, documents)
+
+
+def places(own: I64, documents: I64) -> tuple[I64, I64]:
+    """Which of ``own`` (-1: nobody) are among the ``documents`` (ascending), and where there."""
+    rows = np.flatnonzero(own >= 0)
+    if len(rows):
+        rows = rows[np.isin(own[rows], documents)]
+    return rows, np.searchsorted(documents, own[rows])
 
 
 def pairs(

@@ -139,7 +139,7 @@ def _counts(state: State) -> Iterator[Finding]:
             REBUILD,
         )
     if manifest.chunks != chunks or len(np.unique(held.keys)) != chunks:
-        said = f"{counted(chunks, 'key', 'keys')} for {counted(manifest.chunks, 'chunk')}"
+        said = f"{counted(chunks, 'key')} for {counted(manifest.chunks, 'chunk')}"
         yield Finding(f"{manifest.folder}/keys.npy", said, REBUILD)
     standing, found = state.ledger.head().chunks, len(state.live.keys)
     if standing != found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from threading import Lock
 from typing import TypeVar
@@ -51,12 +52,9 @@ class Asking:
 
     def side_by_side(self, ask: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         """What ``ask`` makes of each item, in their order, as many at once as the settings allow."""
-        team = Team(self._settings.at_once)
-        try:
+        with closing(Team(self._settings.at_once)) as team:
             for asked in [team.do(partial(ask, item)) for item in items]:
                 yield asked.result()
-        finally:
-            team.close()
 
     def _count(self, fault: str) -> None:
         with self._lock:

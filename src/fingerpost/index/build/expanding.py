@@ -7,7 +7,6 @@ settings name no model, or another one than the index was made with.
 from __future__ import annotations
 
 import logging
-import os
 from functools import partial
 
 import numpy as np
@@ -50,11 +49,10 @@ def artifacts(rooms: Rooms, keys: Keys, progress: Progress) -> dict[str, bytes]:
     if known is not None and known.fingerprint == encoder.fingerprint:
         held, rows = known.only(keys)
     missing = np.setdiff1d(keys, held)
-    threads = rooms.settings.compile.threads or os.cpu_count() or 1
     for at in range(0, len(missing), BATCH):
         part = missing[at : at + BATCH]
         passages = [chunk.passage for chunk in rooms.store.desk.chunks(part)]
-        rows += side_by_side(partial(_row, encoder), passages, threads)
+        rows += side_by_side(partial(_row, encoder), passages, rooms.threads)
         progress("expand", at + len(part), len(missing))
         if (at + BATCH) // KEPT_EVERY > at // KEPT_EVERY and rooms.store.desk.generation:
             done = np.concatenate([held, missing[: at + len(part)]])

@@ -7,7 +7,6 @@ in the report are for queries and documents that the judging parts were not trai
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,8 +147,7 @@ def train(rooms: Rooms, snapshot: Snapshot, lesson: Lesson, progress: Progress) 
     for count, at in enumerate(chosen, start=1):
         replayed.append(_replay(rooms, snapshot, lesson, at, memories[int(fold[at])], late=bool(late[at])))
         progress("replay", count, len(chosen))
-    threads = rooms.settings.compile.threads or os.cpu_count() or 1
-    result = fusion.fit([one.full for one in replayed], seed=seed, threads=threads)
+    result = fusion.fit([one.full for one in replayed], seed=seed, threads=rooms.threads)
     settings, tried = rooms.settings.rerank, planning.tried(replayed, result)
     chooser, said = planning.taught(tried, settings, seed=seed)
     confidence, told = planning.believed(tried, chooser, settings, seed=seed)

@@ -14,7 +14,7 @@ from fingerpost.evaluate.generate import generate
 from fingerpost.index.rooms import Rooms
 from fingerpost.index.search import itself
 from fingerpost.records import GIVEN, Document
-from fingerpost.text.counts import counted
+from fingerpost.text.counts import noted
 
 BATCH = 256
 
@@ -54,7 +54,7 @@ def _strangers(rooms: Rooms, questions: QuestionSet) -> tuple[str, ...]:
     first = f"(first: {next(iter(strangers))!r})"
     one = f"judgement names a document that is not in the index {first}"
     many = f"judgements name documents that are not in the index {first}"
-    return (counted(sum(strangers.values()), one, many),)
+    return noted(sum(strangers.values()), one, many)
 
 
 def _without_themselves(rooms: Rooms, questions: QuestionSet) -> QuestionSet:

@@ -60,7 +60,7 @@ class Workers:
     def __init__(self, rooms: Rooms, task: Task, rank: Rank) -> None:
         self._task, self._rank, self._alone = task, rank, Lock()
         self._stopped = False
-        count = rooms.settings.compile.threads or os.cpu_count() or 1
+        count = rooms.threads
         one = rooms.settings.compile.model_copy(update={"threads": 1})
         start = {
             "path": str(rooms.path.resolve()),

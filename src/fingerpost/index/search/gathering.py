@@ -12,6 +12,7 @@ from fingerpost.errors import NotFoundError
 from fingerpost.index.build import expanding
 from fingerpost.index.epoch import Epoch
 from fingerpost.index.rooms import Rooms
+from fingerpost.index.search import itself
 from fingerpost.index.search.found import Keys, Scores
 from fingerpost.index.search.ranking import Asked
 from fingerpost.models.encoder import EncodedQuery
@@ -181,7 +182,7 @@ def replayed(
     *,
     memory: Memory | None = None,
     proposed: Proposed = NOBODY,
-    own: int | None = None,
+    own: int = itself.NOBODY,
 ) -> Candidates:
     """What the plan's legs bring to a question of a lesson, with this memory and these proposals, without the
     document ``own`` that is the question itself.
@@ -189,6 +190,8 @@ def replayed(
     once, plan = route(rooms, snapshot, epoch, asked)
     sight = Sight(snapshot, plan, None, memory, proposed, epoch.sparse)
     found = gather(rooms, once, asked, sight).candidates
+    if own == itself.NOBODY:
+        return found
     others = found.docs != own
     scores = {leg: given[others] for leg, given in found.scores.items()}
     return Candidates(found.keys[others], found.docs[others], scores)

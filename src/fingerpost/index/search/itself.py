@@ -14,7 +14,7 @@ from unicodedata import normalize
 from fingerpost.errors import NotFoundError
 from fingerpost.records import Document
 from fingerpost.store.snapshot import Snapshot
-from fingerpost.text.counts import counted
+from fingerpost.text.counts import noted
 from fingerpost.text.query import Query
 
 NOBODY = -1
@@ -55,7 +55,7 @@ def told(count: int) -> tuple[str, ...]:
     """A note on that many questions."""
     why = "(same id, same text) and no result"
     one = f"of the questions is a document itself {why}"
-    return (counted(count, one, f"of the questions are documents themselves {why}s"),) if count else ()
+    return noted(count, one, f"of the questions are documents themselves {why}s")
 
 
 def _says(document: Document, text: str) -> bool:

@@ -54,9 +54,10 @@ def assign(given: Pairs, count: int, *, seed: int) -> tuple[I64, NDArray[np.bool
         fold_of[group[given.query[given.doc == document]]] = at % count
     fold = fold_of[group]
     if len(np.unique(fold[given.query])) < count:
+        alike = counted(len(given.queries), "query is", "queries are")
         raise InputError(
             "E_PAIRS",
-            f"{counted(len(given.queries), 'query')} too much alike to hold some of them out",
+            f"{alike} too much alike to hold some of them out",
             cure="give pairs with other questions, or learn without deep training",
         )
     seen = np.zeros(len(given.queries), dtype=np.bool_)
